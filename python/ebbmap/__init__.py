@@ -1,0 +1,1 @@
+"""A map whose memory follows its contents, up and down."""
