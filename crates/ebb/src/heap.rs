@@ -28,11 +28,11 @@ const SMALL_PAGE: usize = 64 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Growth {
-    /// The only stack of entries: a page is at most 1/256 of it, but for the first 256 KiB.
+    /// The only stack of entries: a page is at most 1/512 of it, but for the first 64 KiB of page.
     Alone = 0,
     /// One of many stacks of entries: as before, but small ones have smaller pages.
     OneOfMany,
-    /// A dozen stacks that share the index between them: a page is at most 1/2048 of all the heap.
+    /// A dozen stacks that share the index between them: a page is at most 1/8192 of all the heap.
     Lines,
 }
 
@@ -180,9 +180,9 @@ impl Heap {
     fn push_page(&mut self, stack: StackId) -> Result<Handle, OutOfMemory> {
         let Stack { bytes: stack_bytes, slot_bytes, top, growth, tag, .. } = *self.stacks.get(stack as usize);
         let (early, late) = match growth {
-            Growth::Alone => (stack_bytes / 4, stack_bytes / 256),
+            Growth::Alone => (stack_bytes / 4, stack_bytes / 512),
             Growth::OneOfMany => (stack_bytes / 16, stack_bytes / 256),
-            Growth::Lines => (stack_bytes / 16, self.memory.held() / 2048),
+            Growth::Lines => (stack_bytes / 16, self.memory.held() / 8192),
         };
         let bytes = page_bytes(slot_bytes as usize, late.max(early.min(SMALL_PAGE)));
         let page = self.new_page(Page {
@@ -377,11 +377,11 @@ impl Heap {
         self.trim_spare();
     }
 
-    /// Spare pages are together at most 1/64 of what is held, and none is smaller than an OS page.
+    /// Spare pages are together at most 1/512 of what is held, and none is smaller than an OS page.
     pub(crate) fn trim_spare(&mut self) {
         for i in [1, 0] {
             let spare = self.spare_bytes();
-            if self.spare[i].as_ref().is_some_and(|block| block.bytes < OS_PAGE || spare * 64 > self.memory.held()) {
+            if self.spare[i].as_ref().is_some_and(|block| block.bytes < OS_PAGE || spare * 512 > self.memory.held()) {
                 let block = self.spare[i].take().expect("just seen");
                 self.memory.release(block);
             }

@@ -442,14 +442,15 @@ fn split_at(count: usize) -> usize {
     whole * SPLIT_FROM + (count - whole) * SPLIT_OVER
 }
 
-/// Entries that so many lines take: 15/16 of their slots.
+/// Entries that so many lines take: 31/32 of their slots.
 fn capacity(lines: usize) -> usize {
-    lines * (SLOTS * 15) / 16
+    lines * SLOTS * 31 / 32
 }
 
-/// Lines that so many entries need, at most `MAX_LINES`.
+/// Lines that so many entries need, at most `MAX_LINES`: from 16 on, an even number, to have fewer sizes of block.
 fn lines_for(entries: usize) -> usize {
-    (entries * 16).div_ceil(SLOTS * 15).clamp(1, MAX_LINES)
+    let lines = (entries * 32).div_ceil(SLOTS * 31);
+    if lines < 16 { lines.max(1) } else { lines.next_multiple_of(2).min(MAX_LINES) }
 }
 
 /// Any entry of a block that has one.

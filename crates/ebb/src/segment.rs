@@ -28,10 +28,18 @@ pub(crate) fn home_of(x: u16, lines: usize) -> usize {
     (x as usize * lines) >> X_BITS
 }
 
-/// The `x` of an entry with this home and tag, in a segment of `RECOVERABLE` lines or more.
+/// The least `x` of each home, in a segment of `lines` lines.
+fn least_x(lines: usize) -> [u16; MAX_LINES + 1] {
+    let mut least = [0; MAX_LINES + 1];
+    for (home, least) in least.iter_mut().enumerate().take(lines) {
+        *least = (home << X_BITS).div_ceil(lines) as u16;
+    }
+    least
+}
+
+/// The `x` of an entry with this tag whose home begins at `least`, in a segment of `RECOVERABLE` lines or more.
 #[inline]
-fn recover(home: usize, tag: u8, lines: usize) -> u16 {
-    let least = ((home << X_BITS).div_ceil(lines)) as u16;
+fn recover(least: u16, tag: u8) -> u16 {
     least + u16::from(tag.wrapping_sub(least as u8))
 }
 
@@ -212,14 +220,16 @@ impl Segment {
     }
 
     /// Call `visit` with every entry, its home's `x` where that can be had without the entry.
+    #[inline]
     pub(crate) fn each(&self, heap: &Heap, mut visit: impl FnMut(Handle, Option<u16>)) {
         let home_lines = self.home_lines();
+        let least = least_x(home_lines);
         for (at, line) in self.all_lines(heap).iter().enumerate() {
-            for slot in 0..line.count() {
-                let known = home_lines >= RECOVERABLE && at < home_lines;
+            let known = home_lines >= RECOVERABLE && at < home_lines;
+            for slot in 0..line.count().min(SLOTS) {
                 let x = known.then(|| {
                     let home = wrap(at + home_lines - line.displacement(slot), home_lines);
-                    recover(home, line.tag(slot), home_lines)
+                    recover(least[home & MAX_LINES], line.tag(slot))
                 });
                 visit(line.handle(slot), x);
             }
@@ -245,7 +255,8 @@ fn find_in(line: &Line, tag: u8, displacement: usize, is: &mut impl FnMut(Handle
     None
 }
 
-/// Put an entry into the first line with room from its home on; false if there is none within reach.
+/// Put an entry into the first line with room from its home on, making room within reach if there is any further on;
+/// false if there is none.
 #[inline]
 pub(crate) fn place(lines: &mut [Line], item: Item) -> bool {
     let home = home_of(item.x, lines.len());
@@ -253,15 +264,42 @@ pub(crate) fn place(lines: &mut [Line], item: Item) -> bool {
         lines[home].push(item.x as u8, 0, item.handle);
         return true;
     }
-    for displacement in 1..=MAX_DISPLACEMENT.min(lines.len() - 1) {
-        let at = wrap(home + displacement, lines.len());
-        if !lines[at].is_full() {
-            lines[at].push(item.x as u8, displacement, item.handle);
-            lines[home].add_overflow();
-            return true;
+    place_displaced(lines, home, item)
+}
+
+fn place_displaced(lines: &mut [Line], home: usize, item: Item) -> bool {
+    let Some(mut distance) = (1..lines.len()).find(|&i| !lines[wrap(home + i, lines.len())].is_full()) else {
+        return false;
+    };
+    while distance > MAX_DISPLACEMENT {
+        let Some(step) = move_room_back(lines, wrap(home + distance, lines.len())) else {
+            return false;
+        };
+        distance -= step;
+    }
+    lines[wrap(home + distance, lines.len())].push(item.x as u8, distance, item.handle);
+    lines[home].add_overflow();
+    true
+}
+
+/// Line `hole` has room, and the lines before it have none: move an entry of one of them into it, as hopscotch hashing
+/// does. How many lines before `hole` there is room then.
+fn move_room_back(lines: &mut [Line], hole: usize) -> Option<usize> {
+    let count = lines.len();
+    for step in (1..=MAX_DISPLACEMENT.min(count - 1)).rev() {
+        let from = wrap(hole + count - step, count);
+        for displacement in 0..=MAX_DISPLACEMENT - step {
+            let Some(slot) = lines[from].find_displaced(displacement) else { continue };
+            let (tag, handle) = (lines[from].tag(slot), lines[from].handle(slot));
+            lines[from].swap_remove(slot);
+            lines[hole].push(tag, displacement + step, handle);
+            if displacement == 0 {
+                lines[from].add_overflow();
+            }
+            return Some(step);
         }
     }
-    false
+    None
 }
 
 /// As [`place`], or into the stash behind the `home_lines`; false if that is full too.
@@ -309,8 +347,9 @@ mod tests {
     #[test]
     fn home_and_tag_give_x_back() {
         for lines in RECOVERABLE..=MAX_LINES {
+            let least = least_x(lines);
             for x in 0..1 << X_BITS {
-                assert_eq!(recover(home_of(x, lines), x as u8, lines), x, "{x} of {lines} lines");
+                assert_eq!(recover(least[home_of(x, lines)], x as u8), x, "{x} of {lines} lines");
             }
         }
     }
