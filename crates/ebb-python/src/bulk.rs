@@ -123,8 +123,8 @@ impl Map {
         !self.kinds().layout().has_objects()
     }
 
-    fn keys_of<'py>(&self, keys: &Bound<'py, PyList>) -> PyResult<Vec<Key<'py>>> {
-        keys.iter().map(|key| self.key(&key)).collect()
+    fn keys_of<'a>(&self, keys: &'a [Bound<'_, PyAny>]) -> PyResult<Vec<Key<'a>>> {
+        keys.iter().map(|key| self.key(key)).collect()
     }
 }
 
@@ -165,7 +165,8 @@ impl Map {
             };
             return keys.iter().map(value).collect();
         }
-        let keys = self.keys_of(keys)?;
+        let keys: Vec<_> = keys.iter().collect();
+        let keys = self.keys_of(&keys)?;
         let mut reads: Vec<Option<Read>> = Vec::with_capacity(keys.len());
         self.store
             .with(py, |store| {
@@ -194,8 +195,9 @@ impl Map {
                 "set_many takes as many values as keys, not {values} values for {keys} keys"
             )));
         }
-        let typed = self.keys_of(keys)?;
-        let typed_values = values.iter().map(|value| self.value(&value)).collect::<PyResult<Vec<_>>>()?;
+        let (keys, values): (Vec<_>, Vec<_>) = (keys.iter().collect(), values.iter().collect());
+        let typed = self.keys_of(&keys)?;
+        let typed_values = values.iter().map(|value| self.value(value)).collect::<PyResult<Vec<_>>>()?;
         if !self.is_inline() {
             for (key, value) in typed.iter().zip(&typed_values) {
                 self.set_typed(py, key, value)?;
@@ -209,7 +211,8 @@ impl Map {
 
     /// Remove the keys of a list that are there; how many were.
     fn _delete_list(&self, py: Python<'_>, keys: &Bound<'_, PyList>) -> PyResult<usize> {
-        let keys = self.keys_of(keys)?;
+        let keys: Vec<_> = keys.iter().collect();
+        let keys = self.keys_of(&keys)?;
         if self.is_inline() {
             let remove = |store: &mut Store| keys.iter().filter(|key| remove_one(store, key)).count();
             return Ok(self.store.with(py, remove));
@@ -217,7 +220,7 @@ impl Map {
         let mut removed = 0;
         for key in &keys {
             let dropped = self.locate(py, key, |store, _, found| found.map(|found| store.remove(py, found)))?;
-            removed += usize::from(dropped.is_some());
+            removed += usize::from(dropped.map(|dropped| dropped.release(py)).is_some());
         }
         Ok(removed)
     }

@@ -10,38 +10,57 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyString};
 use std::borrow::Cow;
 
-/// A key on its way into a table or to be looked up.
-pub(crate) enum Key<'py> {
+/// A key on its way into a table or to be looked up; borrowed from the object that it is.
+pub(crate) enum Key<'a> {
     /// An object and its own hash.
-    Object(Bound<'py, PyAny>, i64),
+    Object(Borrowed<'a, 'a, PyAny>, i64),
     Int(i64),
     /// Bytes, or a str as UTF-8 (lone surrogates as three bytes each).
-    Text(Cow<'py, [u8]>),
+    Text(Cow<'a, [u8]>),
 }
 
-impl<'py> Key<'py> {
-    /// The same key, its bytes borrowed from this one.
-    pub(crate) fn borrowed(&self) -> Key<'_> {
-        match self {
-            Key::Object(..) => unreachable!("an inline map has no object keys"),
-            Key::Int(int) => Key::Int(*int),
-            Key::Text(text) => Key::Text(Cow::Borrowed(text)),
+impl<'a> Key<'a> {
+    /// The key that an object is, for a map of this kind. Runs `__hash__` or `__index__`.
+    #[inline]
+    pub(crate) fn new(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
+        match Key::plain(kind, object) {
+            Some(key) => Ok(key),
+            None => Key::unusual(kind, object),
         }
     }
 
-    /// The key that an object is, for a map of this kind. Runs `__hash__` or `__index__`.
+    /// As `new`, for the objects that keys mostly are, where it takes no Python code and can't fail.
     #[inline]
-    pub(crate) fn new(kind: KeyKind, object: &Bound<'py, PyAny>) -> PyResult<Key<'py>> {
+    pub(crate) fn plain(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> Option<Key<'a>> {
         match kind {
-            KeyKind::Object => Ok(Key::Object(object.clone(), object.hash()? as i64)),
+            KeyKind::Object => Some(Key::Object(object.as_borrowed(), plain_hash(object)?)),
+            KeyKind::Int => plain_int(object).map(Key::Int),
+            KeyKind::Str => plain_text(object).map(|text| Key::Text(Cow::Borrowed(text))),
+            KeyKind::Bytes => plain_bytes(object).map(|bytes| Key::Text(Cow::Borrowed(bytes))),
+        }
+    }
+
+    #[cold]
+    fn unusual(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
+        match kind {
+            KeyKind::Object => Ok(Key::Object(object.as_borrowed(), object.hash()? as i64)),
             KeyKind::Int => Ok(Key::Int(int(object, "key")?)),
             KeyKind::Str => Ok(Key::Text(text(object, "key")?)),
             KeyKind::Bytes => Ok(Key::Text(bytes(object, "key")?)),
         }
     }
 
+    /// The same key, its bytes borrowed from this one.
+    pub(crate) fn borrowed(&self) -> Key<'_> {
+        match self {
+            Key::Object(object, hash) => Key::Object(*object, *hash),
+            Key::Int(int) => Key::Int(*int),
+            Key::Text(text) => Key::Text(Cow::Borrowed(text)),
+        }
+    }
+
     /// As `new`, but `None` where the object can't be a key of this kind: for comparing with other mappings.
-    pub(crate) fn new_if_possible(kind: KeyKind, object: &Bound<'py, PyAny>) -> PyResult<Option<Key<'py>>> {
+    pub(crate) fn new_if_possible(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Option<Key<'a>>> {
         let fits = match kind {
             KeyKind::Object => true,
             KeyKind::Int => object.is_instance_of::<PyInt>(),
@@ -52,6 +71,60 @@ impl<'py> Key<'py> {
             Err(error) if kind == KeyKind::Int && error.is_instance_of::<PyOverflowError>(object.py()) => Ok(None),
             other => other,
         }
+    }
+}
+
+/// The hash of an int, str or bytes, which no user code has a part in.
+#[inline]
+fn plain_hash(object: &Bound<'_, PyAny>) -> Option<i64> {
+    // SAFETY: the object is alive; hashing one of these types neither fails nor runs Python code.
+    unsafe {
+        let kind = ffi::Py_TYPE(object.as_ptr());
+        let plain = kind == &raw mut ffi::PyLong_Type
+            || kind == &raw mut ffi::PyUnicode_Type
+            || kind == &raw mut ffi::PyBytes_Type;
+        plain.then(|| ffi::PyObject_Hash(object.as_ptr()) as i64)
+    }
+}
+
+#[inline]
+fn plain_int(object: &Bound<'_, PyAny>) -> Option<i64> {
+    let mut overflow = 0;
+    // SAFETY: the object is an int; the call neither fails nor runs Python code for one.
+    unsafe {
+        if ffi::PyLong_CheckExact(object.as_ptr()) == 0 {
+            return None;
+        }
+        let value = ffi::PyLong_AsLongLongAndOverflow(object.as_ptr(), &mut overflow);
+        (overflow == 0).then_some(value)
+    }
+}
+
+/// An ASCII str, which is its own UTF-8, read in place.
+#[inline]
+fn plain_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    // SAFETY: 1. Checked to be a str, compact and ASCII: its data are so many bytes, and immutable. 2. The borrow ends
+    // before the object's does.
+    unsafe {
+        let pointer = object.as_ptr();
+        if ffi::PyUnicode_Check(pointer) == 0 || ffi::PyUnicode_IS_COMPACT_ASCII(pointer) == 0 {
+            return None;
+        }
+        let len = ffi::PyUnicode_GET_LENGTH(pointer) as usize;
+        Some(std::slice::from_raw_parts(ffi::PyUnicode_DATA(pointer).cast(), len))
+    }
+}
+
+#[inline]
+fn plain_bytes<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    // SAFETY: 1. Checked to be bytes, which are immutable. 2. The borrow ends before the object's does.
+    unsafe {
+        let pointer = object.as_ptr();
+        if ffi::PyBytes_Check(pointer) == 0 {
+            return None;
+        }
+        let len = ffi::Py_SIZE(pointer) as usize;
+        Some(std::slice::from_raw_parts(ffi::PyBytes_AS_STRING(pointer).cast(), len))
     }
 }
 
@@ -90,49 +163,63 @@ fn too_large(object: &Bound<'_, PyAny>, role: &str) -> PyErr {
     PyOverflowError::new_err(format!("{role} must fit in 64 bits, signed, -2**63 to 2**63 - 1, not {given}"))
 }
 
-#[inline]
-fn text<'py>(object: &Bound<'py, PyAny>, role: &str) -> PyResult<Cow<'py, [u8]>> {
+fn text<'a>(object: &'a Bound<'_, PyAny>, role: &str) -> PyResult<Cow<'a, [u8]>> {
+    if let Some(text) = plain_text(object) {
+        return Ok(Cow::Borrowed(text));
+    }
     let Ok(string) = object.cast::<PyString>() else {
         return Err(wrong(role, "str", object));
     };
-    // SAFETY: 1. The object is a str. 2. An ASCII str is its own UTF-8, read in place.
-    unsafe {
-        if ffi::PyUnicode_IS_COMPACT_ASCII(string.as_ptr()) != 0 {
-            let data = ffi::PyUnicode_DATA(string.as_ptr()).cast::<u8>();
-            let len = ffi::PyUnicode_GET_LENGTH(string.as_ptr()) as usize;
-            // The borrow outlives this `Bound`, but not the caller's: `Key` and `Value` never outlive their object.
-            return Ok(Cow::Borrowed(std::slice::from_raw_parts(data, len)));
-        }
-    }
     // Not `PyUnicode_AsUTF8`, which would leave a copy in the caller's object for good. "surrogatepass": a str may hold
     // lone surrogates, and so may a dict's key.
-    let encoded = string.call_method1("encode", ("utf-8", "surrogatepass"))?;
+    // SAFETY: a new reference, or NULL with an exception set.
+    let encoded = unsafe {
+        let encoded = ffi::PyUnicode_AsEncodedString(string.as_ptr(), c"utf-8".as_ptr(), c"surrogatepass".as_ptr());
+        Bound::from_owned_ptr_or_err(object.py(), encoded)?
+    };
     Ok(Cow::Owned(encoded.cast::<PyBytes>()?.as_bytes().to_vec()))
 }
 
-#[inline]
-fn bytes<'py>(object: &Bound<'py, PyAny>, role: &str) -> PyResult<Cow<'py, [u8]>> {
-    let Ok(bytes) = object.cast::<PyBytes>() else {
-        return Err(wrong(role, "bytes", object));
-    };
-    let view = bytes.as_bytes();
-    // SAFETY: bytes are immutable; the borrow outlives this `Bound`, but not the caller's object, as above.
-    Ok(Cow::Borrowed(unsafe { std::slice::from_raw_parts(view.as_ptr(), view.len()) }))
+fn bytes<'a>(object: &'a Bound<'_, PyAny>, role: &str) -> PyResult<Cow<'a, [u8]>> {
+    plain_bytes(object).map(Cow::Borrowed).ok_or_else(|| wrong(role, "bytes", object))
 }
 
-/// A value on its way into a table.
-pub(crate) enum Value<'py> {
-    Object(Bound<'py, PyAny>),
+/// A value on its way into a table; borrowed from the object that it is.
+pub(crate) enum Value<'a> {
+    Object(Borrowed<'a, 'a, PyAny>),
     Word([u8; 8]),
-    Bytes(Cow<'py, [u8]>),
+    Bytes(Cow<'a, [u8]>),
 }
 
-impl<'py> Value<'py> {
+impl<'a> Value<'a> {
     /// The value that an object is, for a map of this kind. May run `__index__`, `__float__` or NumPy.
     #[inline]
-    pub(crate) fn new(kind: ValueKind, codec: Option<&Codec>, object: &Bound<'py, PyAny>) -> PyResult<Value<'py>> {
+    pub(crate) fn new(kind: ValueKind, codec: Option<&Codec>, object: &'a Bound<'_, PyAny>) -> PyResult<Value<'a>> {
+        match Value::plain(kind, object) {
+            Some(value) => Ok(value),
+            None => Value::unusual(kind, codec, object),
+        }
+    }
+
+    /// As `new`, for the objects that values mostly are, where it takes no Python code and can't fail.
+    #[inline]
+    pub(crate) fn plain(kind: ValueKind, object: &'a Bound<'_, PyAny>) -> Option<Value<'a>> {
+        match kind {
+            ValueKind::Object => Some(Value::Object(object.as_borrowed())),
+            ValueKind::Int => plain_int(object).map(|int| Value::Word(int.to_ne_bytes())),
+            ValueKind::Float => {
+                object.cast_exact::<PyFloat>().ok().map(|float| Value::Word(float.value().to_ne_bytes()))
+            }
+            ValueKind::Str => plain_text(object).map(|text| Value::Bytes(Cow::Borrowed(text))),
+            ValueKind::Bytes => plain_bytes(object).map(|bytes| Value::Bytes(Cow::Borrowed(bytes))),
+            ValueKind::Record(_) => None,
+        }
+    }
+
+    #[cold]
+    fn unusual(kind: ValueKind, codec: Option<&Codec>, object: &'a Bound<'_, PyAny>) -> PyResult<Value<'a>> {
         Ok(match kind {
-            ValueKind::Object => Value::Object(object.clone()),
+            ValueKind::Object => Value::Object(object.as_borrowed()),
             ValueKind::Int => Value::Word(int(object, "value")?.to_ne_bytes()),
             ValueKind::Float => Value::Word(float(object)?.to_ne_bytes()),
             ValueKind::Str => Value::Bytes(text(object, "value")?),
@@ -144,7 +231,7 @@ impl<'py> Value<'py> {
     /// The same value, its bytes borrowed from this one.
     pub(crate) fn borrowed(&self) -> Value<'_> {
         match self {
-            Value::Object(_) => unreachable!("an inline map has no object values"),
+            Value::Object(object) => Value::Object(*object),
             Value::Word(word) => Value::Word(*word),
             Value::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
         }

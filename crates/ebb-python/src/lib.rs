@@ -3,6 +3,7 @@
 
 mod bulk;
 mod convert;
+mod fast;
 mod iter;
 mod kinds;
 mod lock;
@@ -20,4 +21,11 @@ mod _core {
     use crate::lock::{_after_fork, _after_fork_in_child, _before_fork};
     #[pymodule_export]
     use crate::map::Map;
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::fast::install(&module.py().get_type::<Map>());
+        Ok(())
+    }
 }

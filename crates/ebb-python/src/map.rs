@@ -31,7 +31,7 @@ impl Kinds {
 /// The native part of `ebbmap.Map`.
 #[pyclass(frozen, mapping, subclass, weakref, module = "ebbmap._core")]
 pub(crate) struct Map {
-    kinds: OnceLock<Kinds>,
+    pub(crate) kinds: OnceLock<Kinds>,
     pub(crate) store: Guarded<Store>,
 }
 
@@ -99,11 +99,11 @@ impl Map {
         }
     }
 
-    pub(crate) fn key<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Key<'py>> {
+    pub(crate) fn key<'a>(&self, key: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
         Key::new(self.kinds().key, key)
     }
 
-    pub(crate) fn value<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Value<'py>> {
+    pub(crate) fn value<'a>(&self, value: &'a Bound<'_, PyAny>) -> PyResult<Value<'a>> {
         let kinds = self.kinds();
         Value::new(kinds.value, kinds.codec.as_ref(), value)
     }
@@ -130,7 +130,7 @@ impl Map {
 
     pub(crate) fn set_typed(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyResult<()> {
         let done = self.locate(py, key, |store, hash, found| store.set(py, hash, key, found, value))?;
-        drop(done.map_err(out_of_memory)?); // what was replaced, after the lock
+        done.map_err(out_of_memory)?.release(py); // what was replaced
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Map {
             Some((read, dropped)) => (read, dropped),
         };
         let value = self.finish(py, Some(Ok(read)));
-        drop(dropped);
+        dropped.release(py);
         value
     }
 
@@ -214,7 +214,7 @@ impl Map {
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = key.py();
         let removed = self.locate(py, &self.key(key)?, |store, _, found| found.map(|found| store.remove(py, found)))?;
-        removed.map(drop).ok_or_else(|| missing(key))
+        removed.map(|removed| removed.release(py)).ok_or_else(|| missing(key))
     }
 
     fn __iter__(slf: &Bound<'_, Self>) -> MapIterator {

@@ -176,11 +176,23 @@ pub(crate) enum Probe {
 }
 
 /// Objects that came out of a table, to be dropped once it is unlocked.
-#[derive(Default)]
 #[must_use]
 pub(crate) struct Dropped {
-    _key: Option<Py<PyAny>>,
-    _value: Option<Py<PyAny>>,
+    key: Option<Py<PyAny>>,
+    value: Option<Py<PyAny>>,
+}
+
+impl Dropped {
+    /// Drop them. Runs `__del__`, so never under a lock.
+    #[inline]
+    pub(crate) fn release(self, py: Python<'_>) {
+        if let Some(key) = self.key {
+            drop(key.into_bound(py));
+        }
+        if let Some(value) = self.value {
+            drop(value.into_bound(py));
+        }
+    }
 }
 
 /// The table of one map.
@@ -198,7 +210,7 @@ impl Store {
         Store { layout, table: Table::new(layout.entry_size()), changes: 0, overhead: 0 }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find_int(&self, hash: u64, key: i64) -> Option<Found> {
         self.table.find(hash, |entry| word(entry) == key as u64)
     }
@@ -207,6 +219,25 @@ impl Store {
     pub(crate) fn find_text(&self, hash: u64, key: &[u8]) -> Option<Found> {
         let layout = self.layout;
         self.table.find(hash, |entry| layout.text_key(entry) == key)
+    }
+
+    /// The entry of a key, where finding it takes no Python code; `Err` where it might.
+    #[inline(always)]
+    pub(crate) fn find_plain(&self, hash: u64, key: &Key<'_>) -> Result<Option<Found>, ()> {
+        let Key::Object(object, _) = key else {
+            return Ok(self.find_inline(hash, key));
+        };
+        let mut unsure = false;
+        let found = self.table.find(hash, |entry| {
+            let candidate = &entry[8..16];
+            objects::is_same(candidate, object)
+                || word(entry) == hash
+                    && objects::builtin_equal(candidate, object).unwrap_or_else(|| {
+                        unsure = true;
+                        true
+                    })
+        });
+        if unsure { Err(()) } else { Ok(found) }
     }
 
     /// Search for an object key, with what has been asked of whom so far.
@@ -258,7 +289,7 @@ impl Store {
     }
 
     /// The entry of a key that is no object.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find_inline(&self, hash: u64, key: &Key<'_>) -> Option<Found> {
         match key {
             Key::Int(int) => self.find_int(hash, *int),
@@ -279,11 +310,11 @@ impl Store {
     ) -> Result<Dropped, OutOfMemory> {
         let Some(found) = found else {
             self.insert(hash, key, value)?;
-            return Ok(Dropped::default());
+            return Ok(Dropped { key: None, value: None });
         };
         let old = self.value_object(py, found);
         self.overwrite(found, hash, key, value)?;
-        Ok(Dropped { _key: None, _value: old })
+        Ok(Dropped { key: None, value: old })
     }
 
     /// Give an entry another value. Only one of variable size may take memory; an object's old reference is the
@@ -341,13 +372,20 @@ impl Store {
         })
     }
 
+    /// Have the cache line on its way that a removal will need. Worth calling before the search.
+    #[inline]
+    pub(crate) fn prefetch_removal(&self) {
+        let layout = self.layout;
+        self.table.prefetch_removal(&|entry| layout.hash(entry));
+    }
+
     /// Take an entry out.
     #[inline]
     pub(crate) fn remove(&mut self, py: Python<'_>, found: Found) -> Dropped {
         let layout = self.layout;
         let entry = self.table.entry(found);
         let key = (layout.key == KeyKind::Object).then(|| objects::take_word(py, &entry[8..]));
-        let dropped = Dropped { _key: key, _value: self.value_object(py, found) };
+        let dropped = Dropped { key, value: self.value_object(py, found) };
         self.remove_inline(found);
         dropped
     }

@@ -17,9 +17,11 @@ unsafe impl Plain for u16 {}
 /// See the module's text. Elements are zero until written.
 ///
 /// Invariants: chunk `i` of `root` is null or holds `PER_CHUNK` elements, but for chunk 0 of an array with no other
-/// chunk, which holds `first` of them; `chunks <= root_capacity`.
+/// chunk, which holds `first` of them; `chunks <= root_capacity`; `chunk_0` is what `root[0]` is, to save small arrays a
+/// step.
 #[derive(Debug)]
 pub(crate) struct ChunkArray<T> {
+    chunk_0: *mut T,
     root: *mut *mut T,
     chunks: u32,
     root_capacity: u32,
@@ -36,7 +38,7 @@ impl<T: Plain> ChunkArray<T> {
     const SMALLEST: usize = if size_of::<T>() >= 64 { 2 } else { 128 / size_of::<T>() };
 
     pub(crate) const fn new() -> Self {
-        ChunkArray { root: std::ptr::null_mut(), chunks: 0, root_capacity: 0, first: 0 }
+        ChunkArray { chunk_0: std::ptr::null_mut(), root: std::ptr::null_mut(), chunks: 0, root_capacity: 0, first: 0 }
     }
 
     /// How many elements there are room for.
@@ -49,19 +51,28 @@ impl<T: Plain> ChunkArray<T> {
     }
 
     /// Element `i`, which must be below the capacity and in no released chunk.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, i: usize) -> &T {
-        debug_assert!(i < self.capacity());
-        // SAFETY: the caller's promise, checked by `debug_assert` and by the model tests: the chunk exists.
-        unsafe { &*(*self.root.add(i / Self::PER_CHUNK)).add(i % Self::PER_CHUNK) }
+        // SAFETY: `at` gives the address of an element.
+        unsafe { &*self.at(i) }
     }
 
     /// As [`get`](Self::get), to write.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get_mut(&mut self, i: usize) -> &mut T {
-        debug_assert!(i < self.capacity());
         // SAFETY: as in `get`, and `&mut self` makes the reference unique.
-        unsafe { &mut *(*self.root.add(i / Self::PER_CHUNK)).add(i % Self::PER_CHUNK) }
+        unsafe { &mut *self.at(i) }
+    }
+
+    #[inline(always)]
+    fn at(&self, i: usize) -> *mut T {
+        debug_assert!(i < self.capacity());
+        if i < Self::PER_CHUNK {
+            // SAFETY: the caller's promise, checked by `debug_assert` and by the model tests: the element exists.
+            return unsafe { self.chunk_0.add(i) };
+        }
+        // SAFETY: as above: so does its chunk.
+        unsafe { (*self.root.add(i / Self::PER_CHUNK)).add(i % Self::PER_CHUNK) }
     }
 
     /// Where element `i` is, for a prefetch.
@@ -150,6 +161,7 @@ impl<T: Plain> ChunkArray<T> {
         self.drop_first(memory);
         // SAFETY: the root has room for one.
         unsafe { *self.root = new };
+        self.chunk_0 = new;
         self.first = elements as u32;
         self.chunks = 1;
         Ok(())
@@ -166,6 +178,7 @@ impl<T: Plain> ChunkArray<T> {
         if let Some(base) = NonNull::new(chunk.cast()) {
             memory.release(Block { base, bytes });
         }
+        self.chunk_0 = std::ptr::null_mut();
         self.first = 0;
     }
 

@@ -58,6 +58,8 @@ struct Stack {
     top: u32,
     /// Slots in use in the top page; at least 1 where there is one.
     used: u32,
+    /// Slots of the top page; 0 where there is none.
+    room: u32,
     growth: Growth,
     tag: u8,
 }
@@ -111,12 +113,13 @@ impl Heap {
     pub(crate) fn new_stack(&mut self, slot_bytes: usize, growth: Growth, tag: u8) -> Result<StackId, OutOfMemory> {
         self.stacks.reserve(&mut self.memory, self.stack_count + 1)?;
         let id = self.stack_count;
-        *self.stacks.get_mut(id) = Stack { bytes: 0, slot_bytes: slot_bytes as u32, top: NONE, used: 0, growth, tag };
+        *self.stacks.get_mut(id) =
+            Stack { bytes: 0, slot_bytes: slot_bytes as u32, top: NONE, used: 0, room: 0, growth, tag };
         self.stack_count += 1;
         Ok(id as StackId)
     }
 
-    #[inline]
+    #[inline(always)]
     fn page(&self, handle: Handle) -> &Page {
         self.pages.get((handle >> SLOT_BITS) as usize)
     }
@@ -128,7 +131,7 @@ impl Heap {
     }
 
     /// The first byte of a slot in use.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn address(&self, handle: Handle) -> *mut u8 {
         let page = self.page(handle);
         let slot = (handle & (MAX_SLOTS as u32 - 1)) as usize;
@@ -138,14 +141,14 @@ impl Heap {
     }
 
     /// The bytes of a slot in use.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slot(&self, handle: Handle) -> &[u8] {
         // SAFETY: 1. The slot's bytes are initialised: pages come zeroed. 2. `&self` keeps writers out.
         unsafe { std::slice::from_raw_parts(self.address(handle), self.page(handle).slot_bytes as usize) }
     }
 
     /// The bytes of a slot in use, to write.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slot_mut(&mut self, handle: Handle) -> &mut [u8] {
         // SAFETY: as in `slot`, and `&mut self` makes it the only reference.
         unsafe { std::slice::from_raw_parts_mut(self.address(handle), self.page(handle).slot_bytes as usize) }
@@ -168,11 +171,12 @@ impl Heap {
     /// Put a slot on top of `stack`. Its bytes are whatever they were.
     #[inline]
     pub(crate) fn push(&mut self, stack: StackId) -> Result<Handle, OutOfMemory> {
-        let Stack { top, used, .. } = *self.stacks.get(stack as usize);
-        if top == NONE || used == self.pages.get(top as usize).slots {
+        let entry = self.stacks.get_mut(stack as usize);
+        let Stack { top, used, room, .. } = *entry;
+        if used == room {
             return self.push_page(stack);
         }
-        self.stacks.get_mut(stack as usize).used = used + 1;
+        entry.used = used + 1;
         Ok((top << SLOT_BITS) | used)
     }
 
@@ -185,16 +189,17 @@ impl Heap {
             Growth::Lines => (stack_bytes / 16, self.memory.held() / 8192),
         };
         let bytes = page_bytes(slot_bytes as usize, late.max(early.min(SMALL_PAGE)));
+        let slots = (bytes / slot_bytes as usize).min(MAX_SLOTS) as u32;
         let page = self.new_page(Page {
             base: std::ptr::null_mut(),
             bytes,
             slot_bytes,
-            slots: (bytes / slot_bytes as usize).min(MAX_SLOTS) as u32,
+            slots,
             stack: u32::from(stack) | u32::from(tag) << 16,
             below: top,
         })?;
         let stack = self.stacks.get_mut(stack as usize);
-        (stack.top, stack.used) = (page, 1);
+        (stack.top, stack.used, stack.room) = (page, 1, slots);
         stack.bytes += bytes;
         Ok(page << SLOT_BITS)
     }
@@ -226,14 +231,13 @@ impl Heap {
         let page = *self.pages.get(number as usize);
         let used = if page.below == NONE { 0 } else { self.pages.get(page.below as usize).slots };
         let entry = self.stacks.get_mut(stack as usize);
-        (entry.top, entry.used) = (page.below, used);
+        (entry.top, entry.used, entry.room) = (page.below, used, used);
         entry.bytes -= page.bytes;
         self.free_page(number);
         self.keep_or_release(block_of(&page));
     }
 
     /// The last slot of a stack.
-    #[cfg(test)]
     pub(crate) fn last(&self, stack: StackId) -> Option<Handle> {
         let Stack { top, used, .. } = *self.stacks.get(stack as usize);
         (top != NONE).then(|| (top << SLOT_BITS) | (used - 1))
@@ -459,6 +463,7 @@ impl Heap {
                         && page.slot_bytes == stack.slot_bytes
                 );
                 assert!(used >= 1 && used <= page.slots, "page {number} has {used} of {} slots", page.slots);
+                assert!(number != stack.top || page.slots == stack.room);
                 assert!(page.slots as usize * page.slot_bytes as usize <= page.bytes);
                 stack_bytes += page.bytes;
                 seen += 1;

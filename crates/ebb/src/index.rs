@@ -102,7 +102,7 @@ impl Index {
     }
 
     /// The entry of this hash that `is` recognises. O(1); touches one line, rarely two.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, heap: &Heap, hash: u64, is: impl FnMut(Handle) -> bool) -> Option<Place> {
         if self.entries == 0 {
             return None;
@@ -136,15 +136,16 @@ impl Index {
         handle: Handle,
         rehash: &impl Rehash,
     ) -> Result<(), OutOfMemory> {
-        self.segments.reserve(&mut heap.memory, self.count)?;
+        if self.segments.capacity() == 0 {
+            self.segments.reserve(&mut heap.memory, self.count)?;
+        }
         let number = self.number(hash);
         let item = Item { handle, x: x_of(hash) };
         let segment = self.segments.get_mut(number);
         let home_lines = segment.home_lines();
-        let roomy = (segment.count as usize) < capacity(home_lines);
-        let done = roomy && place(&mut segment.all_lines_mut(heap)[..home_lines], item);
-        if done {
-            segment.count += 1;
+        let roomy = segment.count() < CAPACITY[home_lines] as usize;
+        if roomy && place(segment.lines_mut(heap), item) {
+            segment.add(1);
         } else {
             self.grow(heap, number, item, rehash)?;
         }
@@ -159,7 +160,7 @@ impl Index {
     #[cold]
     fn grow(&mut self, heap: &mut Heap, number: usize, item: Item, rehash: &impl Rehash) -> Result<(), OutOfMemory> {
         let segment = *self.segments.get(number);
-        if segment.total_lines(heap) > segment.home_lines() && self.squeeze(heap, number, item) {
+        if segment.has_stash() && self.squeeze(heap, number, item) {
             return Ok(());
         }
         let rebuilt = with_scratch(|items, _| {
@@ -184,7 +185,7 @@ impl Index {
         let segment = self.segments.get_mut(number);
         let home_lines = segment.home_lines();
         let done = home_lines > 0 && place_or_stash(segment.all_lines_mut(heap), home_lines, item);
-        segment.count += u32::from(done);
+        segment.add(usize::from(done));
         done
     }
 
@@ -222,8 +223,8 @@ impl Index {
         for more in [0, 1, 2, 4] {
             let lines = (lines + more).min(MAX_LINES);
             let mut segment = self.new_block(heap, lines, 0)?;
-            if items.iter().all(|&item| place(segment.all_lines_mut(heap), item)) {
-                segment.count = items.len() as u32;
+            if items.iter().all(|&item| place(segment.lines_mut(heap), item)) {
+                segment.add(items.len());
                 return Ok(segment);
             }
             heap.remove(segment.handle); // the last of its stack: nothing moves
@@ -235,7 +236,7 @@ impl Index {
     #[cold]
     fn build_with_stash(&mut self, heap: &mut Heap, items: &[Item], lines: usize) -> Result<Segment, OutOfMemory> {
         let mut trial = self.new_block(heap, lines, 0)?;
-        let homeless = items.iter().filter(|&&item| !place(trial.all_lines_mut(heap), item)).count();
+        let homeless = items.iter().filter(|&&item| !place(trial.lines_mut(heap), item)).count();
         heap.remove(trial.handle);
         let stash = (homeless + homeless / 8).div_ceil(SLOTS) + 1;
         let mut segment = self.new_block(heap, lines, stash)?;
@@ -243,7 +244,7 @@ impl Index {
             let placed = place_or_stash(segment.all_lines_mut(heap), lines, item);
             debug_assert!(placed);
         }
-        segment.count = items.len() as u32;
+        segment.add(items.len());
         Ok(segment)
     }
 
@@ -257,7 +258,7 @@ impl Index {
         } else {
             heap.push_lone(total * size_of::<Line>())?
         };
-        Ok(Segment::over(heap, handle, lines))
+        Ok(Segment::over(heap, handle, lines, stash > 0))
     }
 
     fn lines_to_grow(&self, entries: usize) -> usize {
@@ -279,7 +280,7 @@ impl Index {
             match self.build(heap, high, lines.1) {
                 Ok(high) => Ok((low, high)),
                 Err(OutOfMemory) => {
-                    if low.count > 0 {
+                    if low.has_block() {
                         heap.remove(low.handle); // the last of its stack
                     }
                     Err(OutOfMemory)
@@ -300,19 +301,21 @@ impl Index {
         self.segments.get_mut(number).remove(heap, place.spot);
         self.entries -= 1;
         // Shrinking is never owed: where memory is short it is skipped, and tried again at the next removal.
-        let _ = self.shrink(heap, number, rehash);
+        let segment = self.segments.get(number);
+        if segment.count() == 0 || self.is_too_large(heap, segment) {
+            let _ = self.shrink(heap, number, rehash);
+        }
         if self.entries < self.merge_below {
             let _ = self.merge(heap, rehash);
         }
     }
 
+    /// Fewer lines for a segment that has too many.
+    #[cold]
     fn shrink(&mut self, heap: &mut Heap, number: usize, rehash: &impl Rehash) -> Result<(), OutOfMemory> {
         let segment = *self.segments.get(number);
-        if segment.count == 0 {
+        if segment.count() == 0 {
             self.replace(heap, number, Segment::EMPTY, rehash);
-            return Ok(());
-        }
-        if !self.is_too_large(heap, &segment) {
             return Ok(());
         }
         let new = with_scratch(|items, _| {
@@ -324,15 +327,16 @@ impl Index {
         Ok(())
     }
 
+    #[inline]
     fn is_too_large(&self, heap: &Heap, segment: &Segment) -> bool {
-        let (count, home_lines) = (segment.count as usize, segment.home_lines());
+        let (count, home_lines) = (segment.count(), segment.home_lines());
         let slack = if self.entries < SMALL_TABLE { count / 4 + 6 } else { 6 };
-        let total = segment.total_lines(heap);
-        if total == home_lines {
-            return lines_for(count + slack) < home_lines;
+        if !segment.has_stash() {
+            return count + slack <= FEWER[home_lines] as usize;
         }
-        let stashed: usize = segment.all_lines(heap)[home_lines..].iter().map(Line::count).sum();
-        stashed * 2 + SLOTS < slots(total - home_lines) || lines_for(count * 2 + slack) < home_lines
+        let stash = &segment.all_lines(heap)[home_lines..];
+        let stashed: usize = stash.iter().map(Line::count).sum();
+        stashed * 2 + SLOTS < slots(stash.len()) || count * 2 + slack <= FEWER[home_lines] as usize
     }
 
     /// One segment fewer: merge the last into the one it was split from. O(a segment).
@@ -366,7 +370,9 @@ impl Index {
     /// The entry at `place` has a new handle.
     pub(crate) fn set_handle(&mut self, heap: &mut Heap, place: Place, handle: Handle) {
         let segment = self.segments.get_mut(place.segment as usize);
-        segment.all_lines_mut(heap)[place.spot.line as usize].set_handle(place.spot.slot as usize, handle);
+        let line = place.spot.line as usize;
+        let lines = if line < segment.home_lines() { segment.lines_mut(heap) } else { segment.all_lines_mut(heap) };
+        lines[line].set_handle(place.spot.slot as usize, handle);
     }
 
     /// The `slot`th handle of line `line` of segment `number`, for a walk over all entries.
@@ -407,6 +413,7 @@ impl Index {
             let lines = segment.lines();
             let mut elsewhere = [0u32; MAX_LINES];
             let mut count = 0;
+            assert_eq!(segment.has_stash(), segment.total_lines(heap) > lines.len());
             for (at, line) in segment.all_lines(heap).iter().enumerate() {
                 for slot in 0..line.count() {
                     let handle = line.handle(slot);
@@ -427,10 +434,10 @@ impl Index {
             for (line, &elsewhere) in lines.iter().zip(&elsewhere) {
                 assert!(line.overflow() == elsewhere.min(crate::line::SATURATED) || line.overflow() == 15);
             }
-            assert_eq!(segment.count, count);
+            assert_eq!(segment.count(), count);
             assert_eq!(count == 0, lines.is_empty(), "an empty segment has no block");
             assert!(count == 0 || std::ptr::eq(heap.slot(segment.handle).as_ptr(), lines.as_ptr().cast()));
-            entries += count as usize;
+            entries += count;
         }
         assert_eq!(entries, self.entries);
     }
@@ -443,9 +450,26 @@ fn split_at(count: usize) -> usize {
 }
 
 /// Entries that so many lines take: 31/32 of their slots.
-fn capacity(lines: usize) -> usize {
-    lines * SLOTS * 31 / 32
-}
+const CAPACITY: [u16; MAX_LINES + 1] = {
+    let mut capacity = [0; MAX_LINES + 1];
+    let mut lines = 0;
+    while lines <= MAX_LINES {
+        capacity[lines] = (slots(lines) * 31 / 32) as u16;
+        lines += 1;
+    }
+    capacity
+};
+
+/// Entries for which the next smaller block does.
+const FEWER: [u16; MAX_LINES + 1] = {
+    let mut fewer = [0; MAX_LINES + 1];
+    let mut lines = 2;
+    while lines <= MAX_LINES {
+        fewer[lines] = CAPACITY[if lines <= 16 { lines - 1 } else { (lines - 1) & !1 }];
+        lines += 1;
+    }
+    fewer
+};
 
 /// Lines that so many entries need, at most `MAX_LINES`: from 16 on, an even number, to have fewer sizes of block.
 fn lines_for(entries: usize) -> usize {
@@ -463,7 +487,7 @@ fn any_entry(heap: &Heap, block: Handle) -> Handle {
 
 /// Add a segment's entries to `items`.
 fn gather(heap: &Heap, segment: &Segment, rehash: &impl Rehash, items: &mut Vec<Item>) -> Result<(), OutOfMemory> {
-    items.try_reserve(segment.count as usize).map_err(|_| OutOfMemory)?;
+    items.try_reserve(segment.count()).map_err(|_| OutOfMemory)?;
     segment.each(heap, |handle, x| {
         let x = x.unwrap_or_else(|| x_of(rehash(heap, handle)));
         items.push(Item { handle, x });
@@ -481,7 +505,7 @@ fn gather_split(
     high: &mut Vec<Item>,
 ) -> Result<(), OutOfMemory> {
     for items in [&mut *low, &mut *high] {
-        items.try_reserve(segment.count as usize).map_err(|_| OutOfMemory)?;
+        items.try_reserve(segment.count()).map_err(|_| OutOfMemory)?;
     }
     segment.each(heap, |handle, _| prefetch(heap.address(handle)));
     segment.each(heap, |handle, _| {

@@ -59,13 +59,16 @@ pub(crate) struct Spot {
 }
 
 /// Invariant: `tagged` is null where there is no block, else the address of the block's first line with the number of home
-/// lines in its low bits; `handle` names the same block.
+/// lines in its low bits; `handle` names the same block; `stashed` where it has lines behind the home lines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Segment {
     tagged: *mut Line,
     pub(crate) handle: Handle,
-    pub(crate) count: u32,
+    /// Entries in the low 31 bits; whether there is a stash in the high one.
+    count: u32,
 }
+
+const STASHED: u32 = 1 << 31;
 
 // SAFETY: null and zeros are the empty segment.
 unsafe impl Plain for Segment {}
@@ -79,9 +82,10 @@ impl Segment {
     pub(crate) const EMPTY: Segment = Segment { tagged: std::ptr::null_mut(), handle: 0, count: 0 };
 
     /// A segment over the block `handle`, which is zeroed here.
-    pub(crate) fn over(heap: &mut Heap, handle: Handle, home_lines: usize) -> Segment {
+    pub(crate) fn over(heap: &mut Heap, handle: Handle, home_lines: usize, stashed: bool) -> Segment {
         heap.slot_mut(handle).fill(0);
-        let mut segment = Segment { tagged: std::ptr::null_mut(), handle, count: 0 };
+        let count = if stashed { STASHED } else { 0 };
+        let mut segment = Segment { tagged: std::ptr::null_mut(), handle, count };
         segment.move_to(heap, handle, home_lines);
         segment
     }
@@ -102,6 +106,24 @@ impl Segment {
         self.tagged.addr() & MAX_LINES
     }
 
+    /// Entries.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        (self.count & !STASHED) as usize
+    }
+
+    /// There are so many entries more.
+    #[inline]
+    pub(crate) fn add(&mut self, entries: usize) {
+        self.count += entries as u32;
+    }
+
+    /// Whether there are lines behind the home lines.
+    #[inline]
+    pub(crate) fn has_stash(&self) -> bool {
+        self.count & STASHED != 0
+    }
+
     #[inline]
     fn base(&self) -> *mut Line {
         self.tagged.map_addr(|address| address & !MAX_LINES)
@@ -116,6 +138,16 @@ impl Segment {
         // SAFETY: 1. The invariant: a block of at least so many lines, zeroed or written as lines, is at `base`.
         // 2. Lines are plain old data, and the index, which owns the segment, is borrowed.
         unsafe { std::slice::from_raw_parts(self.base(), self.home_lines()) }
+    }
+
+    /// The home lines, to write.
+    #[inline]
+    pub(crate) fn lines_mut(&mut self, _heap: &mut Heap) -> &mut [Line] {
+        if self.tagged.is_null() {
+            return &mut [];
+        }
+        // SAFETY: as in `lines`; `&mut Heap` keeps every other reference to the block out.
+        unsafe { std::slice::from_raw_parts_mut(self.base(), self.home_lines()) }
     }
 
     /// The home lines and, behind them, the stash.
@@ -146,7 +178,7 @@ impl Segment {
     }
 
     /// The entry of this hash that `is` recognises by its handle.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, heap: &Heap, hash: u64, mut is: impl FnMut(Handle) -> bool) -> Option<Spot> {
         let lines = self.lines();
         if lines.is_empty() {
@@ -203,20 +235,22 @@ impl Segment {
     }
 
     /// Take the entry at `spot` out, and let entries that had to go elsewhere come home.
+    #[inline]
     pub(crate) fn remove(&mut self, heap: &mut Heap, spot: Spot) {
-        let home_lines = self.home_lines();
         let (at, slot) = (spot.line as usize, spot.slot as usize);
         self.count -= 1;
-        let lines = self.all_lines_mut(heap);
+        if at >= self.home_lines() {
+            return self.all_lines_mut(heap)[at].swap_remove(slot);
+        }
+        let lines = self.lines_mut(heap);
         let displacement = lines[at].displacement(slot);
         lines[at].swap_remove(slot);
-        if at >= home_lines {
-            return;
-        }
         if displacement > 0 {
-            lines[wrap(at + home_lines - displacement, home_lines)].drop_overflow();
+            lines[wrap(at + lines.len() - displacement, lines.len())].drop_overflow();
         }
-        bring_home(&mut lines[..home_lines], at);
+        if lines[at].overflow() > 0 {
+            bring_home(lines, at);
+        }
     }
 
     /// Call `visit` with every entry, its home's `x` where that can be had without the entry.
@@ -242,7 +276,7 @@ fn wrap(line: usize, lines: usize) -> usize {
     if line >= lines { line - lines } else { line }
 }
 
-#[inline]
+#[inline(always)]
 fn find_in(line: &Line, tag: u8, displacement: usize, is: &mut impl FnMut(Handle) -> bool) -> Option<u32> {
     let mut matches = line.matches(tag);
     while matches != 0 {
