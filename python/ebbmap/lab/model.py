@@ -52,6 +52,8 @@ class Run:
     subject: str
     version: str
     note: str = ""
+    partial: bool = False
+    """Whether `heap_bytes` is known to miss some of what the subject holds."""
     steps: list[Step] = field(default_factory=list)
     curve: list[Point] = field(default_factory=list)
 

@@ -101,6 +101,7 @@ class _Session:
     def _ready(self, probe: Probe, event: dict[str, Any]) -> None:
         self._run.version = event["version"]
         self._run.note = event.get("note", "")
+        self._run.partial = event.get("partial", False)
         self._base = probe.rss()
         self._answer()
 

@@ -3,7 +3,7 @@
 The process writes one JSON object a line; after `ready`, `begin` and `end` it waits for a line back, in which
 time the lab measures it. Go's side of it is `subjects/go/wire.go`.
 
-    ready     version, note             made its buffers; nothing under test exists yet
+    ready     version, note, partial    made its buffers; nothing under test exists yet
     begin     step                      about to begin a step
     progress  done                      the part of the step that is done, 0 to 1
     end       entries, heap_bytes, seconds, slowest_op_ns

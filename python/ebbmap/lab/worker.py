@@ -32,7 +32,7 @@ def run(wire: Wire, scenario: str, subject: str, n: int, value_bytes: int, meter
     """Report the steps of `scenario` for `subject`; raises `UnavailableError`."""
     kind = PYTHON[subject]()
     bench = Bench(wire, METERS[meter], value_bytes)
-    wire.ask("ready", version=kind.version, note=kind.note)
+    wire.ask("ready", version=kind.version, note=kind.note, partial=kind.partial)
     SCENARIOS[scenario].drive(bench, lambda: kind.make(n), n)
     wire.send("done")
 

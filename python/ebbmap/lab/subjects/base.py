@@ -49,6 +49,8 @@ class Kind:
     version: str
     make: Callable[[int], Subject]
     note: str = ""
+    partial: bool = False
+    """Whether the heap meter misses some of what it holds."""
 
 
 Loader = Callable[[], Kind]

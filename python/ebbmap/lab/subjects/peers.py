@@ -47,7 +47,7 @@ class Moka(MapSubject):
 def _moka() -> Kind:
     module, version = installed("moka_py", "moka-py")
     note = "brings its own allocator, so heap counts its Python objects only; its count of entries lags"
-    return Kind(version, lambda n: Moka(module.Moka(n)), note)
+    return Kind(version, lambda n: Moka(module.Moka(n)), note, partial=True)
 
 
 DEFAULT = ("cachetools.Cache", "cachebox.Cache", "theine.Cache", "moka_py.Moka", "lru.LRU")

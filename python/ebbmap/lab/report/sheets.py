@@ -1,0 +1,95 @@
+"""The tables of an experiment, before they are drawn."""
+
+from __future__ import annotations
+
+
+from dataclasses import dataclass
+
+from ebbmap.lab.model import Report, Run, Step
+from ebbmap.lab.report import words
+from ebbmap.lab.report.words import Unit, Verdict
+from ebbmap.lab.scenarios import SCENARIOS
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure as it is written, and for bytes held whether they follow the contents."""
+
+    text: str
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One table: the first `words` columns hold words, the rest figures; a row of `reference` comes first."""
+
+    title: str
+    columns: tuple[str, ...]
+    words: int
+    reference: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def sheets(report: Report) -> list[Sheet]:
+    """Heap, RSS and time by step, for the steps that tell the story; none if nothing ran."""
+    if not report.runs:
+        return []
+    told = SCENARIOS[report.settings.scenario].told
+    size = words.unit(report.settings)
+    return [_heap(report.runs, told, size), _rss(report.runs, told, size), _time(report.runs, told)]
+
+
+def _heap(runs: list[Run], told: tuple[str, ...], size: Unit) -> Sheet:
+    def row(run: Run) -> tuple[Cell, ...]:
+        held = (_held(run.at(step), run.at(step).heap_bytes, size, run.partial) for step in told)
+        return (Cell(run.subject), Cell(words.version(run)), *held)
+
+    title = f"Heap, {size.name}: what the subject's own allocator says it holds"
+    reference = (*_payload(runs[0], told, size, "payload alone", ""),)
+    return Sheet(title, ("subject", "version", *told), 2, reference, tuple(map(row, runs)))
+
+
+def _rss(runs: list[Run], told: tuple[str, ...], size: Unit) -> Sheet:
+    def row(run: Run) -> tuple[Cell, ...]:
+        held = (_held(run.at(step), run.at(step).rss_bytes, size) for step in told)
+        return (
+            Cell(words.label(run)),
+            *held,
+            Cell(size.write(max(step.peak_rss_bytes for step in run.steps))),
+        )
+
+    title = f"RSS over the start, {size.name}: what the system sees"
+    reference = (*_payload(runs[0], told, size, "payload alone"), Cell(""))
+    return Sheet(title, ("subject", *told, "peak"), 1, reference, tuple(map(row, runs)))
+
+
+def _time(runs: list[Run], told: tuple[str, ...]) -> Sheet:
+    def row(run: Run) -> tuple[Cell, ...]:
+        return (Cell(words.label(run)), *(Cell(_duration(run.at(step))) for step in told))
+
+    title = "Time of each step / its slowest single operation"
+    return Sheet(title, ("subject", *told), 1, (), tuple(map(row, runs)))
+
+
+def _payload(run: Run, told: tuple[str, ...], size: Unit, *before: str) -> tuple[Cell, ...]:
+    figures = (size.write(run.at(step).payload_bytes) for step in told)
+    return tuple(map(Cell, (*before, *figures)))
+
+
+def _held(step: Step, held: int, size: Unit, partial: bool = False) -> Cell:
+    if partial:
+        return Cell(f"≥ {size.write(held)}")
+    return Cell(size.write(held), words.verdict(held, step.payload_bytes))
+
+
+def _duration(step: Step) -> str:
+    """Both figures, or the first alone where the step had no operations."""
+    total = words.duration(step.seconds * 1e9)
+    return f"{total} / {words.duration(step.slowest_op_ns)}" if step.slowest_op_ns else total
+
+
+def remarks(report: Report) -> list[str]:
+    """What has to be said of subjects, and of those that did not run."""
+    notes = [f"{run.subject}: {run.note}" for run in report.runs if run.note]
+    skipped = [f"{skipped.subject} skipped: {skipped.why}" for skipped in report.skipped]
+    return list(dict.fromkeys([*notes, *skipped]))
