@@ -54,9 +54,6 @@ def none() -> HeapMeter:
 
 
 class _Books:
-    def __init__(self) -> None:
-        self._page = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-
     def given_out(self) -> int:
         return self._small() + self._large()
 
@@ -72,14 +69,13 @@ class _Books:
 
     def _interpreter_statistics(self) -> bytes:
         """What CPython can only print to its standard error."""
-        page = self._page.fileno()
-        os.ftruncate(page, 0)
-        os.lseek(page, 0, os.SEEK_SET)
-        stderr = os.dup(2)
-        os.dup2(page, 2)
-        try:
-            sys._debugmallocstats()
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-        return os.pread(page, 1 << 20, 0)
+        with tempfile.TemporaryFile() as page:
+            stderr = os.dup(2)
+            os.dup2(page.fileno(), 2)
+            try:
+                sys._debugmallocstats()
+            finally:
+                os.dup2(stderr, 2)
+                os.close(stderr)
+            page.seek(0)
+            return page.read()

@@ -69,7 +69,7 @@ def everywhere() -> list[Toolchain]:
 
 def resolve(asked: str) -> Toolchain:
     """The toolchain meant by a version (`1.23`, `go1.23.9`), a `go` command or a GOROOT; else `LabError`."""
-    if os.sep in asked or Path(asked).is_dir():
+    if os.sep in asked:
         return inspect(_command(Path(asked).expanduser()))
     wanted = asked.removeprefix("go")
     chains = everywhere()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ebbmap.lab.model import Run
 
-WORK, PAUSE = 1.0, 0.4
-"""How wide a step is drawn that works through the entries, and one that does not."""
+WORK, PAUSE, REST = 1.0, 0.4, 0.15
+"""How wide a step is drawn that works through the entries, one that does not, and what stays at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,23 @@ def spans(run: Run) -> list[Span]:
     return places
 
 
+def extent(run: Run) -> float:
+    """Where the curve ends."""
+    return spans(run)[-1].end + REST
+
+
 def curve(run: Run) -> list[tuple[float, int]]:
     """RSS over the start: `(place, bytes)`."""
     place = {span.step: span for span in spans(run)}
-    return [(_at(place[point.step], point.done), point.rss_bytes) for point in run.curve]
+    points = [(_at(place[point.step], point.done), point.rss_bytes) for point in run.curve]
+    return [*points, (extent(run), run.steps[-1].rss_bytes)]
 
 
 def payload(run: Run) -> list[tuple[float, int]]:
     """What the entries alone take, at the ends of the steps."""
     ends = zip(spans(run), run.steps, strict=True)
-    return [(0.0, 0), *((span.end, step.payload_bytes) for span, step in ends)]
+    points = [(span.end, step.payload_bytes) for span, step in ends]
+    return [(0.0, 0), *points, (extent(run), run.steps[-1].payload_bytes)]
 
 
 LEADING = ("go:inline", "dict", "ebbmap:inline", "go:pointer", "cachebox.Cache", "ebbmap:object")
@@ -49,7 +56,10 @@ LEADING = ("go:inline", "dict", "ebbmap:inline", "go:pointer", "cachebox.Cache",
 
 def leading(runs: Sequence[Run], most: int = 5) -> list[Run]:
     """The runs to draw where not all can be told apart: one for each subject, those the story is about."""
-    single = list({run.subject: run for run in reversed(runs)}.values())[::-1]
+    firsts: dict[str, Run] = {}
+    for run in runs:
+        firsts.setdefault(run.subject, run)
+    single = list(firsts.values())
     order = {subject: place for place, subject in enumerate(LEADING)}
     first = sorted(single, key=lambda run: order.get(run.subject, len(order)))[:most]
     return [run for run in single if run in first]

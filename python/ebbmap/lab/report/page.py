@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from ebbmap.lab.model import Report, Run
 from ebbmap.lab.report import words
-from ebbmap.lab.report.curves import curve, leading, payload, spans, ticks
+from ebbmap.lab.report.curves import curve, extent, leading, payload, spans, ticks
 from ebbmap.lab.report.sheets import remarks, sheets
 from ebbmap.lab.report.words import Unit
 from ebbmap.lab.scenarios import SCENARIOS
@@ -28,6 +28,7 @@ class Line:
     payload: str
     said: str
     ends: str
+    style: str
     ours: bool
 
 
@@ -39,6 +40,17 @@ class Mark:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Curves on one scale."""
+
+    top: str
+    heights: tuple[Mark, ...]
+    steps: tuple[Mark, ...]
+    borders: tuple[float, ...]
+    lines: tuple[Line, ...]
+
+
 def page(report: Report, command: str) -> str:
     """The page; `command` is what made it."""
     source = files("ebbmap.lab.report").joinpath("page.html.j2").read_text(encoding="utf-8")
@@ -48,56 +60,39 @@ def page(report: Report, command: str) -> str:
         machine=words.machine(report),
         summary=SCENARIOS[report.settings.scenario].summary,
         command=command,
+        unit=words.unit(report.settings).name,
         sheets=sheets(report),
         remarks=remarks(report),
-        plot=_plot(report) if report.runs else None,
+        story=_plot(report, leading(report.runs)) if report.runs else None,
+        everyone=_plot(report, report.runs) if report.runs else None,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """All curves on one scale."""
-
-    unit: str
-    top: str
-    heights: tuple[Mark, ...]
-    steps: tuple[Mark, ...]
-    borders: tuple[float, ...]
-    leading: tuple[Line, ...]
-    every: tuple[Line, ...]
-
-
-def _plot(report: Report) -> Plot:
+def _plot(report: Report, runs: Sequence[Run]) -> Plot:
     size = words.unit(report.settings)
-    marks = ticks(max(map(_peak, report.runs)) / size.size)
-    top = max(marks[-1], 1e-9)
-    places = spans(report.runs[0])
-    wide = places[-1].end
+    marks = ticks(max(map(_peak, runs)) / size.size)
+    top = marks[-1]
+    places, wide = spans(runs[0]), extent(runs[0])
     told = SCENARIOS[report.settings.scenario].told
-
-    def line(run: Run) -> Line:
-        return _line(run, size, top, told)
-
     return Plot(
-        unit=size.name,
         top=f"{top:,g} {size.name}",
         heights=tuple(Mark(100 - 100 * mark / top, f"{mark:,g}") for mark in marks),
         steps=tuple(Mark(100 * (span.start + span.end) / 2 / wide, span.step) for span in places),
-        borders=tuple(SIDE * span.end / wide for span in places[:-1]),
-        leading=tuple(map(line, leading(report.runs))),
-        every=tuple(map(line, report.runs)),
+        borders=tuple(SIDE * span.end / wide for span in places),
+        lines=tuple(_line(run, place, size, top, told) for place, run in enumerate(runs)),
     )
 
 
-def _line(run: Run, size: Unit, top: float, told: Sequence[str]) -> Line:
-    wide = spans(run)[-1].end
+def _line(run: Run, place: int, size: Unit, top: float, told: Sequence[str]) -> Line:
     figures = ", ".join(f"{step} {size.write(run.at(step).rss_bytes)}" for step in told)
+    hero = run.subject == "ebbmap:inline"
     return Line(
         name=words.label(run),
-        points=_points(curve(run), wide, top * size.size),
-        payload=_points(payload(run), wide, top * size.size),
-        ends=f"{size.write(run.steps[-1].rss_bytes)} of {size.write(_peak(run))} {size.name} left at the end",
+        points=_points(curve(run), extent(run), top * size.size),
+        payload=_points(payload(run), extent(run), top * size.size),
         said=f"RSS over the start in {size.name}: {figures}",
+        ends=f"{size.write(run.steps[-1].rss_bytes)} of {size.write(_peak(run))} {size.name} left at the end",
+        style="hero" if hero else f"k{place}",
         ours=run.subject.startswith("ebbmap"),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass
 
 from ebbmap.lab.model import Report, Run, Step
@@ -31,12 +30,13 @@ class Sheet:
 
 
 def sheets(report: Report) -> list[Sheet]:
-    """Heap, RSS and time by step, for the steps that tell the story; none if nothing ran."""
+    """Heap, RSS, time and slowest operation, for the steps that tell the story; none if nothing ran."""
     if not report.runs:
         return []
     told = SCENARIOS[report.settings.scenario].told
     size = words.unit(report.settings)
-    return [_heap(report.runs, told, size), _rss(report.runs, told, size), _time(report.runs, told)]
+    runs = report.runs
+    return [_heap(runs, told, size), _rss(runs, told, size), _time(runs, told), _slowest(runs, told)]
 
 
 def _heap(runs: list[Run], told: tuple[str, ...], size: Unit) -> Sheet:
@@ -45,7 +45,7 @@ def _heap(runs: list[Run], told: tuple[str, ...], size: Unit) -> Sheet:
         return (Cell(run.subject), Cell(words.version(run)), *held)
 
     title = f"Heap, {size.name}: what the subject's own allocator says it holds"
-    reference = (*_payload(runs[0], told, size, "payload alone", ""),)
+    reference = _payload(runs[0], told, size, "payload alone", "")
     return Sheet(title, ("subject", "version", *told), 2, reference, tuple(map(row, runs)))
 
 
@@ -65,10 +65,22 @@ def _rss(runs: list[Run], told: tuple[str, ...], size: Unit) -> Sheet:
 
 def _time(runs: list[Run], told: tuple[str, ...]) -> Sheet:
     def row(run: Run) -> tuple[Cell, ...]:
-        return (Cell(words.label(run)), *(Cell(_duration(run.at(step))) for step in told))
+        return (Cell(words.label(run)), *(Cell(words.duration(run.at(step).seconds * 1e9)) for step in told))
 
-    title = "Time of each step / its slowest single operation"
-    return Sheet(title, ("subject", *told), 1, (), tuple(map(row, runs)))
+    return Sheet("Time of each step", ("subject", *told), 1, (), tuple(map(row, runs)))
+
+
+def _slowest(runs: list[Run], told: tuple[str, ...]) -> Sheet:
+    working = [step for step in told if any(run.at(step).slowest_op_ns for run in runs)]
+
+    def row(run: Run) -> tuple[Cell, ...]:
+        return (
+            Cell(words.label(run)),
+            *(Cell(words.duration(run.at(step).slowest_op_ns)) for step in working),
+        )
+
+    title = "Slowest single operation of each step"
+    return Sheet(title, ("subject", *working), 1, (), tuple(map(row, runs)))
 
 
 def _payload(run: Run, told: tuple[str, ...], size: Unit, *before: str) -> tuple[Cell, ...]:
@@ -79,13 +91,8 @@ def _payload(run: Run, told: tuple[str, ...], size: Unit, *before: str) -> tuple
 def _held(step: Step, held: int, size: Unit, partial: bool = False) -> Cell:
     if partial:
         return Cell(f"≥ {size.write(held)}")
-    return Cell(size.write(held), words.verdict(held, step.payload_bytes))
-
-
-def _duration(step: Step) -> str:
-    """Both figures, or the first alone where the step had no operations."""
-    total = words.duration(step.seconds * 1e9)
-    return f"{total} / {words.duration(step.slowest_op_ns)}" if step.slowest_op_ns else total
+    judged = size.size == words.MIB  # a few KiB more or less say nothing
+    return Cell(size.write(held), words.verdict(held, step.payload_bytes) if judged else None)
 
 
 def remarks(report: Report) -> list[str]:

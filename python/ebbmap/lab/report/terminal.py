@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -53,4 +55,4 @@ def _chart(report: Report, console: Console) -> None:
     colour = console.color_system is not None
     drawn = chart(runs, size, min(console.width, WIDEST_CHART), 18, colour)
     console.print(Text.from_ansi(drawn), soft_wrap=True)
-    console.print(key(runs), highlight=False)
+    console.print(textwrap.fill(key(runs), console.width), highlight=False)

@@ -46,11 +46,8 @@ def duration(nanoseconds: float) -> str:
     """Three figures and a unit: `1.43 s`, `66.4 ms`, `870 µs`."""
     for size, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
         if nanoseconds >= size:
-            return (
-                f"{nanoseconds / size:.3g} {name}"
-                if nanoseconds < 1000 * size
-                else f"{nanoseconds / size:,.0f} {name}"
-            )
+            number = nanoseconds / size
+            return f"{number:.3g} {name}" if number < 999.5 else f"{number:,.0f} {name}"
     return f"{nanoseconds:.0f} ns"
 
 

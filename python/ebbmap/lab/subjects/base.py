@@ -87,7 +87,10 @@ def installed(module: str, package: str) -> tuple[ModuleType, str]:
     """The module and the version of the package it comes from; `UnavailableError` if it is not there."""
     try:
         return import_module(module), version(package)
-    except (ModuleNotFoundError, PackageNotFoundError):
+    except PackageNotFoundError:
         raise UnavailableError(f"{package} is not installed") from None
     except ImportError as error:
-        raise UnavailableError(f"{package} does not load: {error}") from None
+        absent = isinstance(error, ModuleNotFoundError) and error.name == module
+        raise UnavailableError(
+            f"{package} is not installed" if absent else f"{package} does not load: {error}"
+        ) from None
