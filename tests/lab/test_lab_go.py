@@ -53,6 +53,10 @@ def test_a_path_may_be_a_command_or_a_goroot(alone: Path) -> None:
     go = fake_go(alone / "mine", "go1.99.1")
     for path in (go, alone / "mine"):
         assert toolchains.resolve(str(path)) == toolchains.Toolchain(go, "go1.99.1")
+    wheel = fake_go(alone / "wheel" / "go", "go1.99.2")
+    (alone / "wheel" / "bin").mkdir()
+    (alone / "wheel" / "bin" / "go").write_text("#!/usr/bin/python3\nimport go\n")
+    assert toolchains.resolve(str(alone / "wheel")).go == wheel
     with pytest.raises(LabError, match="neither a go command nor a folder"):
         toolchains.resolve(str(alone / "nothing"))
     go.write_text("#!/bin/sh\necho out of order >&2; exit 3\n")

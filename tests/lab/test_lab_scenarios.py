@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ebbmap.lab.bench import Bench
+from ebbmap.lab.model import Settings
 from ebbmap.lab.scenarios import SCENARIOS
 from ebbmap.lab.subjects import PYTHON, UnavailableError
 from ebbmap.lab.subjects.base import MapSubject
@@ -55,7 +56,7 @@ class Paper(Wire):
 def _drive(name: str, n: int, value_bytes: int = 16) -> tuple[Recorder, Paper]:
     subject, paper = Recorder(), Paper()
     bench = Bench(paper, lambda: lambda: len(subject.held), value_bytes)
-    SCENARIOS[name].drive(bench, lambda: subject, n)
+    SCENARIOS[name].drive(bench, lambda: subject, Settings(name, n, value_bytes))
     return subject, paper
 
 
@@ -125,7 +126,7 @@ def test_each_subject_sets_and_removes(name: str) -> None:
         kind = PYTHON[name]()
     except UnavailableError as error:
         pytest.skip(str(error))
-    subject = kind.make(100)
+    subject = kind.make(Settings("fill-drain", 100, 20))
     for key in range(100):
         subject.put(key, b"x" * 20)
     counted = subject.entries()

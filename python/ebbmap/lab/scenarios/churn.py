@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ebbmap.lab.bench import Bench
+from ebbmap.lab.model import Settings
 from ebbmap.lab.scenarios.base import Scenario
-from ebbmap.lab.subjects.base import Subject
+from ebbmap.lab.subjects import MAPS, Subject
 
 TURNS = 3
 """How many times every entry is replaced."""
 
 
-def drive(bench: Bench, make: Callable[[], Subject], n: int) -> None:
+def drive(bench: Bench, make: Callable[[], Subject], settings: Settings) -> None:
     """Steps `empty`, `filled`, `collected`, then a `turned-K` each time that all `n` entries were replaced.
 
     Each turn ends with the collector, and before it with whatever a program does to get memory back.
     """
-    subject = bench.start(make)
+    n, subject = settings.n, bench.start(make)
     with bench.step("filled", subject) as step:
         step.fill(subject, range(n))
     with bench.step("collected", subject) as step:
@@ -35,5 +36,6 @@ SCENARIO = Scenario(
     f"fill, then remove the oldest entry and put in a new one, until all were replaced {TURNS} times",
     ("empty", "filled", "collected", *TURNED),
     ("filled", "collected", TURNED[0], TURNED[-1]),
+    MAPS,
     drive,
 )

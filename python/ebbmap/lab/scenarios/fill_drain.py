@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ebbmap.lab.bench import Bench
+from ebbmap.lab.model import Settings
 from ebbmap.lab.scenarios.base import Scenario
-from ebbmap.lab.subjects.base import Subject
+from ebbmap.lab.subjects import MAPS, Subject
 
 
-def drive(bench: Bench, make: Callable[[], Subject], n: int) -> None:
+def drive(bench: Bench, make: Callable[[], Subject], settings: Settings) -> None:
     """Steps `empty`, `filled`, `collected` (nothing but the collector), `drained` (and collected)."""
-    subject = bench.start(make)
+    n, subject = settings.n, bench.start(make)
     with bench.step("filled", subject) as step:
         step.fill(subject, range(n))
     with bench.step("collected", subject) as step:
@@ -24,5 +25,10 @@ def drive(bench: Bench, make: Callable[[], Subject], n: int) -> None:
 
 STEPS = ("empty", "filled", "collected", "drained")
 SCENARIO = Scenario(
-    "fill-drain", "fill, run the collector, remove every entry, run the collector", STEPS, STEPS, drive
+    "fill-drain",
+    "fill, run the collector, remove every entry, run the collector",
+    STEPS,
+    STEPS,
+    MAPS,
+    drive,
 )

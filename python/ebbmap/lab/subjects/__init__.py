@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from ebbmap.lab.subjects import dicts, ebb, peers
 from ebbmap.lab.subjects.base import Kind, Loader, Subject, UnavailableError
 
-__all__ = ["DEFAULT", "GO", "KNOWN", "PYTHON", "Kind", "Loader", "Subject", "UnavailableError"]
+__all__ = ["GO", "KNOWN", "MAPS", "PYTHON", "Kind", "Loader", "Subject", "UnavailableError"]
 
 PYTHON: Mapping[str, Loader] = {**dicts.LOADERS, **peers.LOADERS, **ebb.LOADERS}
 GO = ("go:inline", "go:pointer", "go:recreate")
 KNOWN = (*GO, *PYTHON)
-DEFAULT = (*GO, *dicts.LOADERS, *peers.DEFAULT, *ebb.DEFAULT)
-"""Who takes part when nobody is named."""
+MAPS = (*GO, *dicts.LOADERS, *peers.MAPS, *ebb.MAPS)
+"""Who takes part in an experiment with maps when nobody is named."""

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from ebbmap.lab.heap import HeapMeter
+from ebbmap.lab.model import Settings
 
 Put = Callable[[int, bytes], object]
 Remove = Callable[[int], object]
@@ -44,10 +45,10 @@ class Subject(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of subject, its library imported: which version, and how to make one for `n` entries."""
+    """A kind of subject, its library imported: which version, and how to make one for an experiment."""
 
     version: str
-    make: Callable[[int], Subject]
+    make: Callable[[Settings], Subject]
     note: str = ""
     partial: bool = False
     """Whether the heap meter misses some of what it holds."""

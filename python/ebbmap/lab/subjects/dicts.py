@@ -24,6 +24,6 @@ class Recreated(MapSubject):
 
 
 LOADERS: dict[str, Loader] = {
-    "dict": lambda: Kind(VERSION, lambda _n: like_dict({})),
-    "dict:recreate": lambda: Kind(VERSION, lambda _n: Recreated()),
+    "dict": lambda: Kind(VERSION, lambda _: like_dict({})),
+    "dict:recreate": lambda: Kind(VERSION, lambda _: Recreated()),
 }

@@ -28,12 +28,12 @@ class Objects(Inline):
 
 def _inline() -> Kind:
     container, version = _load("Map")
-    return Kind(version, lambda _n: Inline(container(int, bytes)))
+    return Kind(version, lambda _: Inline(container(int, bytes)))
 
 
 def _object() -> Kind:
     container, version = _load("Map")
-    return Kind(version, lambda _n: Objects(container()))
+    return Kind(version, lambda _: Objects(container()))
 
 
 def _load(name: str) -> tuple[Any, str]:
@@ -43,6 +43,6 @@ def _load(name: str) -> tuple[Any, str]:
     return getattr(package, name), version
 
 
-DEFAULT = ("ebbmap:object", "ebbmap:inline")
+MAPS = ("ebbmap:object", "ebbmap:inline")
 
 LOADERS: dict[str, Loader] = {"ebbmap:object": _object, "ebbmap:inline": _inline}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ebbmap.lab.model import Settings
 from ebbmap.lab.subjects.base import Kind, Loader, MapSubject, Subject, installed, like_dict
 
 
@@ -13,21 +14,21 @@ def _class(package: str, name: str, *bounds: float) -> Loader:
 
     def load() -> Kind:
         module, version = installed(package, package)
-        return Kind(version, lambda _n: like_dict(getattr(module, name)(*bounds)))
+        return Kind(version, lambda _: like_dict(getattr(module, name)(*bounds)))
 
     return load
 
 
 def _lru() -> Kind:
     module, version = installed("lru", "lru-dict")
-    return Kind(version, lambda n: like_dict(module.LRU(n)))
+    return Kind(version, lambda settings: like_dict(module.LRU(settings.n)))
 
 
 def _theine() -> Kind:
     module, version = installed("theine", "theine")
 
-    def make(n: int) -> Subject:
-        cache = module.Cache(n)
+    def make(settings: Settings) -> Subject:
+        cache = module.Cache(settings.n)
         return MapSubject(cache, cache.set, cache.delete)
 
     return Kind(version, make)
@@ -47,10 +48,10 @@ class Moka(MapSubject):
 def _moka() -> Kind:
     module, version = installed("moka_py", "moka-py")
     note = "brings its own allocator, so heap counts its Python objects only; its count of entries lags"
-    return Kind(version, lambda n: Moka(module.Moka(n)), note, partial=True)
+    return Kind(version, lambda settings: Moka(module.Moka(settings.n)), note, partial=True)
 
 
-DEFAULT = ("cachetools.Cache", "cachebox.Cache", "theine.Cache", "moka_py.Moka", "lru.LRU")
+MAPS = ("cachetools.Cache", "cachebox.Cache", "theine.Cache", "moka_py.Moka", "lru.LRU")
 
 LOADERS: dict[str, Loader] = {
     "cachetools.Cache": _class("cachetools", "Cache", math.inf),
