@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -197,3 +200,20 @@ def test_ticks_are_round_and_reach_the_top(top: float, marks: list[float]) -> No
 )
 def test_durations(nanoseconds: float, text: str) -> None:
     assert duration(nanoseconds) == text
+
+
+def test_an_ascii_terminal_loses_characters_not_results() -> None:
+    words = [
+        sys.executable,
+        "-c",
+        "from ebbmap.cli import main; main()",
+        "lab",
+        "--n",
+        "1000",
+        "--subject",
+        "dict",
+    ]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    answer = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
+    assert "CPython" in answer.stdout
+    assert "?" in answer.stdout

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import shlex
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -66,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
             report = experiment(settings, args.subject, args.go, watcher)
     except LabError as error:
         raise UserError(str(error)) from None
-    show(report, Console())
     _write(report, args.json, args.html, _command(args))
+    show(report, _stdout())
     return 0
 
 
@@ -79,6 +81,13 @@ def _write(report: Report, json_path: Path | None, html_path: Path | None, comma
             html_path.write_text(page(report, command), encoding="utf-8")
     except OSError as error:
         raise UserError(f"can't write: {error}") from None
+
+
+def _stdout() -> Console:
+    """Standard output, which prints `?` for what its encoding does not have rather than fail."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return Console()
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -18,8 +18,7 @@ def chart(runs: Sequence[Run], size: Unit, width: int, height: int, colour: bool
     """A line of letters for each run: they can be told apart without colour."""
     figure = plotext.figure
     figure.clear()
-    figure.theme("default" if colour else "colorless")
-    figure.canvas("default")
+    figure.theme("simple")  # the terminal's own ground
     figure.plot_size(width, height)
     for letter, run in zip(LETTERS, runs, strict=False):
         figure.draw(_line(run, letter, size))
