@@ -75,6 +75,12 @@ def test_one_that_does_not_build_stops_the_run_only_if_asked_for(
     ):
         pass
     monkeypatch.setenv("PATH", f"{go.parent}:/usr/bin:/bin")
+    other = fake_go(alone / "other", "go1.99.1", "echo lost as well >&2; exit 1")
+    with (
+        pytest.raises(LabError, match="lost as well"),
+        lineup(settings, [], [str(other)], lambda chain: None),
+    ):
+        pass  # the one asked for is not passed over for another of its version
     with lineup(settings, ["go:inline", "dict"], [], lambda chain: None) as who:
         assert [launch.subject for launch in who.launches] == ["dict"]
         (skipped,) = who.skipped

@@ -41,7 +41,7 @@ def lineup(
     not build.
     """
     chosen = _chosen(settings, names)
-    asked = [toolchains.resolve(one) for one in dict.fromkeys(go)]
+    asked = list(dict.fromkeys(map(toolchains.resolve, go)))
     with tempfile.TemporaryDirectory(prefix="ebbmap-lab-") as folder:
         gophers = _Gophers(settings, asked, Path(folder), building)
         made = Lineup()
@@ -78,8 +78,9 @@ class _Gophers:
     def enter(self, wanted: list[str], made: Lineup) -> None:
         """Build with each toolchain and line up the subjects of those that build."""
         found, troubles = toolchains.at_hand()
-        chains = {chain.version: chain for chain in (*self.asked, *found)}
-        for chain in chains.values():
+        versions = {chain.version for chain in self.asked}
+        chains = [*self.asked, *(chain for chain in found if chain.version not in versions)]
+        for chain in chains:
             try:
                 program = self._build(chain)
             except LabError as error:
@@ -94,8 +95,7 @@ class _Gophers:
 
     def _build(self, chain: Toolchain) -> Path:
         self.building(chain)
-        folder = self.folder / chain.version.replace(" ", "-")
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
         return toolchains.build(chain, self.settings.value_bytes, folder)
 
     def _launch(self, name: str, program: Path, chain: Toolchain) -> Launch:
