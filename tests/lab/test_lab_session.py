@@ -110,3 +110,16 @@ def test_a_library_that_does_not_load_is_skipped(monkeypatch: pytest.MonkeyPatch
 def test_a_library_that_is_not_there_is_named() -> None:
     with pytest.raises(UnavailableError, match=r"^no-such-package is not installed$"):
         installed("no_such_module", "no-such-package")
+
+
+def test_ebbmap_follows_its_contents() -> None:
+    report, _ = _experiment("ebbmap:inline", "ebbmap:object", n=200_000)
+    inline, objects = report.runs
+    for step in inline.steps:
+        assert step.heap_bytes <= 1.10 * step.payload_bytes + 256 * 1024
+        assert step.rss_bytes <= 1.10 * step.payload_bytes + 2 * MIB
+    assert inline.at("drained").entries == 0
+    assert objects.at("filled").heap_bytes > 200_000 * (28 + 161)  # the objects count, not only the table
+    assert objects.at("drained").heap_bytes < MIB
+    for step in objects.steps:
+        assert abs(step.heap_bytes - step.rss_bytes) < 4 * MIB
