@@ -28,8 +28,9 @@ def show(report: Report, console: Console) -> None:
         console.print(_table(sheet))
     if report.runs:
         _chart(report, console)
-    for line in remarks(report):
-        console.print(f"\n{line}", style="yellow", highlight=False, markup=False)
+    said = "\n".join(remarks(report))
+    if said:
+        console.print(f"\n{said}", style="yellow", highlight=False, markup=False)
 
 
 def _table(sheet: Sheet) -> Table:
