@@ -44,6 +44,11 @@ class Map(_core.Map, Generic[K, V]):
     """
 
     __slots__ = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _core._add_fast_lanes(cls)
+
     __hash__ = None  # type: ignore[assignment]  # mutable, as dict
 
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
@@ -191,6 +196,7 @@ class Map(_core.Map, Generic[K, V]):
     __class_getitem__ = classmethod(GenericAlias)
 
 
+_core._add_fast_lanes(Map)
 MutableMapping.register(Map)
 
 
