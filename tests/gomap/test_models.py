@@ -14,10 +14,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ebbmap.gomap import GoVersion, HMap, Outside, SwissMap, parse_map, predictor
+from ebbmap.gomap import Footprint, GoVersion, HMap, Outside, SwissMap, parse_map, predictor
 from ebbmap.gomap.hmap import EMPTY_ONE, EMPTY_REST, MIN_TOP_HASH
 from ebbmap.gomap.model import GoMap, hash64
 from ebbmap.gomap.predict import ClassicShape, SwissShape
+from ebbmap.gomap.predict.classic import load_limit
 from ebbmap.gomap.predict.swiss import table_limit
 from ebbmap.gomap.swiss import DELETED, EMPTY
 
@@ -44,7 +45,7 @@ def check_classic(m: AnyMap) -> None:
         assert rest < 0 or not any(states[rest:]), "emptyRest isn't followed by emptyRest alone"
         assert not states.rstrip(bytes([EMPTY_REST])).endswith(bytes([EMPTY_ONE])) or bucket_evacuated(chain)
     assert full == len(m)
-    assert m.growing or len(m) <= max(8, 13 * 2**m.B // 2)
+    assert m.growing or len(m) <= load_limit(m.B, m.version)
 
 
 def bucket_evacuated(chain: list[Any]) -> bool:
@@ -309,3 +310,37 @@ def test_tombstones_make_a_swiss_map_of_constant_size_grow() -> None:
                 del made[key - entries]
         check(made)
         assert made.heap_bytes > 1.5 * predictor(made.kind, made.version).filled(entries).bytes
+
+
+@pytest.mark.parametrize("load", [3.3, 4.5, 5.5, 6.4])
+def test_overflow_under_churn_is_predicted(load: float) -> None:
+    entries = int(1024 * load)
+    made, predicted = churned("1.23", entries, 2)
+    assert made.heap_bytes == pytest.approx(predicted.bytes, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("version", "load", "turnovers", "tolerance"),
+    [
+        ("1.24", 0.5, 3, 0.01),  # tombstones don't fill the tables yet
+        ("1.27", 0.5, 6, 0.01),
+        ("1.24", 0.6, 5, 0.05),  # all have split
+        ("1.24", 0.75, 2, 0.05),
+        ("1.27", 0.75, 2, 0.05),
+        ("1.27", 0.65, 2, 0.25),  # pruning holds some of them back
+    ],
+)
+def test_tombstones_under_churn_are_predicted(
+    version: str, load: float, turnovers: float, tolerance: float
+) -> None:
+    made, predicted = churned(version, int(16 * 1024 * load), turnovers)
+    assert made.heap_bytes == pytest.approx(predicted.bytes, rel=tolerance)
+
+
+def churned(version: str, entries: int, turnovers: float) -> tuple[AnyMap, Footprint]:
+    made = make(version, "map[int64]int64", paced=False)
+    for key in range(int(entries * (1 + turnovers))):
+        if key >= entries:
+            del made[key - entries]
+        made[key] = None
+    return made, predictor(made.kind, made.version).churned(entries, turnovers)

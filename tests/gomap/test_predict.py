@@ -64,9 +64,15 @@ def test_the_documents_figures(kind: str, version: str, uncollected: int, filled
 
 def test_b_is_the_least_that_is_not_over_load() -> None:
     for entries in [*range(1, 3000), 851_968, 851_969, 10**10]:
-        b = least_b(entries)
-        assert entries <= load_limit(b)
-        assert b == 0 or entries > load_limit(b - 1)
+        for version in (GoVersion(21), GoVersion(23)):
+            b = least_b(entries, version)
+            assert entries <= load_limit(b, version)
+            assert b == 0 or entries > load_limit(b - 1, version)
+
+
+def test_only_go_1_21_grows_at_six_a_bucket() -> None:
+    limits = {minor: load_limit(17, GoVersion(minor)) for minor in (19, 20, 21, 22, 23)}
+    assert limits == {19: 851_968, 20: 851_968, 21: 786_432, 22: 851_968, 23: 851_968}
 
 
 def test_a_map_just_grown_holds_both_arrays() -> None:

@@ -146,7 +146,7 @@ class HMap(GoMap[K, V]):
         super().__init__(kind, version, outside=outside, seed=seed, paced=paced)
         if self.version.swiss:
             raise ValueError(f"Go {self.version} has Swiss maps: see SwissMap")
-        self.B = least_b(hint)
+        self.B = least_b(hint, self.version)
         self.noverflow = 0  # the runtime's own count, a sample from B = 16 on
         self.nevacuate = 0  # old buckets below this have been moved
         self.same_size_grow = False
@@ -279,7 +279,7 @@ class HMap(GoMap[K, V]):
         return _Array(b, buckets, size)
 
     def _set_limits(self) -> None:
-        self._limit = load_limit(self.B)
+        self._limit = load_limit(self.B, self.version)
         self._crowded = 1 << min(self.B, 15)
 
     def _grow(self) -> None:

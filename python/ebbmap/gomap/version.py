@@ -40,6 +40,11 @@ class GoVersion:
         return self.minor >= 24 and not self.noswissmap
 
     @property
+    def pair_load(self) -> int:
+        """Entries that two classic buckets take before a map grows: 13; in Go 1.21 a rounding made it 12."""
+        return 12 if self.minor == 21 else 13
+
+    @property
     def malloc_header(self) -> bool:
         """Objects of more than 512 bytes that hold pointers carry an 8-byte header (1.22 and later)."""
         return self.minor >= 22

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from ebbmap.gomap.chance import binomial, expected_excess
 from ebbmap.gomap.predict.base import HEADER, SLOTS, ClassicShape, Predictor
+from ebbmap.gomap.predict.churn import overflow_share
 from ebbmap.gomap.sizeclasses import appended_bytes, object_bytes, round_up
 from ebbmap.gomap.types import MapType
 from ebbmap.gomap.version import GoVersion
@@ -16,14 +17,14 @@ _MAP_EXTRA = 24
 _SLICE_HEADER = 24
 
 
-def least_b(entries: int) -> int:
+def least_b(entries: int, version: GoVersion) -> int:
     """The least B whose 2^B buckets aren't over load (6.5 each) with `entries`."""
-    return 0 if entries <= SLOTS else (-(-2 * entries // 13) - 1).bit_length()
+    return 0 if entries <= SLOTS else (-(-2 * entries // version.pair_load) - 1).bit_length()
 
 
-def load_limit(b: int) -> int:
+def load_limit(b: int, version: GoVersion) -> int:
     """How many entries 2^b buckets take before the next insert makes them grow."""
-    return SLOTS if b == 0 else 13 * (1 << b) // 2
+    return SLOTS if b == 0 else version.pair_load * (1 << b) // 2
 
 
 def bucket_array(kind: MapType, version: GoVersion, b: int) -> int:
@@ -43,8 +44,11 @@ def bucket_array_bytes(kind: MapType, version: GoVersion, b: int) -> int:
 class ClassicPredictor(Predictor):
     """Buckets of eight with overflow chains, doubled when over load."""
 
+    def _b(self, entries: int, hint: int) -> int:
+        return max(least_b(entries, self.version), least_b(hint, self.version))
+
     def _filled(self, entries: int, hint: int, deletes: int) -> tuple[float, ClassicShape]:
-        b = max(least_b(entries), least_b(hint))
+        b = self._b(entries, hint)
         mean, variance = _overflow(entries, b)
         moved = self._moved(entries + deletes, b, hint)
         mean, variance = mean * moved, variance * moved
@@ -63,9 +67,9 @@ class ClassicPredictor(Predictor):
         Each write moves the old bucket of its own hash and the next in order. With N old buckets, after t*N
         writes e^-t of those ahead are still there, and the order is at N*(e^t - 1): all is done at t = ln 2.
         """
-        if b <= least_b(hint):
+        if b <= least_b(hint, self.version):
             return 1.0
-        t = (writes - load_limit(b - 1)) / (1 << (b - 1))
+        t = (writes - load_limit(b - 1, self.version)) / (1 << (b - 1))
         return 1.0 if t >= math.log(2) else 1.0 - (2 - math.exp(t)) * math.exp(-t)
 
     def _overflow_bytes(self, mean: float, variance: float, b: int) -> float:
@@ -82,19 +86,20 @@ class ClassicPredictor(Predictor):
 
     def _old_bytes(self, b: int, moved: float) -> float:
         """Bytes of the old array and its overflow buckets; maps without pointers keep those to the end."""
-        mean, variance = _overflow(load_limit(b), b)
+        mean, variance = _overflow(load_limit(b, self.version), b)
         overflow = self._overflow_bytes(mean, variance, b) - (_MAP_EXTRA if b >= _PREALLOCATES else 0)
         left = 1 - moved if self.kind.pointers else 1.0
         return bucket_array_bytes(self.kind, self.version, b) + overflow * left
 
     def _dropped(self, entries: int, hint: int) -> float:
-        b = max(least_b(entries), least_b(hint))
+        b = self._b(entries, hint)
         past = b if self._moved(entries, b, hint) == 1 else b - 1
-        return sum(self._old_bytes(old, 0.0) for old in range(least_b(hint), past))
+        return sum(self._old_bytes(old, 0.0) for old in range(least_b(hint, self.version), past))
 
     def _churned(self, entries: int, turnovers: float, hint: int) -> tuple[float, ClassicShape]:
-        b = max(least_b(entries), least_b(hint))
-        mean, variance = _churned_overflow(entries, b, turnovers)
+        b = self._b(entries, hint)
+        share = overflow_share(entries / (1 << b), turnovers)
+        mean, variance = share * (1 << b), share * (1 << b)
         total = (
             HEADER + bucket_array_bytes(self.kind, self.version, b) + self._overflow_bytes(mean, variance, b)
         )
@@ -111,7 +116,3 @@ def _overflow(entries: int, b: int) -> tuple[float, float]:
         mean += chance * more
         square += chance * more * more
     return buckets * mean, buckets * max(0.0, square - mean * mean)
-
-
-def _churned_overflow(entries: int, b: int, turnovers: float) -> tuple[float, float]:
-    raise NotImplementedError

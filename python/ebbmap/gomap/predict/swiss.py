@@ -8,6 +8,7 @@ from functools import lru_cache
 from ebbmap.gomap.chance import binomial_tail
 from ebbmap.gomap.heap import next_collection, phases
 from ebbmap.gomap.predict.base import HEADER, SLOTS, Predictor, SwissShape
+from ebbmap.gomap.predict.churn import rebuilt_share, turnovers_to_rebuild
 from ebbmap.gomap.sizeclasses import object_bytes
 from ebbmap.gomap.types import MapType
 from ebbmap.gomap.version import GoVersion
@@ -94,7 +95,42 @@ class SwissPredictor(Predictor):
         return table_bytes(self.kind, self.version, slots)
 
     def _churned(self, entries: int, turnovers: float, hint: int) -> tuple[float, SwissShape]:
-        raise NotImplementedError
+        if max(entries, hint) <= SLOTS:
+            return self._small(entries)
+        depth, capacity = hinted(hint) if hint > SLOTS else (0, 2 * SLOTS)
+        tables = groups = size = 0.0
+        for (d, slots), count in _leaves(entries, depth, capacity).items():
+            for grown, share in self._rebuilt(entries / (1 << d), slots, d, turnovers).items():
+                tables += count * share * max(1, grown // MAX_TABLE)
+                groups += count * share * grown / SLOTS
+                size += count * share * self._one(min(grown, MAX_TABLE)) * max(1, grown // MAX_TABLE)
+        deepest = math.ceil(math.log2(tables))
+        size += HEADER + directory_bytes(self.version, deepest)
+        return size, SwissShape(tables, deepest, groups, self.kind.group_bytes)
+
+    def _rebuilt(self, held: float, slots: int, depth: int, turnovers: float) -> dict[int, float]:
+        """What becomes of a table of `slots` with `held` entries: slots in all -> chance."""
+        deviation = math.sqrt(held * (1 - 0.5**depth)) / slots
+        share = rebuilt_share(held / slots, deviation, turnovers, self.version.prunes)
+        chances = {slots: 1 - share}
+        if share > 1e-3:
+            spent = turnovers_to_rebuild(held / slots, self.version.prunes, turnovers)
+            left = max(0.0, turnovers - min(spent, turnovers))
+            inner = self._rebuilt(held / 2, slots, depth + 1, left) if slots == MAX_TABLE else {}
+            inner = inner or self._rebuilt(held, 2 * slots, depth, left)
+            factor = 2 if slots == MAX_TABLE else 1
+            for grown, chance in inner.items():
+                chances[factor * grown] = chances.get(factor * grown, 0.0) + share * chance
+        return chances
+
+
+def _leaves(entries: int, depth: int, capacity: int) -> dict[tuple[int, int], float]:
+    """How many tables lie at which depth with how many slots, after inserts alone."""
+    leaves = {(depth, slots): count for slots, count in expected_sizes(entries, depth, capacity).items()}
+    for d, chance in _split_chances(entries, depth):
+        leaves[d, MAX_TABLE] = leaves.get((d, MAX_TABLE), 0.0) - (1 << d) * chance
+        leaves[d + 1, MAX_TABLE] = leaves.get((d + 1, MAX_TABLE), 0.0) + (2 << d) * chance
+    return {place: count for place, count in leaves.items() if count > 1e-6}
 
 
 def _doublings(capacity: int) -> list[int]:
