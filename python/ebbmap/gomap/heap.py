@@ -27,6 +27,11 @@ def outside_bytes(kind: MapType, version: GoVersion, outside: Outside) -> float:
     return key + _held(kind.elem, version, outside.elem) + _own(kind.elem, kind.indirect_elem, version)
 
 
+def copied_bytes(kind: MapType, version: GoVersion) -> float:
+    """Mean heap bytes outside the map that copying an entry takes: its indirect key and element."""
+    return _own(kind.key, kind.indirect_key, version) + _own(kind.elem, kind.indirect_elem, version)
+
+
 def _own(kind: GoType, indirect: bool, version: GoVersion) -> float:
     return small_object_bytes(kind.size, kind.pointers, version) if indirect else 0.0
 

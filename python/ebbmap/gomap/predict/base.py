@@ -58,6 +58,7 @@ class Predictor(ABC):
         self.kind = kind
         self.version = version
         self.outside = outside
+        self._known: dict[tuple[int, int], float] = {}
 
     @cached_property
     def entry_outside(self) -> float:
@@ -84,8 +85,12 @@ class Predictor(ABC):
 
     def uncollected(self, entries: int, hint: int = 0) -> float:
         """Heap bytes right after `entries` inserts, with the garbage that growth has left (`GOGC=100`)."""
-        starts = self._collections(_checked(entries))
-        return sum(self._uncollected(start, entries, hint) for start in starts) / len(starts)
+        known = self._known.get((entries, hint))
+        if known is None:
+            starts = self._collections(_checked(entries))
+            known = sum(self._uncollected(start, entries, hint) for start in starts) / len(starts)
+            self._known[entries, hint] = known
+        return known
 
     def _uncollected(self, start: int, entries: int, hint: int) -> float:
         live, dropped = lambda n: self.filled(n, hint).bytes, lambda n: self._dropped(n, hint)

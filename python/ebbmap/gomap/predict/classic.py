@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ebbmap.gomap.chance import binomial, expected_excess
-from ebbmap.gomap.predict.base import HEADER, SLOTS, ClassicShape, Predictor
+from ebbmap.gomap.predict.base import HEADER, MAX_ENTRIES, SLOTS, ClassicShape, Predictor
 from ebbmap.gomap.predict.churn import overflow_share
 from ebbmap.gomap.sizeclasses import appended_bytes, object_bytes, round_up
 from ebbmap.gomap.types import MapType
@@ -91,13 +91,20 @@ class ClassicPredictor(Predictor):
         left = 1 - moved if self.kind.pointers else 1.0
         return bucket_array_bytes(self.kind, self.version, b) + overflow * left
 
+    @cached_property
+    def _whole_old_bytes(self) -> list[float]:
+        """What each B leaves behind when it is outgrown."""
+        return [self._old_bytes(b, 0.0) for b in range(least_b(MAX_ENTRIES, self.version))]
+
     def _dropped(self, entries: int, hint: int) -> float:
         b = self._b(entries, hint)
         past = b if self._moved(entries, b, hint) == 1 else b - 1
-        return sum(self._old_bytes(old, 0.0) for old in range(least_b(hint, self.version), past))
+        return sum(self._whole_old_bytes[least_b(hint, self.version) : past])
 
     def _churned(self, entries: int, turnovers: float, hint: int) -> tuple[float, ClassicShape]:
         b = self._b(entries, hint)
+        if entries == b == 0:
+            return self._filled(0, 0, 0)
         share = overflow_share(entries / (1 << b), turnovers)
         mean, variance = share * (1 << b), share * (1 << b)
         total = (

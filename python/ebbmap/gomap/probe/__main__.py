@@ -26,12 +26,13 @@ def errors(toolchain: Toolchain, program: Path) -> Iterator[tuple[float, Measure
             points = list(group)
             if points[0].step != "empty":
                 expected = points[0].predicted().bytes
-                yield mean(point.alloc for point in points) / expected - 1, points[0]
+                measured = (mean if toolchain.version.swiss else median)(point.alloc for point in points)
+                yield measured / expected - 1, points[0]
 
 
 def _repeats(toolchain: Toolchain, n: int) -> int:
-    """Classic maps are all alike; while Swiss tables split, each map differs."""
-    return max(1, min(50, 300_000 // n)) if toolchain.version.swiss else 1
+    """While Swiss tables split each map differs, which a mean evens out; classic maps are much alike."""
+    return max(1, min(50, 300_000 // n) if toolchain.version.swiss else min(5, 20_000 // n))
 
 
 def _point(measurement: Measurement) -> tuple[str, str]:
