@@ -1,5 +1,33 @@
-//! `ebbmap._core`: the binding of the `ebb` engine to CPython.
+//! `ebbmap._core`: the binding of the `ebb` engine to CPython. Objects become bytes and back in `convert`, a table
+//! with kinds is a `store`, its lock is in `lock`; the classes are thin.
+
+mod bulk;
+mod convert;
+mod fast;
+mod iter;
+mod kinds;
+mod lock;
+mod map;
+mod objects;
+mod store;
+
 use pyo3::prelude::*;
 
 #[pymodule]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use crate::fast::_add_fast_lanes;
+    #[pymodule_export]
+    use crate::iter::MapIterator;
+    #[pymodule_export]
+    use crate::lock::{_after_fork, _after_fork_in_child, _before_fork};
+    #[pymodule_export]
+    use crate::map::Map;
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::fast::remember(&module.py().get_type::<Map>());
+        Ok(())
+    }
+}

@@ -1,1 +1,24 @@
 //! A hash table that is compact by construction: its memory follows its contents, up and down.
+//!
+//! * [`memory`]: blocks from the operating system, counted.
+//! * [`chunks`]: arrays that grow without copying.
+//! * [`heap`]: stacks of equal slots without a hole; removing one moves the last into its place.
+//! * [`sizes`]: which stack an entry of some length goes to.
+//! * [`line`], [`segment`], [`index`]: hash to handle, by linear hashing over segments of cache lines.
+//! * [`table`]: the whole.
+//!
+//! No operation but `clear` does work that grows with the table, none needs more than a segment's worth of memory
+//! beside what is there, and all that needs memory can fail without harm.
+
+mod chunks;
+mod heap;
+mod index;
+mod line;
+mod memory;
+mod segment;
+mod sizes;
+mod table;
+mod tags;
+
+pub use memory::OutOfMemory;
+pub use table::{Cursor, EntrySize, Found, Stats, Table};

@@ -1,0 +1,96 @@
+"""Nanoseconds of get, set and delete in random order, over dict's: `python benches/operations.py`.
+
+Every map does the same work in turn, round after round, in one process; the figure is the median over the rounds of
+each map's time over dict's time in the same round. Values are distinct objects, as a program's are. At 1,000 entries
+("hot": all in the processor's caches) a round repeats the same pass, so that deletes and inserts are of a map that
+keeps its size.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable, MutableMapping
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+from _common import arguments, save
+
+from ebbmap import Map
+
+Mapping = MutableMapping[int, Any]
+SUBJECTS: dict[str, tuple[Callable[[], Mapping], Callable[[int], Any]]] = {
+    "dict": (dict, lambda i: b"%0128d" % i),
+    "Map(int, bytes)": (lambda: Map(int, bytes), lambda i: b"%0128d" % i),
+    "Map()": (Map, lambda i: b"%0128d" % i),
+    "Map(int, int)": (lambda: Map(int, int), lambda i: i),
+}
+
+
+def get(m: Mapping, keys: list[int], values: list[Any]) -> None:
+    for key in keys:
+        m[key]
+
+
+def set_(m: Mapping, keys: list[int], values: list[Any]) -> None:
+    for key, value in zip(keys, values, strict=True):
+        m[key] = value
+
+
+def delete(m: Mapping, keys: list[int], values: list[Any]) -> None:
+    for key in keys:
+        del m[key]
+
+
+def timed(
+    work: Callable[[Mapping, list[int], list[Any]], None], m: Mapping, keys: list[int], values: list[Any]
+) -> float:
+    start = perf_counter_ns()
+    work(m, keys, values)
+    return (perf_counter_ns() - start) / len(keys)
+
+
+def round_of(name: str, n: int, seed: int) -> dict[str, float]:
+    """One map's times: filled anew for a large n, kept at its size for a small one."""
+    make, value = SUBJECTS[name]
+    shuffled = random.Random(seed)
+    keys = list(range(n))
+    times: dict[str, list[float]] = {}
+    m = make()
+    passes = max(1, 20_000 // n)
+    for _ in range(passes):
+        for step, work in (("set new", set_), ("get", get), ("set existing", set_), ("delete", delete)):
+            shuffled.shuffle(keys)
+            some = keys if passes == 1 else keys[: n // 2]
+            if step == "set new" and passes > 1:
+                m.update({key: value(key) for key in keys})
+                for key in some:
+                    del m[key]
+            values = [value(key) for key in some]
+            times.setdefault(step, []).append(timed(work, m, some, values))
+            del values
+    return {step: median(found) for step, found in times.items()}
+
+
+def main() -> None:
+    args = arguments(__doc__, n=[1_000, 1_000_000], rounds=5)
+    results: dict[str, Any] = {}
+    for n in args.n:
+        rounds = args.rounds if n > 100_000 else 5 * args.rounds
+        times: dict[str, list[dict[str, float]]] = {name: [] for name in SUBJECTS}
+        for seed in range(rounds):
+            for name in SUBJECTS:
+                gc.collect()
+                times[name].append(round_of(name, n, seed))
+        for name, found in times.items():
+            for step in found[0]:
+                ratios = [mine[step] / theirs[step] for mine, theirs in zip(found, times["dict"], strict=True)]
+                ns, ratio = median(mine[step] for mine in found), median(ratios)
+                results.setdefault(str(n), {}).setdefault(name, {})[step] = {"ns": round(ns, 1), "over_dict": round(ratio, 2)}
+                print(f"{n:>9,}  {name:<16} {step:<13} {ns:7.0f} ns  {ratio:5.2f} x dict")
+    save(args, "operations", results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,337 @@
+//! Python objects to the bytes of a kind and back. What may run Python code happens here, before a table is locked or
+//! after.
+#![allow(unsafe_code)] // borrowed views of str and bytes
+
+use crate::kinds::{Codec, KeyKind, ValueKind};
+use crate::objects;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyFloat, PyInt, PyString};
+use std::borrow::Cow;
+
+/// A key on its way into a table or to be looked up; borrowed from the object that it is.
+pub(crate) enum Key<'a> {
+    /// An object and its own hash.
+    Object(Borrowed<'a, 'a, PyAny>, i64),
+    Int(i64),
+    /// Bytes, or a str as UTF-8 (lone surrogates as three bytes each).
+    Text(Cow<'a, [u8]>),
+}
+
+impl<'a> Key<'a> {
+    /// The key that an object is, for a map of this kind. Runs `__hash__` or `__index__`.
+    #[inline]
+    pub(crate) fn new(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
+        match Key::plain(kind, object) {
+            Some(key) => Ok(key),
+            None => Key::unusual(kind, object),
+        }
+    }
+
+    /// As `new`, for the objects that keys mostly are, where it takes no Python code and can't fail.
+    #[inline]
+    pub(crate) fn plain(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> Option<Key<'a>> {
+        match kind {
+            KeyKind::Object => Some(Key::Object(object.as_borrowed(), plain_hash(object)?)),
+            KeyKind::Int => plain_int(object).map(Key::Int),
+            KeyKind::Str => plain_text(object).map(|text| Key::Text(Cow::Borrowed(text))),
+            KeyKind::Bytes => plain_bytes(object).map(|bytes| Key::Text(Cow::Borrowed(bytes))),
+        }
+    }
+
+    #[cold]
+    fn unusual(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
+        match kind {
+            KeyKind::Object => Ok(Key::Object(object.as_borrowed(), object.hash()? as i64)),
+            KeyKind::Int => Ok(Key::Int(int(object, "key")?)),
+            KeyKind::Str => Ok(Key::Text(text(object, "key")?)),
+            KeyKind::Bytes => Ok(Key::Text(bytes(object, "key")?)),
+        }
+    }
+
+    /// The same key, its bytes borrowed from this one.
+    pub(crate) fn borrowed(&self) -> Key<'_> {
+        match self {
+            Key::Object(object, hash) => Key::Object(*object, *hash),
+            Key::Int(int) => Key::Int(*int),
+            Key::Text(text) => Key::Text(Cow::Borrowed(text)),
+        }
+    }
+
+    /// As `new`, but `None` where the object can't be a key of this kind: for comparing with other mappings.
+    pub(crate) fn new_if_possible(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Option<Key<'a>>> {
+        let fits = match kind {
+            KeyKind::Object => true,
+            KeyKind::Int => object.is_instance_of::<PyInt>(),
+            KeyKind::Str => object.is_instance_of::<PyString>(),
+            KeyKind::Bytes => object.is_instance_of::<PyBytes>(),
+        };
+        match fits.then(|| Key::new(kind, object)).transpose() {
+            Err(error) if kind == KeyKind::Int && error.is_instance_of::<PyOverflowError>(object.py()) => Ok(None),
+            other => other,
+        }
+    }
+}
+
+/// The hash of an int, str or bytes, which no user code has a part in.
+#[inline]
+fn plain_hash(object: &Bound<'_, PyAny>) -> Option<i64> {
+    // SAFETY: the object is alive; hashing one of these types neither fails nor runs Python code.
+    unsafe {
+        let kind = ffi::Py_TYPE(object.as_ptr());
+        let plain = kind == &raw mut ffi::PyLong_Type
+            || kind == &raw mut ffi::PyUnicode_Type
+            || kind == &raw mut ffi::PyBytes_Type;
+        plain.then(|| ffi::PyObject_Hash(object.as_ptr()) as i64)
+    }
+}
+
+#[inline]
+fn plain_int(object: &Bound<'_, PyAny>) -> Option<i64> {
+    let mut overflow = 0;
+    // SAFETY: the object is an int; the call neither fails nor runs Python code for one.
+    unsafe {
+        if ffi::PyLong_CheckExact(object.as_ptr()) == 0 {
+            return None;
+        }
+        let value = ffi::PyLong_AsLongLongAndOverflow(object.as_ptr(), &mut overflow);
+        (overflow == 0).then_some(value)
+    }
+}
+
+/// An ASCII str, which is its own UTF-8, read in place.
+#[inline]
+fn plain_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    // SAFETY: 1. Checked to be a str, compact and ASCII: its data are so many bytes, and immutable. 2. The borrow ends
+    // before the object's does.
+    unsafe {
+        let pointer = object.as_ptr();
+        if ffi::PyUnicode_Check(pointer) == 0 || ffi::PyUnicode_IS_COMPACT_ASCII(pointer) == 0 {
+            return None;
+        }
+        let len = ffi::PyUnicode_GET_LENGTH(pointer) as usize;
+        Some(std::slice::from_raw_parts(ffi::PyUnicode_DATA(pointer).cast(), len))
+    }
+}
+
+#[inline]
+fn plain_bytes<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    // SAFETY: 1. Checked to be bytes, which are immutable. 2. The borrow ends before the object's does.
+    unsafe {
+        let pointer = object.as_ptr();
+        if ffi::PyBytes_Check(pointer) == 0 {
+            return None;
+        }
+        let len = ffi::Py_SIZE(pointer) as usize;
+        Some(std::slice::from_raw_parts(ffi::PyBytes_AS_STRING(pointer).cast(), len))
+    }
+}
+
+fn wrong(role: &str, wanted: &str, given: &Bound<'_, PyAny>) -> PyErr {
+    let given = given.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+    PyTypeError::new_err(format!("{role} must be {wanted}, not {given}"))
+}
+
+/// A 64-bit signed int; from an int, or what has `__index__` (as NumPy's ints do).
+#[inline]
+fn int(object: &Bound<'_, PyAny>, role: &str) -> PyResult<i64> {
+    let mut overflow = 0;
+    if object.is_instance_of::<PyInt>() {
+        // SAFETY: the object is an int; the call neither fails nor runs Python code for one.
+        let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object.as_ptr(), &mut overflow) };
+        return if overflow == 0 { Ok(value) } else { Err(too_large(object, role)) };
+    }
+    // SAFETY: PyNumber_Index returns a new reference or NULL with an exception set, which is fetched.
+    let index = unsafe { Bound::from_owned_ptr_or_err(object.py(), ffi::PyNumber_Index(object.as_ptr())) };
+    match index {
+        Ok(index) => int(&index, role),
+        Err(error) if error.is_instance_of::<PyTypeError>(object.py()) && !has_index(object) => {
+            Err(wrong(role, "int", object))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn has_index(object: &Bound<'_, PyAny>) -> bool {
+    object.get_type().hasattr("__index__").unwrap_or(false)
+}
+
+#[cold]
+fn too_large(object: &Bound<'_, PyAny>, role: &str) -> PyErr {
+    let given = object.str().map_or_else(|_| "an int of very many digits".to_owned(), |text| text.to_string());
+    PyOverflowError::new_err(format!("{role} must fit in 64 bits, signed, -2**63 to 2**63 - 1, not {given}"))
+}
+
+fn text<'a>(object: &'a Bound<'_, PyAny>, role: &str) -> PyResult<Cow<'a, [u8]>> {
+    if let Some(text) = plain_text(object) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let Ok(string) = object.cast::<PyString>() else {
+        return Err(wrong(role, "str", object));
+    };
+    // Not `PyUnicode_AsUTF8`, which would leave a copy in the caller's object for good. "surrogatepass": a str may hold
+    // lone surrogates, and so may a dict's key.
+    // SAFETY: a new reference, or NULL with an exception set.
+    let encoded = unsafe {
+        let encoded = ffi::PyUnicode_AsEncodedString(string.as_ptr(), c"utf-8".as_ptr(), c"surrogatepass".as_ptr());
+        Bound::from_owned_ptr_or_err(object.py(), encoded)?
+    };
+    Ok(Cow::Owned(encoded.cast::<PyBytes>()?.as_bytes().to_vec()))
+}
+
+fn bytes<'a>(object: &'a Bound<'_, PyAny>, role: &str) -> PyResult<Cow<'a, [u8]>> {
+    plain_bytes(object).map(Cow::Borrowed).ok_or_else(|| wrong(role, "bytes", object))
+}
+
+/// A value on its way into a table; borrowed from the object that it is.
+pub(crate) enum Value<'a> {
+    Object(Borrowed<'a, 'a, PyAny>),
+    Word([u8; 8]),
+    Bytes(Cow<'a, [u8]>),
+}
+
+impl<'a> Value<'a> {
+    /// The value that an object is, for a map of this kind. May run `__index__`, `__float__` or NumPy.
+    #[inline]
+    pub(crate) fn new(kind: ValueKind, codec: Option<&Codec>, object: &'a Bound<'_, PyAny>) -> PyResult<Value<'a>> {
+        match Value::plain(kind, object) {
+            Some(value) => Ok(value),
+            None => Value::unusual(kind, codec, object),
+        }
+    }
+
+    /// As `new`, for the objects that values mostly are, where it takes no Python code and can't fail.
+    #[inline]
+    pub(crate) fn plain(kind: ValueKind, object: &'a Bound<'_, PyAny>) -> Option<Value<'a>> {
+        match kind {
+            ValueKind::Object => Some(Value::Object(object.as_borrowed())),
+            ValueKind::Int => plain_int(object).map(|int| Value::Word(int.to_ne_bytes())),
+            ValueKind::Float => {
+                object.cast_exact::<PyFloat>().ok().map(|float| Value::Word(float.value().to_ne_bytes()))
+            }
+            ValueKind::Str => plain_text(object).map(|text| Value::Bytes(Cow::Borrowed(text))),
+            ValueKind::Bytes => plain_bytes(object).map(|bytes| Value::Bytes(Cow::Borrowed(bytes))),
+            ValueKind::Record(_) => None,
+        }
+    }
+
+    #[cold]
+    fn unusual(kind: ValueKind, codec: Option<&Codec>, object: &'a Bound<'_, PyAny>) -> PyResult<Value<'a>> {
+        Ok(match kind {
+            ValueKind::Object => Value::Object(object.as_borrowed()),
+            ValueKind::Int => Value::Word(int(object, "value")?.to_ne_bytes()),
+            ValueKind::Float => Value::Word(float(object)?.to_ne_bytes()),
+            ValueKind::Str => Value::Bytes(text(object, "value")?),
+            ValueKind::Bytes => Value::Bytes(bytes(object, "value")?),
+            ValueKind::Record(_) => Value::Bytes(Cow::Owned(codec.expect("a dtype has a codec").encode(object)?)),
+        })
+    }
+
+    /// The same value, its bytes borrowed from this one.
+    pub(crate) fn borrowed(&self) -> Value<'_> {
+        match self {
+            Value::Object(object) => Value::Object(*object),
+            Value::Word(word) => Value::Word(*word),
+            Value::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Value::Object(_) | Value::Word(_) => 8,
+            Value::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    /// Write the value; an object's reference is not counted until `keep`.
+    #[inline]
+    pub(crate) fn write(&self, to: &mut [u8]) {
+        match self {
+            Value::Object(object) => to.copy_from_slice(&objects::word(object)),
+            Value::Word(word) => to.copy_from_slice(word),
+            Value::Bytes(bytes) => to.copy_from_slice(bytes),
+        }
+    }
+
+    /// The value has been written to stay.
+    #[inline]
+    pub(crate) fn keep(&self) {
+        if let Value::Object(object) = self {
+            objects::keep(object);
+        }
+    }
+}
+
+fn float(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    if let Ok(float) = object.cast::<PyFloat>() {
+        return Ok(float.value());
+    }
+    if object.is_instance_of::<PyInt>() || object.get_type().hasattr("__float__")? || has_index(object) {
+        return object.extract();
+    }
+    Err(wrong("value", "float", object))
+}
+
+/// What was read from a table, to become an object.
+pub(crate) enum Read {
+    Done(Py<PyAny>),
+    /// A str that is not valid UTF-8: it has lone surrogates.
+    Surrogates(Vec<u8>),
+    Record(Vec<u8>),
+}
+
+/// Read `bytes` as a value of this kind. Makes no object that the garbage collector tracks, and so runs no user code.
+#[inline]
+pub(crate) fn read_value(py: Python<'_>, kind: ValueKind, bytes: &[u8]) -> PyResult<Read> {
+    Ok(Read::Done(match kind {
+        ValueKind::Object => objects::clone_word(py, bytes),
+        ValueKind::Int => read_int(py, i64::from_ne_bytes(bytes.try_into().expect("eight bytes")))?,
+        ValueKind::Float => {
+            PyFloat::new(py, f64::from_ne_bytes(bytes.try_into().expect("eight bytes"))).into_any().unbind()
+        }
+        ValueKind::Bytes => read_bytes(py, bytes)?,
+        ValueKind::Str => return read_text(py, bytes),
+        ValueKind::Record(_) => return Ok(Read::Record(bytes.to_vec())),
+    }))
+}
+
+pub(crate) fn read_int(py: Python<'_>, value: i64) -> PyResult<Py<PyAny>> {
+    // SAFETY: a new reference, or NULL with MemoryError set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyLong_FromLongLong(value)) }.map(Bound::unbind)
+}
+
+#[inline]
+pub(crate) fn read_bytes(py: Python<'_>, bytes: &[u8]) -> PyResult<Py<PyAny>> {
+    // SAFETY: as above; the call copies `bytes`.
+    unsafe {
+        let object = ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as isize);
+        Bound::from_owned_ptr_or_err(py, object)
+    }
+    .map(Bound::unbind)
+}
+
+pub(crate) fn read_text(py: Python<'_>, bytes: &[u8]) -> PyResult<Read> {
+    if std::str::from_utf8(bytes).is_err() {
+        return Ok(Read::Surrogates(bytes.to_vec()));
+    }
+    // SAFETY: as above; the bytes are valid UTF-8, so no error handler is called.
+    let object = unsafe { ffi::PyUnicode_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as isize) };
+    // SAFETY: a new reference, or NULL with MemoryError set.
+    Ok(Read::Done(unsafe { Bound::from_owned_ptr_or_err(py, object) }?.unbind()))
+}
+
+impl Read {
+    /// The object; runs codecs, so never under a lock.
+    #[inline]
+    pub(crate) fn finish(self, py: Python<'_>, codec: Option<&Codec>) -> PyResult<Py<PyAny>> {
+        match self {
+            Read::Done(object) => Ok(object),
+            Read::Surrogates(bytes) => {
+                let bytes = PyBytes::new(py, &bytes);
+                Ok(bytes.call_method1("decode", ("utf-8", "surrogatepass"))?.unbind())
+            }
+            Read::Record(bytes) => codec.expect("a dtype has a codec").decode(py, &bytes),
+        }
+    }
+}

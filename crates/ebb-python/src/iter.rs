@@ -1,0 +1,91 @@
+//! Iterators over a map: one entry a step, each step atomic.
+
+use crate::convert::Read;
+use crate::map::Map;
+use ebb::Cursor;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Keys,
+    Values,
+    Items,
+}
+
+/// Over the keys, values or items of a map. Values may be replaced meanwhile; inserting or removing ends it with
+/// `RuntimeError`.
+#[pyclass(module = "ebbmap._core")]
+pub(crate) struct MapIterator {
+    /// `None` once the end was reached.
+    map: Option<Py<Map>>,
+    what: What,
+    cursor: Cursor,
+    changes: u64,
+    left: usize,
+}
+
+impl MapIterator {
+    pub(crate) fn new(map: &Bound<'_, Map>, what: What) -> Self {
+        let (changes, left) = map.get().store.with(map.py(), |store| (store.changes, store.table.len()));
+        MapIterator { map: Some(map.clone().unbind()), what, cursor: Cursor::default(), changes, left }
+    }
+}
+
+type Pair = (Option<Read>, Option<Read>);
+
+#[pymethods]
+impl MapIterator {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __length_hint__(&self) -> usize {
+        self.left
+    }
+
+    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let Some(map) = self.map.as_ref().map(|map| map.clone_ref(py)) else { return Ok(None) };
+        let (what, changes) = (self.what, self.changes);
+        let mut cursor = self.cursor;
+        let step = map.get().store.with(py, |store| {
+            if store.changes != changes {
+                return None;
+            }
+            let entry = store.table.next(&mut cursor);
+            Some(entry.map(|entry| -> PyResult<Pair> {
+                let key = if what == What::Values { None } else { Some(store.read_key(py, entry)?) };
+                let value = (what != What::Keys)
+                    .then(|| crate::convert::read_value(py, store.layout.value, store.layout.value(entry)));
+                Ok((key, value.transpose()?))
+            }))
+        });
+        let Some(step) = step else {
+            return Err(PyRuntimeError::new_err("map changed size during iteration"));
+        };
+        self.cursor = cursor;
+        let Some(pair) = step else {
+            self.map = None;
+            return Ok(None);
+        };
+        self.left = self.left.saturating_sub(1);
+        let codec = map.get().kinds().codec.as_ref();
+        match pair? {
+            (Some(key), Some(value)) => {
+                let pair = (key.finish(py, None)?, value.finish(py, codec)?);
+                Ok(Some(pair.into_pyobject(py)?.into_any().unbind()))
+            }
+            (Some(one), None) | (None, Some(one)) => one.finish(py, codec).map(Some),
+            (None, None) => unreachable!("an iterator is over something"),
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.map.as_ref().map_or(Ok(()), |map| visit.call(map))
+    }
+
+    fn __clear__(&mut self) {
+        self.map = None;
+    }
+}

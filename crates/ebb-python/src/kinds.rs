@@ -1,0 +1,135 @@
+//! Kinds of key and value: what `Map(int, bytes)` names, and where their bytes are in an entry.
+//!
+//! An entry is `[key if of fixed size][value if of fixed size][the variable rest]`. Where key and value both vary, the
+//! rest begins with the key's length.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyType};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    Object,
+    Int,
+    Str,
+    Bytes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ValueKind {
+    Object,
+    Int,
+    Float,
+    Str,
+    Bytes,
+    /// A NumPy dtype of so many bytes.
+    Record(usize),
+}
+
+impl KeyKind {
+    pub(crate) fn of(given: &Bound<'_, PyAny>) -> PyResult<KeyKind> {
+        match builtin(given)? {
+            Some(ValueKind::Object) => Ok(KeyKind::Object),
+            Some(ValueKind::Int) => Ok(KeyKind::Int),
+            Some(ValueKind::Str) => Ok(KeyKind::Str),
+            Some(ValueKind::Bytes) => Ok(KeyKind::Bytes),
+            _ => {
+                let given = given.repr()?;
+                Err(PyTypeError::new_err(format!("a key is of kind object, int, str or bytes, not {given}")))
+            }
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            KeyKind::Object => "object",
+            KeyKind::Int => "int",
+            KeyKind::Str => "str",
+            KeyKind::Bytes => "bytes",
+        }
+    }
+
+    /// Bytes at the start of an entry.
+    pub(crate) fn fixed_bytes(self) -> usize {
+        match self {
+            KeyKind::Object => 16, // hash, pointer
+            KeyKind::Int => 8,
+            KeyKind::Str | KeyKind::Bytes => 0,
+        }
+    }
+
+    pub(crate) fn is_variable(self) -> bool {
+        matches!(self, KeyKind::Str | KeyKind::Bytes)
+    }
+}
+
+impl ValueKind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            ValueKind::Object => "object",
+            ValueKind::Int => "int",
+            ValueKind::Float => "float",
+            ValueKind::Str => "str",
+            ValueKind::Bytes => "bytes",
+            ValueKind::Record(_) => "dtype",
+        }
+    }
+
+    pub(crate) fn fixed_bytes(self) -> usize {
+        match self {
+            ValueKind::Object | ValueKind::Int | ValueKind::Float => 8,
+            ValueKind::Str | ValueKind::Bytes => 0,
+            ValueKind::Record(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn is_variable(self) -> bool {
+        matches!(self, ValueKind::Str | ValueKind::Bytes)
+    }
+}
+
+/// The kind that a builtin type names.
+fn builtin(given: &Bound<'_, PyAny>) -> PyResult<Option<ValueKind>> {
+    let py = given.py();
+    let object = py.get_type::<PyAny>();
+    let kinds: [(&Bound<'_, PyType>, ValueKind); 5] = [
+        (&object, ValueKind::Object),
+        (&py.get_type::<PyInt>(), ValueKind::Int),
+        (&py.get_type::<PyFloat>(), ValueKind::Float),
+        (&py.get_type::<PyString>(), ValueKind::Str),
+        (&py.get_type::<PyBytes>(), ValueKind::Bytes),
+    ];
+    Ok(kinds.iter().find(|(kind, _)| given.is(*kind)).map(|&(_, kind)| kind))
+}
+
+/// How values of a NumPy dtype become bytes and back: an `ebbmap._numpy.Codec`.
+pub(crate) struct Codec {
+    codec: Py<PyAny>,
+}
+
+impl Codec {
+    pub(crate) fn object<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.codec.bind(py)
+    }
+
+    pub(crate) fn encode(&self, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+        self.object(value.py()).call_method1("encode", (value,))?.extract()
+    }
+
+    pub(crate) fn decode(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<Py<PyAny>> {
+        Ok(self.object(py).call_method1("decode", (PyBytes::new(py, bytes),))?.unbind())
+    }
+}
+
+/// A value kind, with its codec where it is a dtype.
+pub(crate) fn value_kind(given: &Bound<'_, PyAny>) -> PyResult<(ValueKind, Option<Codec>)> {
+    if let Some(kind) = builtin(given)? {
+        return Ok((kind, None));
+    }
+    let codec = given.py().import("ebbmap._numpy")?.call_method1("codec", (given,))?;
+    let bytes: usize = codec.getattr("itemsize")?.extract()?;
+    if bytes == 0 {
+        return Err(PyValueError::new_err(format!("a value takes at least one byte; {} has none", given.repr()?)));
+    }
+    Ok((ValueKind::Record(bytes), Some(Codec { codec: codec.unbind() })))
+}

@@ -1,0 +1,180 @@
+//! The lock around a table: free on builds with the GIL, an atomic on free-threaded ones, and safe across `fork`.
+//!
+//! No Python code may run inside: whoever holds it copies out what it needs, and calls and drops objects after.
+//! That is also why it need not be re-entrant.
+#![allow(unsafe_code)] // a lock
+
+use pyo3::prelude::*;
+use std::cell::{RefCell, UnsafeCell};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A value that one thread at a time uses.
+pub(crate) struct Guarded<T> {
+    busy: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `value` is only reached by whoever set `busy`; values that move between threads must be Send.
+unsafe impl<T: Send> Sync for Guarded<T> {}
+
+struct Held<'a>(&'a AtomicBool);
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+        if WAITERS.load(Ordering::Relaxed) > 0 {
+            let _gate = gate();
+            FREED.notify_all();
+        }
+    }
+}
+
+impl<T> Guarded<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Guarded { busy: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+
+    /// Use the value. `work` must not run Python code.
+    #[inline]
+    pub(crate) fn with<R>(&self, py: Python<'_>, work: impl FnOnce(&mut T) -> R) -> R {
+        let _held = self.acquire(py);
+        // SAFETY: `_held` says that nobody else uses the value until it is dropped.
+        work(unsafe { &mut *self.value.get() })
+    }
+
+    /// Use the value with the interpreter released.
+    pub(crate) fn with_detached<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut T) -> R + Send) -> R
+    where
+        T: Send,
+    {
+        let held = self.acquire(py);
+        let working = Working::begin();
+        let value = Exclusive(self.value.get());
+        py.detach(move || {
+            let value = value;
+            // SAFETY: `held` says that nobody else uses the value until it is dropped, here.
+            let result = work(unsafe { &mut *value.0 });
+            drop(held);
+            drop(working);
+            result
+        })
+    }
+
+    /// Use the value if nobody does: for the garbage collector, which must never wait.
+    pub(crate) fn try_with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let _held = self.try_acquire()?;
+        // SAFETY: as in `with`.
+        Some(work(unsafe { &mut *self.value.get() }))
+    }
+
+    /// The value of a guard that is going.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
+    #[cfg(not(Py_GIL_DISABLED))]
+    #[inline]
+    fn try_acquire(&self) -> Option<Held<'_>> {
+        // Only a thread with the GIL sets `busy`, so looking and setting need not be one step.
+        if self.busy.load(Ordering::Acquire) {
+            return None;
+        }
+        self.busy.store(true, Ordering::Relaxed);
+        Some(Held(&self.busy))
+    }
+
+    #[cfg(Py_GIL_DISABLED)]
+    #[inline]
+    fn try_acquire(&self) -> Option<Held<'_>> {
+        let taken = self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
+        taken.is_ok().then(|| Held(&self.busy))
+    }
+
+    #[inline]
+    fn acquire(&self, py: Python<'_>) -> Held<'_> {
+        match self.try_acquire() {
+            Some(held) => held,
+            None => self.wait(py),
+        }
+    }
+
+    #[cold]
+    fn wait(&self, py: Python<'_>) -> Held<'_> {
+        let busy = &self.busy;
+        loop {
+            py.detach(|| {
+                WAITERS.fetch_add(1, Ordering::SeqCst);
+                let gate = gate();
+                if busy.load(Ordering::SeqCst) {
+                    // The time limit covers a holder that looked for waiters just before this one came.
+                    drop(FREED.wait_timeout(gate, Duration::from_millis(5)));
+                }
+                WAITERS.fetch_sub(1, Ordering::SeqCst);
+            });
+            if let Some(held) = self.try_acquire() {
+                return held;
+            }
+        }
+    }
+}
+
+struct Exclusive<T>(*mut T);
+// SAFETY: sent only together with the `Held` that makes the access exclusive.
+unsafe impl<T: Send> Send for Exclusive<T> {}
+
+static WAITERS: AtomicUsize = AtomicUsize::new(0);
+/// Work under way with the interpreter released; a fork waits until there is none.
+static GATE: Mutex<usize> = Mutex::new(0);
+static FREED: Condvar = Condvar::new();
+
+thread_local! {
+    /// The gate, closed by the thread that is about to fork until it has.
+    static CLOSED: RefCell<Option<MutexGuard<'static, usize>>> = const { RefCell::new(None) };
+}
+
+fn gate() -> MutexGuard<'static, usize> {
+    GATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Working;
+
+impl Working {
+    fn begin() -> Self {
+        *gate() += 1;
+        Working
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        *gate() -= 1;
+        FREED.notify_all();
+    }
+}
+
+/// Wait until no table is in use without the interpreter, and keep it so. A child would otherwise inherit a table in
+/// the middle of a change, and a lock nobody will open.
+#[pyfunction]
+pub(crate) fn _before_fork() {
+    let mut gate = gate();
+    while *gate > 0 {
+        gate = FREED.wait(gate).unwrap_or_else(PoisonError::into_inner);
+    }
+    CLOSED.set(Some(gate));
+}
+
+/// Go on, in the parent and in the child.
+#[pyfunction]
+pub(crate) fn _after_fork() {
+    CLOSED.take();
+}
+
+/// In the child: no other thread came along.
+#[pyfunction]
+pub(crate) fn _after_fork_in_child() {
+    WAITERS.store(0, Ordering::SeqCst);
+    CLOSED.take();
+}

@@ -1,0 +1,372 @@
+//! `ebbmap._core.Map`: what has to be native. The rest of the mapping protocol is in `ebbmap/_map.py`.
+
+use crate::convert::{Key, Read, Value};
+use crate::iter::{MapIterator, What};
+use crate::kinds::{Codec, KeyKind, ValueKind, value_kind};
+use crate::lock::Guarded;
+use crate::objects::release_nested;
+use crate::store::{Layout, Probe, Store, hash};
+use ebb::Found;
+use pyo3::exceptions::{PyKeyError, PyMemoryError, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use std::sync::OnceLock;
+
+/// Kinds, fixed by the first `__init__` or the first use.
+pub(crate) struct Kinds {
+    pub(crate) key: KeyKind,
+    pub(crate) value: ValueKind,
+    pub(crate) codec: Option<Codec>,
+}
+
+impl Kinds {
+    const OBJECTS: Kinds = Kinds { key: KeyKind::Object, value: ValueKind::Object, codec: None };
+
+    pub(crate) fn layout(&self) -> Layout {
+        Layout { key: self.key, value: self.value }
+    }
+}
+
+/// The native part of `ebbmap.Map`.
+#[pyclass(frozen, mapping, subclass, weakref, module = "ebbmap._core")]
+pub(crate) struct Map {
+    pub(crate) kinds: OnceLock<Kinds>,
+    pub(crate) store: Guarded<Store>,
+}
+
+#[cold]
+pub(crate) fn out_of_memory<E>(_: E) -> PyErr {
+    PyMemoryError::new_err(())
+}
+
+#[cold]
+fn missing(key: &Bound<'_, PyAny>) -> PyErr {
+    PyKeyError::new_err((key.clone().unbind(),))
+}
+
+impl Map {
+    #[inline]
+    pub(crate) fn kinds(&self) -> &Kinds {
+        self.kinds.get_or_init(|| Kinds::OBJECTS)
+    }
+
+    /// Find `key` and do `work` with it, in one step that nobody sees half of. Objects are asked whether they are
+    /// equal outside the lock; an answer holds for as long as this search has a reference to who gave it, so the
+    /// search need not start from nothing when the table was changed meanwhile.
+    #[inline]
+    pub(crate) fn locate<R>(
+        &self,
+        py: Python<'_>,
+        key: &Key<'_>,
+        work: impl FnOnce(&mut Store, u64, Option<Found>) -> R,
+    ) -> PyResult<R> {
+        let hash = hash(key);
+        match key {
+            Key::Int(int) => Ok(self.store.with(py, |store| {
+                let found = store.find_int(hash, *int);
+                work(store, hash, found)
+            })),
+            Key::Text(text) => Ok(self.store.with(py, |store| {
+                let found = store.find_text(hash, text);
+                work(store, hash, found)
+            })),
+            Key::Object(object, _) => self.locate_object(py, hash, object, work),
+        }
+    }
+
+    fn locate_object<R>(
+        &self,
+        py: Python<'_>,
+        hash: u64,
+        key: &Bound<'_, PyAny>,
+        work: impl FnOnce(&mut Store, u64, Option<Found>) -> R,
+    ) -> PyResult<R> {
+        let mut asked: Vec<(Py<PyAny>, bool)> = Vec::new();
+        let mut work = Some(work);
+        loop {
+            let step = self.store.with(py, |store| match store.probe(py, hash, key, &asked) {
+                Probe::Known(found) => Ok((work.take().expect("used once"))(store, hash, found)),
+                Probe::Ask(candidate) => Err(candidate),
+            });
+            match step {
+                Ok(result) => return Ok(result),
+                Err(candidate) => {
+                    let equal = candidate.bind(py).eq(key)?;
+                    asked.push((candidate, equal));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn key<'a>(&self, key: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
+        Key::new(self.kinds().key, key)
+    }
+
+    pub(crate) fn value<'a>(&self, value: &'a Bound<'_, PyAny>) -> PyResult<Value<'a>> {
+        let kinds = self.kinds();
+        Value::new(kinds.value, kinds.codec.as_ref(), value)
+    }
+
+    #[inline]
+    pub(crate) fn find_value(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let read = self.locate(py, key, |store, _, found| found.map(|found| store.read_value(py, found)))?;
+        self.finish(py, read)
+    }
+
+    #[inline]
+    fn finish(&self, py: Python<'_>, read: Option<PyResult<Read>>) -> PyResult<Option<Py<PyAny>>> {
+        match read {
+            None => Ok(None),
+            Some(Ok(Read::Done(object))) => Ok(Some(object)),
+            Some(read) => read?.finish(py, self.kinds().codec.as_ref()).map(Some),
+        }
+    }
+
+    pub(crate) fn set(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = key.py();
+        self.set_typed(py, &self.key(key)?, &self.value(value)?)
+    }
+
+    pub(crate) fn set_typed(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyResult<()> {
+        let done = self.locate(py, key, |store, hash, found| store.set(py, hash, key, found, value))?;
+        done.map_err(out_of_memory)?.release(py); // what was replaced
+        Ok(())
+    }
+
+    /// Take an entry out and give its value.
+    fn take(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let taken = self.locate(py, key, |store, _, found| {
+            let found = found?;
+            // Read first: where the value's object can't be made, the entry stays.
+            Some(store.read_value(py, found).map(|read| (read, store.remove(py, found))))
+        })?;
+        let (read, dropped) = match taken.transpose()? {
+            None => return Ok(None),
+            Some((read, dropped)) => (read, dropped),
+        };
+        let value = self.finish(py, Some(Ok(read)));
+        dropped.release(py);
+        value
+    }
+
+    /// Set the kinds of a map that has none yet.
+    fn set_kinds(&self, py: Python<'_>, kinds: Kinds) -> PyResult<()> {
+        let layout = kinds.layout();
+        let refused = self.store.with(py, |store| {
+            let refused = self.kinds.set(kinds);
+            if refused.is_ok() {
+                *store = Store::new(layout);
+            }
+            refused
+        });
+        match refused {
+            Err(kinds) if self.kinds().layout() != kinds.layout() => {
+                Err(PyTypeError::new_err("the kinds of a map can't be changed once it is made"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[pymethods]
+impl Map {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Map { kinds: OnceLock::new(), store: Guarded::new(Store::new(Kinds::OBJECTS.layout())) }
+    }
+
+    /// Fix the kinds of key and value; `_map.Map.__init__` calls it.
+    fn _set_kinds(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let key_kind = KeyKind::of(key)?;
+        let (value_kind, codec) = value_kind(value)?;
+        self.set_kinds(key.py(), Kinds { key: key_kind, value: value_kind, codec })
+    }
+
+    /// The names of the kinds, and the codec of a dtype.
+    fn _kinds<'py>(&self, py: Python<'py>) -> (&'static str, &'static str, Option<Bound<'py, PyAny>>) {
+        let kinds = self.kinds();
+        (kinds.key.name(), kinds.value.name(), kinds.codec.as_ref().map(|codec| codec.object(py).clone()))
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.store.with(py, |store| store.table.len())
+    }
+
+    fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.locate(key.py(), &self.key(key)?, |_, _, found| found.is_some())
+    }
+
+    fn __getitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let py = key.py();
+        let map = slf.get();
+        match map.find_value(py, &map.key(key)?)? {
+            Some(value) => Ok(value),
+            None => call_missing(slf, key),
+        }
+    }
+
+    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.set(key, value)
+    }
+
+    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = key.py();
+        let removed = self.locate(py, &self.key(key)?, |store, _, found| found.map(|found| store.remove(py, found)))?;
+        removed.map(|removed| removed.release(py)).ok_or_else(|| missing(key))
+    }
+
+    fn __iter__(slf: &Bound<'_, Self>) -> MapIterator {
+        MapIterator::new(slf, What::Keys)
+    }
+
+    fn _iter_values(slf: &Bound<'_, Self>) -> MapIterator {
+        MapIterator::new(slf, What::Values)
+    }
+
+    fn _iter_items(slf: &Bound<'_, Self>) -> MapIterator {
+        MapIterator::new(slf, What::Items)
+    }
+
+    /// The value of `key`, or `default`. O(1).
+    #[pyo3(signature = (key, default=None, /))]
+    fn get(&self, key: &Bound<'_, PyAny>, default: Option<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
+        Ok(self.find_value(key.py(), &self.key(key)?)?.or(default))
+    }
+
+    /// As `get`, where `key` may be of any type: one that can't be a key here is not in the map.
+    fn _peek(&self, key: &Bound<'_, PyAny>, default: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        let Some(possible) = Key::new_if_possible(self.kinds().key, key)? else { return Ok(default) };
+        Ok(self.find_value(key.py(), &possible)?.unwrap_or(default))
+    }
+
+    /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
+    #[pyo3(signature = (key, *default))]
+    fn pop(&self, key: &Bound<'_, PyAny>, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        if default.len() > 1 {
+            let given = default.len() + 1;
+            return Err(PyTypeError::new_err(format!("pop expected at most 2 arguments, got {given}")));
+        }
+        match self.take(key.py(), &self.key(key)?)? {
+            Some(value) => Ok(value),
+            None => default.get_item(0).map(Bound::unbind).map_err(|_| missing(key)),
+        }
+    }
+
+    /// Remove some entry and return it as `(key, value)`; `KeyError` if there is none. O(1) on average.
+    fn popitem(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
+        let popped = self.store.with(py, |store| {
+            let found = store.table.any()?;
+            let read =
+                store.read_key(py, store.table.entry(found)).and_then(|key| Ok((key, store.read_value(py, found)?)));
+            Some(read.map(|read| (read, store.remove(py, found))))
+        });
+        let ((key, value), _dropped) = popped.ok_or_else(|| PyKeyError::new_err("popitem(): the map is empty"))??;
+        let codec = self.kinds().codec.as_ref();
+        Ok((key.finish(py, None)?, value.finish(py, codec)?))
+    }
+
+    /// The value of `key`; if it has none, `default`, which is set. O(1).
+    #[pyo3(signature = (key, default=None, /))]
+    fn setdefault(&self, key: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        let py = key.py();
+        let none = py.None().into_bound(py);
+        let default = default.unwrap_or(&none);
+        let typed = self.key(key)?;
+        if let Some(value) = self.find_value(py, &typed)? {
+            return Ok(value);
+        }
+        let value = self.value(default)?;
+        let read = self.locate(py, &typed, |store, hash, found| match found {
+            Some(found) => Ok(Some(store.read_value(py, found))),
+            None => store.set(py, hash, &typed, None, &value).map(|_| None),
+        })?;
+        match self.finish(py, read.map_err(out_of_memory)?)? {
+            Some(value) => Ok(value),
+            None => self.find_value(py, &typed).map(|value| value.unwrap_or_else(|| default.clone().unbind())),
+        }
+    }
+
+    /// Remove everything and give all memory back. O(n).
+    fn clear(&self, py: Python<'_>) {
+        let contents = self.store.with(py, Store::take);
+        contents.release(py);
+    }
+
+    /// Bytes held now: entries, index, spare pages and this object's own. O(1).
+    #[getter]
+    fn nbytes(&self, py: Python<'_>) -> usize {
+        self.store.with(py, |store| store.table.bytes()) + size_of::<Self>() - size_of::<ebb::Table>()
+    }
+
+    fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (stats, payload) = self.store.with(py, |store| store.stats());
+        let own = size_of::<Self>() - size_of::<ebb::Table>();
+        let dict = PyDict::new(py);
+        let sizes = [
+            ("entries", stats.entries),
+            ("payload_bytes", payload),
+            ("nbytes", stats.held_bytes + own),
+            ("page_bytes", stats.page_bytes),
+            ("index_bytes", stats.index_bytes),
+            ("spare_bytes", stats.spare_bytes),
+            ("directory_bytes", stats.directory_bytes + own),
+            ("segments", stats.segments),
+        ];
+        for (name, value) in sizes {
+            dict.set_item(name, value)?;
+        }
+        for (name, value) in [
+            ("splits", stats.splits),
+            ("merges", stats.merges),
+            ("pages_got", stats.blocks_got),
+            ("pages_given_back", stats.blocks_returned),
+        ] {
+            dict.set_item(name, value)?;
+        }
+        Ok(dict)
+    }
+
+    /// Walk every invariant of the table; raises what is broken as a panic. For tests.
+    fn _check(&self, py: Python<'_>) {
+        self.store.with(py, |store| store.check());
+    }
+
+    /// Let only so many more allocations succeed (`None`: all). For tests.
+    fn _set_allowance(&self, py: Python<'_>, allocations: Option<u64>) {
+        self.store.with(py, |store| store.table.set_allowance(allocations.unwrap_or(u64::MAX)));
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.kinds.get().is_some_and(|kinds| kinds.layout().has_objects()) {
+            return Ok(());
+        }
+        // A busy table is skipped: what it holds then looks referenced from outside, which is safe.
+        self.store.try_with(|store| store.traverse(visit)).unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self) {
+        if let Some(contents) = self.store.try_with(Store::take) {
+            Python::attach(|py| contents.release(py));
+        }
+    }
+}
+
+/// `__getitem__` of an absent key: a subclass may have `__missing__`.
+#[cold]
+fn call_missing(slf: &Bound<'_, Map>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    if slf.get_type().hasattr("__missing__")? {
+        return Ok(slf.call_method1("__missing__", (key,))?.unbind());
+    }
+    Err(missing(key))
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        let contents = self.store.get_mut().take();
+        if contents.has_objects() {
+            Python::attach(|py| release_nested(py, |py| contents.release(py)));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Python objects as eight bytes in an entry: the table owns one reference to each.
+#![allow(unsafe_code)] // reference counts by hand
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+
+/// The object as bytes; the reference is counted by [`keep`], once the bytes are where they stay.
+#[inline]
+pub(crate) fn word(object: &Bound<'_, PyAny>) -> [u8; 8] {
+    (object.as_ptr() as usize as u64).to_ne_bytes()
+}
+
+/// Count the reference that bytes written to a table are.
+#[inline]
+pub(crate) fn keep(object: &Bound<'_, PyAny>) {
+    std::mem::forget(object.clone());
+}
+
+#[inline]
+fn pointer(word: &[u8]) -> *mut pyo3::ffi::PyObject {
+    u64::from_ne_bytes(word[..8].try_into().expect("eight bytes")) as usize as *mut pyo3::ffi::PyObject
+}
+
+/// Whether the bytes are a reference to this very object.
+#[inline]
+pub(crate) fn is_same(word: &[u8], object: &Bound<'_, PyAny>) -> bool {
+    pointer(word) == object.as_ptr()
+}
+
+/// A new reference to the object whose bytes a table holds.
+#[inline]
+pub(crate) fn clone_word(py: Python<'_>, word: &[u8]) -> Py<PyAny> {
+    // SAFETY: the bytes in a table are a reference it owns, so the object is alive.
+    unsafe { Bound::from_borrowed_ptr(py, pointer(word)).unbind() }
+}
+
+/// The reference that was in a table. The bytes there must not be used again.
+#[inline]
+pub(crate) fn take_word(py: Python<'_>, word: &[u8]) -> Py<PyAny> {
+    // SAFETY: the table's reference passes to the caller, who forgets the bytes.
+    unsafe { Bound::from_owned_ptr(py, pointer(word)).unbind() }
+}
+
+/// Show the object to the garbage collector.
+pub(crate) fn visit_word(visit: PyVisit<'_>, word: &[u8]) -> Result<(), PyTraverseError> {
+    let Some(object) = std::ptr::NonNull::new(pointer(word)) else { return Ok(()) };
+    // SAFETY: 1. `Py` is a transparent `NonNull<PyObject>`. 2. The reference stays the table's: it is not dropped here.
+    let object: ManuallyDrop<Py<PyAny>> = unsafe { std::mem::transmute(object) };
+    visit.call(&*object)
+}
+
+/// Compare with `==`, where both are of a builtin type whose comparison runs no user code; `None` where it may.
+pub(crate) fn builtin_equal(left: &[u8], right: &Bound<'_, PyAny>) -> Option<bool> {
+    use pyo3::ffi;
+    let (left, right) = (pointer(left), right.as_ptr());
+    // SAFETY: both are alive: one is the table's, one the caller's. Comparing two exact ints, strs or bytes neither
+    // calls Python code nor fails.
+    unsafe {
+        let kind = ffi::Py_TYPE(left);
+        let plain = kind == &raw mut ffi::PyLong_Type
+            || kind == &raw mut ffi::PyUnicode_Type
+            || kind == &raw mut ffi::PyBytes_Type;
+        (plain && kind == ffi::Py_TYPE(right)).then(|| ffi::PyObject_RichCompareBool(left, right, ffi::Py_EQ) == 1)
+    }
+}
+
+/// Deeper than this, what a dying map held waits until the maps around it have gone: a map in a map in a map, ten
+/// thousand deep, must not use up the stack.
+const DEEPEST: usize = 40;
+
+thread_local! {
+    static DYING: RefCell<(usize, Vec<Box<dyn FnOnce(Python<'_>)>>)> = const { RefCell::new((0, Vec::new())) };
+}
+
+/// Run `release`, which drops objects, now or once the drops it is part of are done.
+pub(crate) fn release_nested(py: Python<'_>, release: impl FnOnce(Python<'_>) + 'static) {
+    let depth = DYING.with_borrow_mut(|(depth, _)| {
+        *depth += 1;
+        *depth
+    });
+    if depth > DEEPEST {
+        DYING.with_borrow_mut(|(_, waiting)| waiting.push(Box::new(release)));
+    } else {
+        release(py);
+        while depth == 1 {
+            let Some(next) = DYING.with_borrow_mut(|(_, waiting)| waiting.pop()) else { break };
+            next(py);
+        }
+    }
+    DYING.with_borrow_mut(|(depth, _)| *depth -= 1);
+}

@@ -1,0 +1,478 @@
+//! A table with kinds: the layout of its entries, and each operation of a map as one step that runs no Python code.
+
+use crate::convert::{Key, Read, Value, read_bytes, read_int, read_text, read_value};
+use crate::kinds::{KeyKind, ValueKind};
+use crate::objects;
+use ebb::{Cursor, EntrySize, Found, OutOfMemory, Stats, Table};
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::OnceLock;
+
+/// The process's own hash: keyed, so that no set of keys made beforehand collides.
+#[inline]
+fn keyed() -> &'static SeedableRandomState {
+    static KEYED: OnceLock<SeedableRandomState> = OnceLock::new();
+    KEYED.get_or_init(|| {
+        let seed = std::hash::RandomState::new().hash_one(0u64); // from the system's random source
+        SeedableRandomState::with_seed(seed, SharedSeed::global_random())
+    })
+}
+
+#[inline]
+pub(crate) fn hash_int(key: i64) -> u64 {
+    keyed().hash_one(key as u64)
+}
+
+#[inline]
+fn hash_text(key: &[u8]) -> u64 {
+    let mut hasher = keyed().build_hasher();
+    hasher.write(key);
+    hasher.finish()
+}
+
+/// The table's hash of a key.
+#[inline]
+pub(crate) fn hash(key: &Key<'_>) -> u64 {
+    match key {
+        Key::Object(_, hash) => hash_int(*hash),
+        Key::Int(int) => hash_int(*int),
+        Key::Text(text) => hash_text(text),
+    }
+}
+
+/// How an entry's bytes are laid out; see [`kinds`](crate::kinds).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) key: KeyKind,
+    pub(crate) value: ValueKind,
+}
+
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    u64::from_ne_bytes(bytes[..8].try_into().expect("eight bytes"))
+}
+
+impl Layout {
+    fn both_variable(self) -> bool {
+        self.key.is_variable() && self.value.is_variable()
+    }
+
+    fn fixed_bytes(self) -> usize {
+        self.key.fixed_bytes() + self.value.fixed_bytes()
+    }
+
+    pub(crate) fn entry_size(self) -> EntrySize {
+        if self.key.is_variable() || self.value.is_variable() {
+            EntrySize::Variable
+        } else {
+            EntrySize::Fixed(self.fixed_bytes())
+        }
+    }
+
+    pub(crate) fn has_objects(self) -> bool {
+        self.key == KeyKind::Object || self.value == ValueKind::Object
+    }
+
+    /// The bytes of a text key and of a variable value, those of them that there are.
+    #[inline]
+    fn rest(self, entry: &[u8]) -> (&[u8], &[u8]) {
+        let rest = &entry[self.fixed_bytes()..];
+        if !self.both_variable() {
+            return if self.key.is_variable() { (rest, &[]) } else { (&[], rest) };
+        }
+        let (len, prefix) = read_len(rest);
+        rest[prefix..].split_at(len)
+    }
+
+    #[inline]
+    fn text_key(self, entry: &[u8]) -> &[u8] {
+        self.rest(entry).0
+    }
+
+    #[inline]
+    pub(crate) fn value(self, entry: &[u8]) -> &[u8] {
+        if self.value.is_variable() {
+            self.rest(entry).1
+        } else {
+            let from = self.key.fixed_bytes();
+            &entry[from..from + self.value.fixed_bytes()]
+        }
+    }
+
+    #[inline]
+    pub(crate) fn hash(self, entry: &[u8]) -> u64 {
+        match self.key {
+            KeyKind::Object => word(entry),
+            KeyKind::Int => hash_int(word(entry) as i64),
+            KeyKind::Str | KeyKind::Bytes => hash_text(self.text_key(entry)),
+        }
+    }
+
+    /// Bytes of the length that stands before a text key.
+    fn prefix(self, key_len: usize) -> usize {
+        if self.both_variable() { len_bytes(key_len) } else { 0 }
+    }
+
+    /// Bytes of an entry that are neither key nor value.
+    fn overhead(self, entry: &[u8]) -> usize {
+        let hash = if self.key == KeyKind::Object { 8 } else { 0 };
+        hash + if self.both_variable() { read_len(&entry[self.fixed_bytes()..]).1 } else { 0 }
+    }
+
+    fn entry_len(self, key: &Key<'_>, value_len: usize) -> usize {
+        let key_len = if let Key::Text(text) = key { text.len() } else { 0 };
+        let value_len = if self.value.is_variable() { value_len } else { 0 };
+        self.fixed_bytes() + self.prefix(key_len) + key_len + value_len
+    }
+
+    #[inline]
+    fn write(self, entry: &mut [u8], hash: u64, key: &Key<'_>, value: &Value<'_>) {
+        let (fixed_key, tail) = entry.split_at_mut(self.key.fixed_bytes());
+        let (fixed_value, mut rest) = tail.split_at_mut(self.value.fixed_bytes());
+        match key {
+            Key::Int(int) => fixed_key.copy_from_slice(&int.to_ne_bytes()),
+            Key::Object(object, _) => {
+                fixed_key[..8].copy_from_slice(&hash.to_ne_bytes());
+                fixed_key[8..].copy_from_slice(&objects::word(object));
+            }
+            Key::Text(text) => {
+                let prefix = self.prefix(text.len());
+                write_len(&mut rest[..prefix], text.len());
+                rest[prefix..prefix + text.len()].copy_from_slice(text);
+                rest = &mut rest[prefix + text.len()..];
+            }
+        }
+        value.write(if self.value.is_variable() { rest } else { fixed_value });
+    }
+}
+
+/// Bytes of a length, seven bits a byte.
+fn len_bytes(len: usize) -> usize {
+    (usize::BITS - (len | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+fn write_len(to: &mut [u8], len: usize) {
+    let bytes = to.len();
+    for (i, byte) in to.iter_mut().enumerate() {
+        *byte = (len >> (7 * i)) as u8 & 0x7f | if i + 1 < bytes { 0x80 } else { 0 };
+    }
+}
+
+/// A length and the bytes it takes.
+fn read_len(from: &[u8]) -> (usize, usize) {
+    let bytes = from.iter().position(|byte| byte & 0x80 == 0).map_or(from.len(), |i| i + 1);
+    let len = from[..bytes].iter().rev().fold(0, |len, &byte| len << 7 | usize::from(byte & 0x7f));
+    (len, bytes)
+}
+
+/// What a search for an object key comes to.
+pub(crate) enum Probe {
+    Known(Option<Found>),
+    /// Whether this key of the table equals the one sought has to be asked of them, outside the lock.
+    Ask(Py<PyAny>),
+}
+
+/// Objects that came out of a table, to be dropped once it is unlocked.
+#[must_use]
+pub(crate) struct Dropped {
+    key: Option<Py<PyAny>>,
+    value: Option<Py<PyAny>>,
+}
+
+impl Dropped {
+    /// Drop them. Runs `__del__`, so never under a lock.
+    #[inline]
+    pub(crate) fn release(self, py: Python<'_>) {
+        if let Some(key) = self.key {
+            drop(key.into_bound(py));
+        }
+        if let Some(value) = self.value {
+            drop(value.into_bound(py));
+        }
+    }
+}
+
+/// The table of one map.
+pub(crate) struct Store {
+    pub(crate) layout: Layout,
+    pub(crate) table: Table,
+    /// Counts inserts and removals, which end iterations.
+    pub(crate) changes: u64,
+    /// Bytes of entries that are neither key nor value.
+    overhead: usize,
+}
+
+impl Store {
+    pub(crate) fn new(layout: Layout) -> Self {
+        Store { layout, table: Table::new(layout.entry_size()), changes: 0, overhead: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn find_int(&self, hash: u64, key: i64) -> Option<Found> {
+        self.table.find(hash, |entry| word(entry) == key as u64)
+    }
+
+    #[inline]
+    pub(crate) fn find_text(&self, hash: u64, key: &[u8]) -> Option<Found> {
+        let layout = self.layout;
+        self.table.find(hash, |entry| layout.text_key(entry) == key)
+    }
+
+    /// The entry of a key, where finding it takes no Python code; `Err` where it might.
+    #[inline(always)]
+    pub(crate) fn find_plain(&self, hash: u64, key: &Key<'_>) -> Result<Option<Found>, ()> {
+        let Key::Object(object, _) = key else {
+            return Ok(self.find_inline(hash, key));
+        };
+        let mut unsure = false;
+        let found = self.table.find(hash, |entry| {
+            let candidate = &entry[8..16];
+            objects::is_same(candidate, object)
+                || word(entry) == hash
+                    && objects::builtin_equal(candidate, object).unwrap_or_else(|| {
+                        unsure = true;
+                        true
+                    })
+        });
+        if unsure { Err(()) } else { Ok(found) }
+    }
+
+    /// Search for an object key, with what has been asked of whom so far.
+    #[inline]
+    pub(crate) fn probe(
+        &self,
+        py: Python<'_>,
+        hash: u64,
+        key: &Bound<'_, PyAny>,
+        asked: &[(Py<PyAny>, bool)],
+    ) -> Probe {
+        let mut ask = None;
+        let found = self.table.find(hash, |entry| {
+            let candidate = &entry[8..16];
+            if objects::is_same(candidate, key) {
+                return true;
+            }
+            if word(entry) != hash {
+                return false;
+            }
+            if let Some(equal) = objects::builtin_equal(candidate, key) {
+                return equal;
+            }
+            if let Some((_, equal)) = asked.iter().find(|(object, _)| objects::is_same(candidate, object.bind(py))) {
+                return *equal;
+            }
+            ask = Some(objects::clone_word(py, candidate));
+            true
+        });
+        match ask {
+            Some(candidate) => Probe::Ask(candidate),
+            None => Probe::Known(found),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn read_value(&self, py: Python<'_>, found: Found) -> PyResult<Read> {
+        read_value(py, self.layout.value, self.layout.value(self.table.entry(found)))
+    }
+
+    /// The key of an entry as an object.
+    pub(crate) fn read_key(&self, py: Python<'_>, entry: &[u8]) -> PyResult<Read> {
+        match self.layout.key {
+            KeyKind::Object => Ok(Read::Done(objects::clone_word(py, &entry[8..]))),
+            KeyKind::Int => Ok(Read::Done(read_int(py, word(entry) as i64)?)),
+            KeyKind::Bytes => Ok(Read::Done(read_bytes(py, self.layout.text_key(entry))?)),
+            KeyKind::Str => read_text(py, self.layout.text_key(entry)),
+        }
+    }
+
+    /// The entry of a key that is no object.
+    #[inline(always)]
+    pub(crate) fn find_inline(&self, hash: u64, key: &Key<'_>) -> Option<Found> {
+        match key {
+            Key::Int(int) => self.find_int(hash, *int),
+            Key::Text(text) => self.find_text(hash, text),
+            Key::Object(..) => unreachable!("objects are searched with `probe`"),
+        }
+    }
+
+    /// Insert or replace; `found` is what a search for the key has found.
+    #[inline]
+    pub(crate) fn set(
+        &mut self,
+        py: Python<'_>,
+        hash: u64,
+        key: &Key<'_>,
+        found: Option<Found>,
+        value: &Value<'_>,
+    ) -> Result<Dropped, OutOfMemory> {
+        let Some(found) = found else {
+            self.insert(hash, key, value)?;
+            return Ok(Dropped { key: None, value: None });
+        };
+        let old = self.value_object(py, found);
+        self.overwrite(found, hash, key, value)?;
+        Ok(Dropped { key: None, value: old })
+    }
+
+    /// Give an entry another value. Only one of variable size may take memory; an object's old reference is the
+    /// caller's to drop.
+    #[inline]
+    pub(crate) fn overwrite(
+        &mut self,
+        found: Found,
+        hash: u64,
+        key: &Key<'_>,
+        value: &Value<'_>,
+    ) -> Result<(), OutOfMemory> {
+        let layout = self.layout;
+        if layout.value.is_variable() {
+            return self.replace(found, hash, key, value);
+        }
+        let from = layout.key.fixed_bytes();
+        value.write(&mut self.table.entry_mut(found)[from..from + layout.value.fixed_bytes()]);
+        value.keep();
+        Ok(())
+    }
+
+    /// The reference that an entry's value is, to be dropped when the entry has let go of it.
+    fn value_object(&self, py: Python<'_>, found: Found) -> Option<Py<PyAny>> {
+        let word = (self.layout.value == ValueKind::Object).then(|| self.layout.value(self.table.entry(found)))?;
+        Some(objects::take_word(py, word))
+    }
+
+    /// Add an entry whose key a search has not found.
+    #[inline]
+    pub(crate) fn insert(&mut self, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Result<(), OutOfMemory> {
+        let layout = self.layout;
+        let len = layout.entry_len(key, value.len());
+        self.table.insert(hash, len, &|entry| layout.hash(entry), |entry| layout.write(entry, hash, key, value))?;
+        match key {
+            Key::Text(text) => self.overhead += layout.prefix(text.len()),
+            Key::Object(object, _) => objects::keep(object),
+            Key::Int(_) => {}
+        }
+        value.keep();
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// Give a variable value new bytes. The key stays the one that is there.
+    fn replace(&mut self, found: Found, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Result<(), OutOfMemory> {
+        let layout = self.layout;
+        let len = layout.entry_len(key, value.len());
+        let mut fixed_key = [0; 16];
+        let kept = layout.key.fixed_bytes();
+        fixed_key[..kept].copy_from_slice(&self.table.entry(found)[..kept]);
+        self.table.replace(found, len, &|entry| layout.hash(entry), |entry| {
+            layout.write(entry, hash, key, value);
+            entry[..kept].copy_from_slice(&fixed_key[..kept]);
+        })
+    }
+
+    /// Have the cache line on its way that a removal will need. Worth calling before the search.
+    #[inline]
+    pub(crate) fn prefetch_removal(&self) {
+        let layout = self.layout;
+        self.table.prefetch_removal(&|entry| layout.hash(entry));
+    }
+
+    /// Take an entry out.
+    #[inline]
+    pub(crate) fn remove(&mut self, py: Python<'_>, found: Found) -> Dropped {
+        let layout = self.layout;
+        let entry = self.table.entry(found);
+        let key = (layout.key == KeyKind::Object).then(|| objects::take_word(py, &entry[8..]));
+        let dropped = Dropped { key, value: self.value_object(py, found) };
+        self.remove_inline(found);
+        dropped
+    }
+
+    /// Take an entry without objects out.
+    #[inline]
+    pub(crate) fn remove_inline(&mut self, found: Found) {
+        let layout = self.layout;
+        if layout.both_variable() {
+            self.overhead -= layout.overhead(self.table.entry(found));
+        }
+        self.table.remove(found, &|entry| layout.hash(entry));
+        self.changes += 1;
+    }
+
+    /// Everything, leaving nothing.
+    pub(crate) fn take(&mut self) -> Contents {
+        let empty = Store { changes: self.changes + 1, ..Store::new(self.layout) };
+        let store = std::mem::replace(self, empty);
+        Contents { layout: store.layout, table: store.table }
+    }
+
+    /// Bytes of keys and values; an object counts as the pointer it is here.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        let hashes = if self.layout.key == KeyKind::Object { 8 * self.table.len() } else { 0 };
+        self.table.entry_bytes() - hashes - self.overhead
+    }
+
+    pub(crate) fn stats(&self) -> (Stats, usize) {
+        (self.table.stats(), self.payload_bytes())
+    }
+
+    /// Walk every invariant.
+    pub(crate) fn check(&self) {
+        let layout = self.layout;
+        self.table.check(&|entry| layout.hash(entry));
+        let mut overhead = 0;
+        let mut cursor = Cursor::default();
+        while let Some(entry) = self.table.next(&mut cursor) {
+            overhead += if layout.both_variable() { layout.overhead(entry) } else { 0 };
+        }
+        assert_eq!(overhead, self.overhead);
+    }
+
+    pub(crate) fn traverse(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let mut cursor = Cursor::default();
+        while let Some(entry) = self.table.next(&mut cursor) {
+            if self.layout.key == KeyKind::Object {
+                objects::visit_word(visit, &entry[8..])?;
+            }
+            if self.layout.value == ValueKind::Object {
+                objects::visit_word(visit, self.layout.value(entry))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a map held, on its way out.
+#[must_use]
+pub(crate) struct Contents {
+    layout: Layout,
+    table: Table,
+}
+
+impl Contents {
+    /// Drop every object, then the memory. Runs `__del__`, so never under a lock.
+    pub(crate) fn release(self, py: Python<'_>) {
+        if self.layout.has_objects() {
+            let mut cursor = Cursor::default();
+            while let Some(entry) = self.table.next(&mut cursor) {
+                if self.layout.key == KeyKind::Object {
+                    drop(objects::take_word(py, &entry[8..]));
+                }
+                if self.layout.value == ValueKind::Object {
+                    drop(objects::take_word(py, self.layout.value(entry)));
+                }
+            }
+        }
+        let table = self.table;
+        if table.bytes() > 1 << 20 {
+            py.detach(|| drop(table)); // many pages
+        }
+    }
+
+    /// Whether there is anything that takes Python to release.
+    pub(crate) fn has_objects(&self) -> bool {
+        self.layout.has_objects() && !self.table.is_empty()
+    }
+}

@@ -1,0 +1,621 @@
+//! Stacks of equal slots that never have a hole: removing a slot moves the last one of its stack into it, so a stack
+//! is full but for its top page, and its memory follows its contents without a compaction pass.
+//!
+//! A [`Handle`] says where a slot is. It changes when the slot is moved, so only the owner of the index may keep one.
+#![allow(unsafe_code)] // slots are raw bytes in raw pages
+
+use crate::chunks::{ChunkArray, Plain};
+use crate::memory::{Block, Memory, OS_PAGE, OutOfMemory};
+use std::ptr::NonNull;
+
+/// Where a slot is: page number above, slot within the page in the low [`SLOT_BITS`] bits.
+pub(crate) type Handle = u32;
+/// Which stack.
+pub(crate) type StackId = u16;
+
+const SLOT_BITS: u32 = 14;
+const MAX_SLOTS: usize = 1 << SLOT_BITS;
+const MAX_PAGES: usize = 1 << (32 - SLOT_BITS);
+/// Page numbers come and go in chunks of this many.
+const PER_CHUNK: usize = ChunkArray::<Page>::PER_CHUNK;
+const NONE: u32 = u32::MAX;
+/// The stack of a page that holds one large slot and belongs to no stack.
+const LONE: u32 = u32::MAX;
+/// While a table is small its pages may be this large: the fixed part of the memory promise.
+const SMALL_PAGE: usize = 64 << 10;
+
+/// Emptied pages that a heap keeps.
+const SPARES: usize = 8;
+
+/// How large the next page of a stack is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Growth {
+    /// The only stack of entries: a page is at most 1/512 of it, but for the first 64 KiB of page.
+    Alone = 0,
+    /// One of many stacks of entries: as before, but small ones have smaller pages.
+    OneOfMany,
+    /// A dozen stacks that share the index between them: a page is at most 1/8192 of all the heap.
+    Lines,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Page {
+    /// Null in a free page number.
+    base: *mut u8,
+    bytes: usize,
+    slot_bytes: u32,
+    slots: u32,
+    /// The stack in the low half, its tag in the high half; or `LONE`.
+    stack: u32,
+    /// The page below in the stack; in a free page number, the next free one.
+    below: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stack {
+    /// Bytes in pages.
+    bytes: usize,
+    slot_bytes: u32,
+    /// The page with the last slots, or `NONE`.
+    top: u32,
+    /// Slots in use in the top page; at least 1 where there is one.
+    used: u32,
+    /// Slots of the top page; 0 where there is none.
+    room: u32,
+    growth: Growth,
+    tag: u8,
+}
+
+// SAFETY: a null pointer and zeros are a page.
+unsafe impl Plain for Page {}
+// SAFETY: zeros are a stack; `Growth::Alone` is 0.
+unsafe impl Plain for Stack {}
+
+/// All stacks of one table. Invariants: every page number below `page_count` is in a stack, lone, in the free list,
+/// or in a released chunk; a chunk of numbers but the first has one in use.
+#[derive(Debug)]
+pub(crate) struct Heap {
+    pub(crate) memory: Memory,
+    pages: ChunkArray<Page>,
+    /// Pages in use, for each chunk of page numbers.
+    in_use: ChunkArray<u16>,
+    page_count: usize,
+    /// Chunks of page numbers that were given back, below others that are in use.
+    released: usize,
+    free_page: u32,
+    stacks: ChunkArray<Stack>,
+    stack_count: usize,
+    /// Emptied pages kept for the next that needs one of that size, so that work at a boundary does not thrash.
+    spare: [Option<Block>; SPARES],
+}
+
+/// What a slot was before it was moved, and what it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) from: Handle,
+    pub(crate) to: Handle,
+}
+
+impl Heap {
+    pub(crate) const fn new() -> Self {
+        Heap {
+            memory: Memory::new(),
+            pages: ChunkArray::new(),
+            in_use: ChunkArray::new(),
+            page_count: 0,
+            released: 0,
+            free_page: NONE,
+            stacks: ChunkArray::new(),
+            stack_count: 0,
+            spare: [const { None }; SPARES],
+        }
+    }
+
+    /// A new, empty stack of slots of `slot_bytes`; `tag` is the caller's.
+    pub(crate) fn new_stack(&mut self, slot_bytes: usize, growth: Growth, tag: u8) -> Result<StackId, OutOfMemory> {
+        self.stacks.reserve(&mut self.memory, self.stack_count + 1)?;
+        let id = self.stack_count;
+        *self.stacks.get_mut(id) =
+            Stack { bytes: 0, slot_bytes: slot_bytes as u32, top: NONE, used: 0, room: 0, growth, tag };
+        self.stack_count += 1;
+        Ok(id as StackId)
+    }
+
+    #[inline(always)]
+    fn page(&self, handle: Handle) -> &Page {
+        self.pages.get((handle >> SLOT_BITS) as usize)
+    }
+
+    fn page_in_use(&self, number: usize) -> Option<&Page> {
+        let chunk = number / PER_CHUNK;
+        let page = self.pages.has_chunk(chunk).then(|| self.pages.get(number))?;
+        (!page.base.is_null()).then_some(page)
+    }
+
+    /// The first byte of a slot in use.
+    #[inline(always)]
+    pub(crate) fn address(&self, handle: Handle) -> *mut u8 {
+        let page = self.page(handle);
+        let slot = (handle & (MAX_SLOTS as u32 - 1)) as usize;
+        debug_assert!(slot < page.slots as usize);
+        // SAFETY: a handle in use names a slot within its page.
+        unsafe { page.base.add(slot * page.slot_bytes as usize) }
+    }
+
+    /// The bytes of a slot in use.
+    #[inline(always)]
+    pub(crate) fn slot(&self, handle: Handle) -> &[u8] {
+        // SAFETY: 1. The slot's bytes are initialised: pages come zeroed. 2. `&self` keeps writers out.
+        unsafe { std::slice::from_raw_parts(self.address(handle), self.page(handle).slot_bytes as usize) }
+    }
+
+    /// The bytes of a slot in use, to write.
+    #[inline(always)]
+    pub(crate) fn slot_mut(&mut self, handle: Handle) -> &mut [u8] {
+        // SAFETY: as in `slot`, and `&mut self` makes it the only reference.
+        unsafe { std::slice::from_raw_parts_mut(self.address(handle), self.page(handle).slot_bytes as usize) }
+    }
+
+    /// The stack of a slot in use; `None` for a lone one.
+    #[inline]
+    pub(crate) fn stack_of(&self, handle: Handle) -> Option<StackId> {
+        let stack = self.page(handle).stack;
+        (stack != LONE).then_some(stack as StackId)
+    }
+
+    /// The bytes of a slot in use, and its stack's tag; `None` for a lone one.
+    #[inline]
+    pub(crate) fn tagged_slot(&self, handle: Handle) -> (&[u8], Option<u8>) {
+        let stack = self.page(handle).stack;
+        (self.slot(handle), (stack != LONE).then_some((stack >> 16) as u8))
+    }
+
+    /// Put a slot on top of `stack`. Its bytes are whatever they were.
+    #[inline]
+    pub(crate) fn push(&mut self, stack: StackId) -> Result<Handle, OutOfMemory> {
+        let entry = self.stacks.get_mut(stack as usize);
+        let Stack { top, used, room, .. } = *entry;
+        if used == room {
+            return self.push_page(stack);
+        }
+        entry.used = used + 1;
+        Ok((top << SLOT_BITS) | used)
+    }
+
+    #[cold]
+    fn push_page(&mut self, stack: StackId) -> Result<Handle, OutOfMemory> {
+        let Stack { bytes: stack_bytes, slot_bytes, top, growth, tag, .. } = *self.stacks.get(stack as usize);
+        let (early, late) = match growth {
+            Growth::Alone => (stack_bytes / 4, stack_bytes / 512),
+            Growth::OneOfMany => (stack_bytes / 16, stack_bytes / 256),
+            Growth::Lines => (stack_bytes / 16, self.memory.held() / 8192),
+        };
+        let bytes = page_bytes(slot_bytes as usize, late.max(early.min(SMALL_PAGE)));
+        let slots = (bytes / slot_bytes as usize).min(MAX_SLOTS) as u32;
+        let page = self.new_page(Page {
+            base: std::ptr::null_mut(),
+            bytes,
+            slot_bytes,
+            slots,
+            stack: u32::from(stack) | u32::from(tag) << 16,
+            below: top,
+        })?;
+        let stack = self.stacks.get_mut(stack as usize);
+        (stack.top, stack.used, stack.room) = (page, 1, slots);
+        stack.bytes += bytes;
+        Ok(page << SLOT_BITS)
+    }
+
+    /// Take a slot out: the last of its stack moves into its place, which `Moved` tells, unless it was the last itself.
+    #[inline]
+    pub(crate) fn remove(&mut self, handle: Handle) -> Option<Moved> {
+        let Some(id) = self.stack_of(handle) else {
+            self.release_lone(handle);
+            return None;
+        };
+        let Stack { top, used, .. } = *self.stacks.get(id as usize);
+        let last = (top << SLOT_BITS) | (used - 1);
+        if last != handle {
+            let bytes = self.page(handle).slot_bytes as usize;
+            // SAFETY: two different slots of one stack, both in use and of `bytes` bytes, so they don't overlap.
+            unsafe { std::ptr::copy_nonoverlapping(self.address(last), self.address(handle), bytes) };
+        }
+        self.stacks.get_mut(id as usize).used = used - 1;
+        if used == 1 {
+            self.pop_page(id);
+        }
+        (last != handle).then_some(Moved { from: last, to: handle })
+    }
+
+    #[cold]
+    fn pop_page(&mut self, stack: StackId) {
+        let number = self.stacks.get(stack as usize).top;
+        let page = *self.pages.get(number as usize);
+        let used = if page.below == NONE { 0 } else { self.pages.get(page.below as usize).slots };
+        let entry = self.stacks.get_mut(stack as usize);
+        (entry.top, entry.used, entry.room) = (page.below, used, used);
+        entry.bytes -= page.bytes;
+        self.free_page(number);
+        self.keep_or_release(block_of(&page));
+    }
+
+    /// The last slot of a stack.
+    pub(crate) fn last(&self, stack: StackId) -> Option<Handle> {
+        let Stack { top, used, .. } = *self.stacks.get(stack as usize);
+        (top != NONE).then(|| (top << SLOT_BITS) | (used - 1))
+    }
+
+    /// A slot with pages of its own, for what is too large to be moved.
+    pub(crate) fn push_lone(&mut self, bytes: usize) -> Result<Handle, OutOfMemory> {
+        let slot_bytes = u32::try_from(bytes).map_err(|_| OutOfMemory)?;
+        let bytes = Memory::block_bytes(bytes);
+        let base = std::ptr::null_mut();
+        let page = Page { base, bytes, slot_bytes, slots: 1, stack: LONE, below: NONE };
+        Ok(self.new_page(page)? << SLOT_BITS)
+    }
+
+    fn release_lone(&mut self, handle: Handle) {
+        let page = *self.page(handle);
+        self.free_page(handle >> SLOT_BITS);
+        self.memory.release(block_of(&page));
+    }
+
+    /// Number and memory for `page`, whose `base` is filled in.
+    fn new_page(&mut self, page: Page) -> Result<u32, OutOfMemory> {
+        let number = self.free_number()?;
+        let block = match self.take_spare(page.bytes) {
+            Some(block) => block,
+            None => self.memory.allocate(page.bytes)?,
+        };
+        debug_assert_eq!(block.bytes, page.bytes);
+        self.take_number(number);
+        *self.pages.get_mut(number as usize) = Page { base: block.base.as_ptr(), ..page };
+        Ok(number)
+    }
+
+    /// A number that is free, or the next new one; taken only by `take_number`.
+    fn free_number(&mut self) -> Result<u32, OutOfMemory> {
+        if self.free_page != NONE {
+            return Ok(self.free_page);
+        }
+        if self.released > 0 {
+            return self.restore_numbers();
+        }
+        if self.page_count == MAX_PAGES {
+            return Err(OutOfMemory);
+        }
+        self.in_use.reserve(&mut self.memory, self.page_count / PER_CHUNK + 1)?;
+        self.pages.reserve(&mut self.memory, self.page_count + 1)?;
+        Ok(self.page_count as u32)
+    }
+
+    fn take_number(&mut self, number: u32) {
+        *self.in_use.get_mut(number as usize / PER_CHUNK) += 1;
+        if number as usize == self.page_count {
+            self.page_count += 1;
+        } else {
+            self.unlink(number);
+        }
+    }
+
+    fn free_page(&mut self, number: u32) {
+        self.link(number);
+        let chunk = number as usize / PER_CHUNK;
+        let in_use = self.in_use.get_mut(chunk);
+        *in_use -= 1;
+        if *in_use == 0 && (chunk > 0 || self.page_count <= PER_CHUNK) {
+            self.release_numbers(chunk);
+        }
+    }
+
+    /// Give back a chunk of page numbers none of which is in use: at most `PER_CHUNK` steps.
+    fn release_numbers(&mut self, chunk: usize) {
+        let end = ((chunk + 1) * PER_CHUNK).min(self.page_count);
+        for number in chunk * PER_CHUNK..end {
+            self.unlink(number as u32);
+        }
+        if end < self.page_count {
+            self.pages.release_chunk(&mut self.memory, chunk);
+            self.released += 1;
+            return;
+        }
+        let mut chunks = chunk;
+        while chunks > 1 && !self.pages.has_chunk(chunks - 1) {
+            chunks -= 1;
+            self.released -= 1;
+        }
+        self.page_count = chunks * PER_CHUNK;
+        if chunks == 1 && *self.in_use.get(0) == 0 {
+            return self.release_numbers(0);
+        }
+        self.pages.truncate(&mut self.memory, self.page_count);
+        self.in_use.truncate(&mut self.memory, chunks);
+    }
+
+    /// Bring back the numbers of a released chunk: O(pages / 128), once in 128 pages.
+    fn restore_numbers(&mut self) -> Result<u32, OutOfMemory> {
+        let chunks = self.page_count / PER_CHUNK;
+        let chunk = (1..chunks).find(|&i| !self.pages.has_chunk(i)).expect("one was released");
+        self.pages.restore_chunk(&mut self.memory, chunk)?;
+        self.released -= 1;
+        for number in (chunk * PER_CHUNK..(chunk + 1) * PER_CHUNK).rev() {
+            self.link(number as u32);
+        }
+        Ok(self.free_page)
+    }
+
+    /// Put a number at the head of the free list. A free page's `below` is the next free one, its `slots` the one before.
+    fn link(&mut self, number: u32) {
+        let next = self.free_page;
+        let page = self.pages.get_mut(number as usize);
+        (page.base, page.below, page.slots) = (std::ptr::null_mut(), next, NONE);
+        if next != NONE {
+            self.pages.get_mut(next as usize).slots = number;
+        }
+        self.free_page = number;
+    }
+
+    fn unlink(&mut self, number: u32) {
+        let Page { below: next, slots: previous, .. } = *self.pages.get(number as usize);
+        if next != NONE {
+            self.pages.get_mut(next as usize).slots = previous;
+        }
+        if previous == NONE {
+            self.free_page = next;
+        } else {
+            self.pages.get_mut(previous as usize).below = next;
+        }
+    }
+
+    fn take_spare(&mut self, bytes: usize) -> Option<Block> {
+        let spare = self.spare.iter_mut().find(|spare| spare.as_ref().is_some_and(|block| block.bytes == bytes))?;
+        spare.take()
+    }
+
+    /// Keep an emptied page where that costs little of what is held; the oldest spare ones go first.
+    fn keep_or_release(&mut self, block: Block) {
+        self.spare.rotate_right(1);
+        if let Some(oldest) = self.spare[0].replace(block) {
+            self.memory.release(oldest);
+        }
+        self.trim_spare();
+    }
+
+    /// Spare pages are together at most 1/1024 of what is held, or up to half of it while that is below `SMALL_PAGE`;
+    /// none is smaller than an OS page.
+    fn trim_spare(&mut self) {
+        for i in (0..SPARES).rev() {
+            let (spare, held) = (self.spare_bytes(), self.memory.held());
+            let too_many = spare > (held / 1024).max((held / 2).min(SMALL_PAGE));
+            if self.spare[i].as_ref().is_some_and(|block| too_many || block.bytes < OS_PAGE) {
+                let block = self.spare[i].take().expect("just seen");
+                self.memory.release(block);
+            }
+        }
+    }
+
+    /// Bytes in spare pages.
+    pub(crate) fn spare_bytes(&self) -> usize {
+        self.spare.iter().flatten().map(|block| block.bytes).sum()
+    }
+
+    /// Bytes in the pages of a stack.
+    pub(crate) fn stack_bytes(&self, stack: StackId) -> usize {
+        self.stacks.get(stack as usize).bytes
+    }
+
+    /// Bytes of the tables of pages and stacks.
+    pub(crate) fn directory_bytes(&self) -> usize {
+        self.pages.bytes() + self.in_use.bytes() + self.stacks.bytes()
+    }
+
+    /// Call `visit` with every slot of a stack, from the last to the first.
+    pub(crate) fn each_slot(&self, stack: StackId, mut visit: impl FnMut(Handle)) {
+        let Stack { mut top, mut used, .. } = *self.stacks.get(stack as usize);
+        while top != NONE {
+            for slot in (0..used).rev() {
+                visit((top << SLOT_BITS) | slot);
+            }
+            top = self.pages.get(top as usize).below;
+            used = if top == NONE { 0 } else { self.pages.get(top as usize).slots };
+        }
+    }
+
+    /// Call `visit` with every lone slot.
+    pub(crate) fn each_lone(&self, mut visit: impl FnMut(Handle)) {
+        for number in 0..self.page_count {
+            if self.page_in_use(number).is_some_and(|page| page.stack == LONE) {
+                visit((number as u32) << SLOT_BITS);
+            }
+        }
+    }
+
+    /// Give back everything: O(pages).
+    pub(crate) fn clear(&mut self) {
+        for number in 0..self.page_count {
+            if let Some(page) = self.page_in_use(number).copied() {
+                self.memory.release(block_of(&page));
+            }
+        }
+        for spare in &mut self.spare {
+            if let Some(block) = spare.take() {
+                self.memory.release(block);
+            }
+        }
+        self.pages.clear(&mut self.memory);
+        self.in_use.clear(&mut self.memory);
+        self.stacks.clear(&mut self.memory);
+        (self.page_count, self.released, self.free_page, self.stack_count) = (0, 0, NONE, 0);
+    }
+
+    /// Walk every invariant of this file; the number of bytes the pages and tables add up to must be what is held,
+    /// less `others` that the caller got from `memory` itself.
+    pub(crate) fn check(&self, others: usize) {
+        let mut seen = 0;
+        let mut bytes = self.directory_bytes() + self.spare_bytes() + others;
+        for id in 0..self.stack_count {
+            let stack = self.stacks.get(id);
+            let (mut number, mut used, mut stack_bytes) = (stack.top, stack.used, 0);
+            while number != NONE {
+                let page = self.pages.get(number as usize);
+                assert!(
+                    !page.base.is_null()
+                        && page.stack as u16 == id as u16
+                        && page.stack != LONE
+                        && page.slot_bytes == stack.slot_bytes
+                );
+                assert!(used >= 1 && used <= page.slots, "page {number} has {used} of {} slots", page.slots);
+                assert!(number != stack.top || page.slots == stack.room);
+                assert!(page.slots as usize * page.slot_bytes as usize <= page.bytes);
+                stack_bytes += page.bytes;
+                seen += 1;
+                number = page.below;
+                used = if number == NONE { 0 } else { self.pages.get(number as usize).slots };
+            }
+            assert_eq!(stack_bytes, stack.bytes);
+            bytes += stack_bytes;
+        }
+        self.each_lone(|handle| {
+            bytes += self.page(handle).bytes;
+            seen += 1;
+        });
+        let (mut free, mut previous) = (self.free_page, NONE);
+        while free != NONE {
+            let page = self.pages.get(free as usize);
+            assert!(page.base.is_null() && page.slots == previous);
+            seen += 1;
+            (previous, free) = (free, page.below);
+        }
+        seen += self.released * PER_CHUNK;
+        for chunk in 0..self.page_count.div_ceil(PER_CHUNK) {
+            let numbers = chunk * PER_CHUNK..((chunk + 1) * PER_CHUNK).min(self.page_count);
+            let in_use = numbers.filter(|&number| self.page_in_use(number).is_some()).count();
+            assert_eq!(in_use, *self.in_use.get(chunk) as usize);
+            assert!(chunk == 0 || in_use > 0 || !self.pages.has_chunk(chunk));
+        }
+        assert_eq!(seen, self.page_count, "every page number is in a stack, lone or free");
+        assert_eq!(bytes, self.memory.held(), "the parts add up to what the system was asked for");
+    }
+}
+
+// SAFETY: a heap owns the memory its pointers lead to, and hands out no pointer that outlives a borrow of it.
+unsafe impl Send for Heap {}
+// SAFETY: `&Heap` only reads.
+unsafe impl Sync for Heap {}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn block_of(page: &Page) -> Block {
+    Block { base: NonNull::new(page.base).expect("a page in use"), bytes: page.bytes }
+}
+
+/// The bytes of a page of slots of `slot` bytes, about `want` large: the size between `want` and twice that, in OS
+/// pages, that leaves the least behind the last slot; below an OS page, a power of two of slots.
+fn page_bytes(slot: usize, want: usize) -> usize {
+    let want = (want.max(256) / slot).next_power_of_two().max(1) * slot;
+    if want <= OS_PAGE / 2 {
+        return Memory::block_bytes(want);
+    }
+    let least = want.div_ceil(OS_PAGE).next_power_of_two().min(want.div_ceil(OS_PAGE) + 1);
+    let loss = |pages: usize| {
+        let bytes = pages * OS_PAGE;
+        let slots = (bytes / slot).clamp(1, MAX_SLOTS);
+        ((bytes - slots * slot) << 20) / bytes
+    };
+    let best = (least..=least + least.min(15)).min_by_key(|&pages| (loss(pages), pages)).unwrap_or(least);
+    best * OS_PAGE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_is_dense_through_pushes_and_removals() {
+        let mut heap = Heap::new();
+        let stack = heap.new_stack(136, Growth::Alone, 0).unwrap();
+        let mut handles: Vec<Handle> = Vec::new();
+        let mut values: Vec<u8> = Vec::new();
+        for i in 0..20_000u32 {
+            if i % 3 == 2 {
+                let victim = (i as usize * 7919) % handles.len();
+                let (handle, value) = (handles.swap_remove(victim), values.swap_remove(victim));
+                assert_eq!(heap.slot(handle)[0], value);
+                if let Some(moved) = heap.remove(handle) {
+                    let at = handles.iter().position(|&h| h == moved.from).unwrap();
+                    handles[at] = moved.to;
+                }
+            } else {
+                let handle = heap.push(stack).unwrap();
+                heap.slot_mut(handle).fill(i as u8);
+                handles.push(handle);
+                values.push(i as u8);
+            }
+            if i % 97 == 0 {
+                heap.check(0);
+            }
+        }
+        assert!(handles.iter().zip(&values).all(|(&h, &v)| heap.slot(h).iter().all(|&b| b == v)));
+        while let Some(last) = heap.last(stack) {
+            heap.remove(last);
+        }
+        heap.check(0);
+        assert!(heap.memory.held() < 1024, "{} bytes are left", heap.memory.held());
+    }
+
+    #[test]
+    fn pages_waste_little() {
+        for slot in (8..4096).step_by(8) {
+            for want in [0, 4096, 65_536, 1 << 20] {
+                let bytes = page_bytes(slot, want);
+                let slots = (bytes / slot).clamp(1, MAX_SLOTS);
+                let waste = bytes - slots * slot;
+                assert!(
+                    want < 65_536 || waste * 24 <= bytes || slots == MAX_SLOTS,
+                    "{slot} {want}: {waste} of {bytes}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn page_numbers_are_given_back_around_those_in_use() {
+        let mut heap = Heap::new();
+        let mut handles: Vec<Handle> = (0..1000).map(|_| heap.push_lone(OS_PAGE).unwrap()).collect();
+        let peak = heap.pages.bytes();
+        let kept: Vec<Handle> = [5, 500, 999].iter().map(|&i| handles[i]).collect();
+        handles.retain(|handle| !kept.contains(handle));
+        for handle in handles {
+            heap.remove(handle);
+            heap.check(0);
+        }
+        assert!(heap.pages.bytes() < peak / 2);
+        let again: Vec<Handle> = (0..1500).map(|_| heap.push_lone(OS_PAGE).unwrap()).collect();
+        heap.check(0);
+        for handle in again.into_iter().chain(kept) {
+            heap.remove(handle);
+        }
+        heap.check(0);
+        assert_eq!(heap.memory.held(), 0);
+    }
+
+    #[test]
+    fn lone_slots_come_and_go_at_once() {
+        let mut heap = Heap::new();
+        let before = heap.memory.held();
+        let large = heap.push_lone(1 << 20).unwrap();
+        heap.slot_mut(large).fill(7);
+        let other = heap.push_lone(40_000).unwrap();
+        heap.check(0);
+        assert_eq!(heap.remove(large), None);
+        assert_eq!(heap.slot(other).len(), 40_000);
+        heap.check(0);
+        heap.remove(other);
+        assert_eq!(heap.memory.held(), before);
+    }
+}

@@ -1,0 +1,195 @@
+//! The one door to the operating system: every byte a table holds is asked for, counted and given back here.
+//!
+//! Blocks of [`OS_PAGE`] bytes and more are anonymous mappings of their own, so that giving one back lowers the
+//! process's resident memory at once; `malloc` keeps what it is given. Smaller blocks, which only small tables have,
+//! are not worth a mapping and come from the global allocator.
+#![allow(unsafe_code)] // mmap, munmap, madvise and the global allocator
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+
+/// The unit in which the operating system hands out memory.
+pub(crate) const OS_PAGE: usize = 4096;
+/// Every block starts on a cache line.
+const ALIGN: usize = 64;
+
+/// Memory could not be had. Nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+impl std::fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("out of memory")
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
+/// A zeroed block of memory; owned by whoever holds it, and given back with [`Memory::release`].
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) base: NonNull<u8>,
+    pub(crate) bytes: usize,
+}
+
+/// Counts what one table holds, and can be told to refuse.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    held: usize,
+    got: u64,
+    returned: u64,
+    /// How many more allocations succeed; tests lower it.
+    allowance: u64,
+}
+
+impl Memory {
+    pub(crate) const fn new() -> Self {
+        Memory { held: 0, got: 0, returned: 0, allowance: u64::MAX }
+    }
+
+    /// Bytes held now.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Blocks got and given back so far.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        (self.got, self.returned)
+    }
+
+    /// Let only `allocations` more succeed; `u64::MAX` lifts the limit.
+    pub(crate) fn set_allowance(&mut self, allocations: u64) {
+        self.allowance = allocations;
+    }
+
+    /// The size of the block that `allocate(bytes)` would make.
+    pub(crate) fn block_bytes(bytes: usize) -> usize {
+        if bytes < OS_PAGE { bytes.next_multiple_of(ALIGN) } else { bytes.next_multiple_of(OS_PAGE) }
+    }
+
+    /// A zeroed block of at least `bytes` (more than 0).
+    pub(crate) fn allocate(&mut self, bytes: usize) -> Result<Block, OutOfMemory> {
+        if self.allowance == 0 {
+            return Err(OutOfMemory);
+        }
+        // Sizes beyond the address space must not wrap when rounded.
+        if bytes > isize::MAX as usize / 2 {
+            return Err(OutOfMemory);
+        }
+        let bytes = Self::block_bytes(bytes);
+        let base = if bytes < OS_PAGE { heap_allocate(bytes) } else { map(bytes) }.ok_or(OutOfMemory)?;
+        if self.allowance != u64::MAX {
+            self.allowance -= 1;
+        }
+        self.held += bytes;
+        self.got += 1;
+        Ok(Block { base, bytes })
+    }
+
+    /// Give a block back.
+    pub(crate) fn release(&mut self, block: Block) {
+        self.held -= block.bytes;
+        self.returned += 1;
+        if block.bytes < OS_PAGE {
+            heap_release(block);
+        } else {
+            unmap(block);
+        }
+    }
+}
+
+fn small_layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes, ALIGN).expect("a small size and a power of two")
+}
+
+fn heap_allocate(bytes: usize) -> Option<NonNull<u8>> {
+    // SAFETY: the layout is not empty: `bytes` is a positive multiple of ALIGN.
+    NonNull::new(unsafe { alloc_zeroed(small_layout(bytes)) })
+}
+
+fn heap_release(block: Block) {
+    // SAFETY: 1. `heap_allocate` made the block with the same layout. 2. The block is owned, so this is its only release.
+    unsafe { dealloc(block.base.as_ptr(), small_layout(block.bytes)) }
+}
+
+fn map(bytes: usize) -> Option<NonNull<u8>> {
+    // SAFETY: a new private anonymous mapping at an address of the kernel's choice touches nothing that exists.
+    let base = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if base == libc::MAP_FAILED {
+        return None;
+    }
+    if huge_pages_always() {
+        opt_out_of_huge_pages(base, bytes);
+    }
+    NonNull::new(base.cast())
+}
+
+fn unmap(block: Block) {
+    let base = block.base.as_ptr().cast();
+    // SAFETY: 1. `map` made the block, with this length. 2. It is owned, so nobody else has a pointer to it.
+    let failed = unsafe { libc::munmap(base, block.bytes) } != 0;
+    if failed {
+        // The kernel refuses when the hole would make one mapping too many (vm.max_map_count). The memory itself can
+        // still be given back; what stays is a range of addresses.
+        // SAFETY: as above.
+        unsafe { libc::madvise(base, block.bytes, libc::MADV_DONTNEED) };
+    }
+}
+
+/// Whether the kernel makes 2 MiB pages unasked: it would then fill holes between blocks, and resident memory would
+/// come back after it was given back.
+fn huge_pages_always() -> bool {
+    static ALWAYS: OnceLock<bool> = OnceLock::new();
+    *ALWAYS.get_or_init(|| {
+        std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled")
+            .is_ok_and(|text| text.contains("[always]"))
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn opt_out_of_huge_pages(base: *mut libc::c_void, bytes: usize) {
+    // SAFETY: the range is one that `map` just made; the advice changes no contents.
+    unsafe { libc::madvise(base, bytes, libc::MADV_NOHUGEPAGE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn opt_out_of_huge_pages(_: *mut libc::c_void, _: usize) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_what_it_holds_and_gives_it_back() {
+        let mut memory = Memory::new();
+        let small = memory.allocate(100).unwrap();
+        let large = memory.allocate(5000).unwrap();
+        assert_eq!((small.bytes, large.bytes), (128, 8192));
+        assert_eq!(memory.held(), 128 + 8192);
+        memory.release(small);
+        memory.release(large);
+        assert_eq!(memory.held(), 0);
+        assert_eq!(memory.traffic(), (2, 2));
+    }
+
+    #[test]
+    fn refuses_when_told_and_when_the_size_is_absurd() {
+        let mut memory = Memory::new();
+        memory.set_allowance(0);
+        assert_eq!(memory.allocate(64).unwrap_err(), OutOfMemory);
+        memory.set_allowance(u64::MAX);
+        assert_eq!(memory.allocate(usize::MAX).unwrap_err(), OutOfMemory);
+        assert_eq!(memory.allocate(1 << 60).unwrap_err(), OutOfMemory);
+        assert_eq!(memory.held(), 0);
+    }
+}

@@ -1,0 +1,397 @@
+//! The table: entries, dense in a heap of stacks, and the index that finds them.
+//!
+//! It knows bytes and hashes, not keys: what an entry's hash is and whether it is the one that is looked for, the
+//! caller's functions say (`rehash`, `is`). They must not panic on entries that the caller wrote.
+
+use crate::chunks::ChunkArray;
+use crate::heap::{Growth, Handle, Heap, StackId};
+use crate::index::{Index, Place};
+use crate::memory::OutOfMemory;
+use crate::segment::Spot;
+use crate::sizes::{CLASSES, MAX_STACKED, class_of, entry_in, write_trailer};
+use crate::tags::prefetch;
+
+/// Tables of fewer entries fit in the processor's caches.
+const FAR: usize = 1 << 15;
+
+/// How long entries are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntrySize {
+    /// All of so many bytes (more than 0).
+    Fixed(usize),
+    /// Each of its own length, 1 byte to 4 GiB.
+    Variable,
+}
+
+/// Where an entry was found: good until the next change of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found(Place);
+
+/// Where a walk over all entries is. It stays good while entries are replaced, not when any is inserted or removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cursor {
+    segment: u32,
+    line: u32,
+    slot: u32,
+}
+
+/// What a table holds, in bytes, and what it has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Entries.
+    pub entries: usize,
+    /// Bytes of all entries.
+    pub entry_bytes: usize,
+    /// Bytes held from the operating system and the allocator: the sum of the four below.
+    pub held_bytes: usize,
+    /// Bytes of the pages with entries.
+    pub page_bytes: usize,
+    /// Bytes of the pages with the index's lines, and of the segment array.
+    pub index_bytes: usize,
+    /// Bytes of emptied pages kept for the next growth.
+    pub spare_bytes: usize,
+    /// Bytes of the tables of pages, stacks and sizes.
+    pub directory_bytes: usize,
+    /// Segments of the index.
+    pub segments: usize,
+    /// Segments split so far.
+    pub splits: u64,
+    /// Segments merged so far.
+    pub merges: u64,
+    /// Blocks of memory got so far.
+    pub blocks_got: u64,
+    /// Blocks of memory given back so far.
+    pub blocks_returned: u64,
+}
+
+/// A hash table without holes. See the crate's text.
+#[derive(Debug)]
+pub struct Table {
+    heap: Heap,
+    index: Index,
+    size: EntrySize,
+    /// The stack of each size class, plus 1; of class 0 alone if entries have a fixed size.
+    stacks: ChunkArray<StackId>,
+    entry_bytes: usize,
+}
+
+impl Table {
+    /// An empty table; it holds no memory until the first insert.
+    pub fn new(size: EntrySize) -> Self {
+        Table { heap: Heap::new(), index: Index::new(), size, stacks: ChunkArray::new(), entry_bytes: 0 }
+    }
+
+    /// Entries.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.index.entries
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held now, this struct's own included.
+    pub fn bytes(&self) -> usize {
+        self.heap.memory.held() + size_of::<Self>()
+    }
+
+    /// Bytes of all entries: O(1).
+    pub fn entry_bytes(&self) -> usize {
+        self.entry_bytes
+    }
+
+    /// The entry of this hash that `is` recognises. O(1); usually two cache misses.
+    #[inline(always)]
+    pub fn find(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<Found> {
+        self.index.find(&self.heap, hash, |handle| is(self.body(handle))).map(Found)
+    }
+
+    /// The bytes of an entry.
+    #[inline]
+    pub fn entry(&self, found: Found) -> &[u8] {
+        self.body(found.0.spot.handle)
+    }
+
+    /// The bytes of an entry, to write; the part that its hash is made from must stay as it is.
+    #[inline]
+    pub fn entry_mut(&mut self, found: Found) -> &mut [u8] {
+        let len = self.entry(found).len();
+        &mut self.heap.slot_mut(found.0.spot.handle)[..len]
+    }
+
+    #[inline(always)]
+    fn body(&self, handle: Handle) -> &[u8] {
+        body(&self.heap, self.size, handle)
+    }
+
+    /// Add an entry of `len` bytes, which `write` fills; it must not be in the table yet.
+    ///
+    /// O(1): at most one segment (some hundred slots) is rebuilt and one split. If memory can't be had, nothing has
+    /// changed.
+    #[inline]
+    pub fn insert(
+        &mut self,
+        hash: u64,
+        len: usize,
+        rehash: &impl Fn(&[u8]) -> u64,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), OutOfMemory> {
+        let handle = self.new_slot(len, write)?;
+        let size = self.size;
+        let rehash = |heap: &Heap, handle| rehash(body(heap, size, handle));
+        if let Err(error) = self.index.insert(&mut self.heap, hash, handle, &rehash) {
+            self.heap.remove(handle); // the last of its stack: nothing moves
+            return Err(error);
+        }
+        self.entry_bytes += len;
+        Ok(())
+    }
+
+    /// Give an entry new contents of `len` bytes, with the same hash.
+    ///
+    /// O(1), and the length. If memory can't be had, nothing has changed.
+    pub fn replace(
+        &mut self,
+        found: Found,
+        len: usize,
+        rehash: &impl Fn(&[u8]) -> u64,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), OutOfMemory> {
+        let old = found.0.spot.handle;
+        let old_len = self.entry(found).len();
+        if self.fits(old, old_len, len) {
+            let slot = self.heap.slot_mut(old);
+            write(&mut slot[..len]);
+            if len != old_len {
+                write_trailer(slot, class_of(len).trailer, len);
+            }
+        } else {
+            let handle = self.new_slot(len, write)?;
+            self.index.set_handle(&mut self.heap, found.0, handle);
+            self.release_slot(old, rehash);
+        }
+        self.entry_bytes = self.entry_bytes - old_len + len;
+        Ok(())
+    }
+
+    /// Whether an entry of `len` bytes has the kind of slot that one of `old_len` bytes is in.
+    fn fits(&self, old: Handle, old_len: usize, len: usize) -> bool {
+        match self.heap.stack_of(old) {
+            _ if len == old_len => true,
+            Some(_) => len <= MAX_STACKED && class_of(len) == class_of(old_len),
+            None => false,
+        }
+    }
+
+    /// Take an entry out; the last entry of its size takes its place.
+    ///
+    /// O(1): at most one segment is rebuilt and two merged. Never fails: where memory is too short to shrink, that is
+    /// left for later.
+    #[inline]
+    pub fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
+        let size = self.size;
+        self.entry_bytes -= self.entry(found).len();
+        self.index.remove(&mut self.heap, found.0, &|heap: &Heap, handle| rehash(body(heap, size, handle)));
+        self.release_slot(found.0.spot.handle, rehash);
+    }
+
+    /// Have the cache line on its way that the next removal will need beside the removed entry's own: that of the entry
+    /// which will move into its place. Worth calling before the search for the entry.
+    #[inline]
+    pub fn prefetch_removal(&self, rehash: &impl Fn(&[u8]) -> u64) {
+        if let EntrySize::Fixed(_) = self.size
+            && self.len() > FAR
+            && let Some(last) = self.heap.last(*self.stacks.get(0) - 1)
+        {
+            self.index.prefetch_line(rehash(self.body(last)));
+        }
+    }
+
+    fn release_slot(&mut self, handle: Handle, rehash: &impl Fn(&[u8]) -> u64) {
+        if let Some(moved) = self.heap.remove(handle) {
+            let hash = rehash(self.body(moved.to));
+            self.index.relocate(&mut self.heap, hash, moved);
+        }
+    }
+
+    /// Remove everything and give all memory back. O(pages).
+    pub fn clear(&mut self) {
+        self.index.clear(&mut self.heap);
+        self.stacks.clear(&mut self.heap.memory);
+        self.heap.clear();
+        self.entry_bytes = 0;
+    }
+
+    #[inline]
+    fn new_slot(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> Result<Handle, OutOfMemory> {
+        let (number, slot_bytes, trailer) = match self.size {
+            EntrySize::Fixed(bytes) => (0, bytes, 0),
+            EntrySize::Variable if len > MAX_STACKED => {
+                let handle = self.heap.push_lone(len)?;
+                write(self.heap.slot_mut(handle));
+                return Ok(handle);
+            }
+            EntrySize::Variable => {
+                let class = class_of(len);
+                (class.number, class.slot_bytes, class.trailer)
+            }
+        };
+        let stack = self.stack(number, slot_bytes, trailer)?;
+        let handle = self.heap.push(stack)?;
+        let slot = self.heap.slot_mut(handle);
+        write(&mut slot[..len]);
+        if trailer > 0 {
+            write_trailer(slot, trailer, len);
+        }
+        Ok(handle)
+    }
+
+    #[inline]
+    fn stack(&mut self, number: usize, slot_bytes: usize, trailer: usize) -> Result<StackId, OutOfMemory> {
+        if number < self.stacks.capacity() && *self.stacks.get(number) != 0 {
+            return Ok(*self.stacks.get(number) - 1);
+        }
+        self.new_stack(number, slot_bytes, trailer)
+    }
+
+    #[cold]
+    fn new_stack(&mut self, number: usize, slot_bytes: usize, trailer: usize) -> Result<StackId, OutOfMemory> {
+        let (classes, growth) = match self.size {
+            EntrySize::Fixed(_) => (1, Growth::Alone),
+            EntrySize::Variable => (CLASSES, Growth::OneOfMany),
+        };
+        self.stacks.reserve(&mut self.heap.memory, classes)?;
+        let stack = self.heap.new_stack(slot_bytes, growth, trailer as u8)?;
+        *self.stacks.get_mut(number) = stack + 1;
+        Ok(stack)
+    }
+
+    /// Have the cache lines on their way that lookups of `hashes` will need. Best for 8 to 64 at a time.
+    pub fn prefetch(&self, hashes: &[u64]) {
+        if self.is_empty() {
+            return;
+        }
+        hashes.iter().for_each(|&hash| self.index.prefetch_segment(hash));
+        hashes.iter().for_each(|&hash| self.index.prefetch_line(hash));
+        for &hash in hashes {
+            if let Some(handle) = self.index.likely(hash) {
+                let entry = self.heap.slot(handle);
+                for line in entry[..entry.len().min(256)].chunks(64) {
+                    prefetch(line.as_ptr());
+                }
+            }
+        }
+    }
+
+    /// The next entry of a walk in no particular order. O(1) on average.
+    pub fn next(&self, cursor: &mut Cursor) -> Option<&[u8]> {
+        while (cursor.segment as usize) < self.index.segment_count() {
+            let lines = self.index.lines_of(&self.heap, cursor.segment as usize);
+            while let Some(line) = lines.get(cursor.line as usize) {
+                if cursor.slot == 0 {
+                    self.prefetch_lines(lines, cursor.line as usize);
+                }
+                if (cursor.slot as usize) < line.count() {
+                    cursor.slot += 1;
+                    return Some(self.body(line.handle(cursor.slot as usize - 1)));
+                }
+                (cursor.line, cursor.slot) = (cursor.line + 1, 0);
+            }
+            *cursor = Cursor { segment: cursor.segment + 1, line: 0, slot: 0 };
+        }
+        None
+    }
+
+    /// A walk has come to `line`: its entries (at the first line) and those of the next will be wanted.
+    fn prefetch_lines(&self, lines: &[crate::line::Line], line: usize) {
+        let from = if line == 0 { 0 } else { line + 1 };
+        for line in lines.iter().take(line + 2).skip(from) {
+            (0..line.count()).for_each(|slot| prefetch(self.heap.address(line.handle(slot))));
+        }
+    }
+
+    /// Some entry, or `None` if there is none. O(1) on average.
+    pub fn any(&self) -> Option<Found> {
+        (0..self.index.segment_count()).rev().find_map(|number| {
+            let lines = self.index.lines_of(&self.heap, number);
+            let line = lines.iter().rposition(|line| line.count() > 0)?;
+            let slot = lines[line].count() - 1;
+            let spot = Spot { line: line as u32, slot: slot as u32, handle: lines[line].handle(slot) };
+            Some(Found(Place { segment: number as u32, spot }))
+        })
+    }
+
+    /// What the table holds and has done. O(sizes of entries there are).
+    pub fn stats(&self) -> Stats {
+        let (blocks_got, blocks_returned) = self.heap.memory.traffic();
+        let held_bytes = self.bytes();
+        let index_bytes = self.index.block_bytes(&self.heap) + self.index.table_bytes();
+        let spare_bytes = self.heap.spare_bytes();
+        let directory_bytes = self.heap.directory_bytes() + self.stacks.bytes() + size_of::<Self>();
+        Stats {
+            entries: self.len(),
+            entry_bytes: self.entry_bytes,
+            held_bytes,
+            page_bytes: held_bytes - index_bytes - spare_bytes - directory_bytes,
+            index_bytes,
+            spare_bytes,
+            directory_bytes,
+            segments: self.index.segment_count(),
+            splits: self.index.splits,
+            merges: self.index.merges,
+            blocks_got,
+            blocks_returned,
+        }
+    }
+
+    /// Let only `allocations` more succeed, for tests of what happens then; `u64::MAX` lifts the limit.
+    pub fn set_allowance(&mut self, allocations: u64) {
+        self.heap.memory.set_allowance(allocations);
+    }
+
+    /// Walk every invariant of the table, and panic where one is broken: every handle resolves, every entry is indexed
+    /// once and where its hash says, stacks are dense, counts and bytes add up to what the system was asked for. O(n).
+    pub fn check(&self, rehash: &impl Fn(&[u8]) -> u64) {
+        let mut handles = std::collections::HashSet::new();
+        let mut bytes = 0;
+        self.heap.check(self.index.table_bytes() + self.stacks.bytes());
+        self.index.check(&self.heap, &|_, handle| rehash(self.body(handle)), |handle| {
+            assert!(handles.insert(handle), "an entry is indexed once");
+            bytes += self.body(handle).len();
+        });
+        assert_eq!(bytes, self.entry_bytes);
+        let mut slots = 0;
+        let mut visit = |handle| {
+            assert!(handles.contains(&handle), "every slot is indexed");
+            slots += 1;
+        };
+        for class in 0..self.stacks.capacity().min(CLASSES) {
+            if let Some(stack) = self.stacks.get(class).checked_sub(1) {
+                self.heap.each_slot(stack, &mut visit);
+            }
+        }
+        if self.size == EntrySize::Variable {
+            self.heap.each_lone(|handle| {
+                if !self.index.owns_block(handle) {
+                    visit(handle);
+                }
+            });
+        }
+        assert_eq!(slots, self.len());
+    }
+}
+
+/// The bytes of the entry at `handle`.
+#[inline(always)]
+fn body(heap: &Heap, size: EntrySize, handle: Handle) -> &[u8] {
+    match size {
+        EntrySize::Fixed(_) => heap.slot(handle),
+        EntrySize::Variable => match heap.tagged_slot(handle) {
+            (slot, Some(trailer)) => entry_in(slot, trailer),
+            (slot, None) => slot,
+        },
+    }
+}

@@ -1,0 +1,42 @@
+//! The table beside a `BTreeMap`, every invariant walked after every step.
+
+mod common;
+
+use common::{Hashing, Model, Op};
+use ebb::EntrySize;
+use proptest::prelude::*;
+
+fn op() -> impl Strategy<Value = Op> {
+    let key = prop_oneof![4 => 0..40u64, 2 => 0..2000u64];
+    let len = prop_oneof![6 => 0..40usize, 3 => 60..300usize, 1 => 30_000..70_000usize];
+    prop_oneof![
+        6 => (key.clone(), len.clone()).prop_map(|(key, len)| Op::Set(key, len)),
+        4 => key.clone().prop_map(Op::Remove),
+        2 => key.prop_map(Op::Get),
+        1 => (0..3000u64, 1..700u64).prop_map(|(from, count)| Op::Fill(from, count)),
+        1 => (0..3000u64, 1..700u64).prop_map(|(from, count)| Op::Drain(from, count)),
+        1 => Just(Op::PopAny),
+        1 => Just(Op::Walk),
+        1 => Just(Op::Clear),
+        2 => (0..12u64).prop_map(Op::Starve),
+        2 => Just(Op::Feed),
+    ]
+}
+
+fn hashing() -> impl Strategy<Value = Hashing> {
+    prop_oneof![4 => Just(Hashing::Good), 1 => Just(Hashing::FewBits), 1 => Just(Hashing::AllEqual)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn fixed_entries_behave_as_the_model(hashing in hashing(), ops in prop::collection::vec(op(), 1..60)) {
+        Model::run(EntrySize::Fixed(24), hashing, &ops);
+    }
+
+    #[test]
+    fn variable_entries_behave_as_the_model(hashing in hashing(), ops in prop::collection::vec(op(), 1..60)) {
+        Model::run(EntrySize::Variable, hashing, &ops);
+    }
+}

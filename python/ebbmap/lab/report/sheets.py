@@ -1,0 +1,102 @@
+"""The tables of an experiment, before they are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ebbmap.lab.model import Report, Run, Step
+from ebbmap.lab.report import words
+from ebbmap.lab.report.words import Unit, Verdict
+from ebbmap.lab.scenarios import SCENARIOS
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure as it is written, and for bytes held whether they follow the contents."""
+
+    text: str
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One table: the first `words` columns hold words, the rest figures; a row of `reference` comes first."""
+
+    title: str
+    columns: tuple[str, ...]
+    words: int
+    reference: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def sheets(report: Report) -> list[Sheet]:
+    """Heap, RSS, time and slowest operation, for the steps that tell the story; none if nothing ran."""
+    if not report.runs:
+        return []
+    told = SCENARIOS[report.settings.scenario].told
+    size = words.unit(report.settings)
+    runs = report.runs
+    return [_heap(runs, told, size), _rss(runs, told, size), _time(runs, told), _slowest(runs, told)]
+
+
+def _heap(runs: list[Run], told: tuple[str, ...], size: Unit) -> Sheet:
+    def row(run: Run) -> tuple[Cell, ...]:
+        held = (_held(run.at(step), run.at(step).heap_bytes, size, run.partial) for step in told)
+        return (Cell(run.subject), Cell(words.version(run)), *held)
+
+    title = f"Heap, {size.name}: what the subject's own allocator says it holds"
+    reference = _payload(runs[0], told, size, "payload alone", "")
+    return Sheet(title, ("subject", "version", *told), 2, reference, tuple(map(row, runs)))
+
+
+def _rss(runs: list[Run], told: tuple[str, ...], size: Unit) -> Sheet:
+    def row(run: Run) -> tuple[Cell, ...]:
+        held = (_held(run.at(step), run.at(step).rss_bytes, size) for step in told)
+        return (
+            Cell(words.label(run)),
+            *held,
+            Cell(size.write(max(step.peak_rss_bytes for step in run.steps))),
+        )
+
+    title = f"RSS over the start, {size.name}: what the system sees"
+    reference = (*_payload(runs[0], told, size, "payload alone"), Cell(""))
+    return Sheet(title, ("subject", *told, "peak"), 1, reference, tuple(map(row, runs)))
+
+
+def _time(runs: list[Run], told: tuple[str, ...]) -> Sheet:
+    def row(run: Run) -> tuple[Cell, ...]:
+        return (Cell(words.label(run)), *(Cell(words.duration(run.at(step).seconds * 1e9)) for step in told))
+
+    return Sheet("Time of each step", ("subject", *told), 1, (), tuple(map(row, runs)))
+
+
+def _slowest(runs: list[Run], told: tuple[str, ...]) -> Sheet:
+    working = [step for step in told if any(run.at(step).slowest_op_ns for run in runs)]
+
+    def row(run: Run) -> tuple[Cell, ...]:
+        return (
+            Cell(words.label(run)),
+            *(Cell(words.duration(run.at(step).slowest_op_ns)) for step in working),
+        )
+
+    title = "Slowest single operation of each step"
+    return Sheet(title, ("subject", *working), 1, (), tuple(map(row, runs)))
+
+
+def _payload(run: Run, told: tuple[str, ...], size: Unit, *before: str) -> tuple[Cell, ...]:
+    figures = (size.write(run.at(step).payload_bytes) for step in told)
+    return tuple(map(Cell, (*before, *figures)))
+
+
+def _held(step: Step, held: int, size: Unit, partial: bool = False) -> Cell:
+    if partial:
+        return Cell(f"≥ {size.write(held)}")
+    judged = size.size == words.MIB  # a few KiB more or less say nothing
+    return Cell(size.write(held), words.verdict(held, step.payload_bytes) if judged else None)
+
+
+def remarks(report: Report) -> list[str]:
+    """What has to be said of subjects, and of those that did not run."""
+    notes = [f"{run.subject}: {run.note}" for run in report.runs if run.note]
+    skipped = [f"{skipped.subject} skipped: {skipped.why}" for skipped in report.skipped]
+    return list(dict.fromkeys([*notes, *skipped]))

@@ -1,0 +1,3 @@
+module ebbmap.lab/maps
+
+go 1.19

@@ -1,0 +1,109 @@
+"""The HTML page: what is in it, and what a real browser makes of it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from lab_helpers import made_report, made_run
+
+from ebbmap.lab.model import Skipped
+from ebbmap.lab.report.page import page
+
+COMMAND = "ebbmap lab fill-drain --n 771000 --value-bytes 128"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# A window can't be as narrow as a phone, a frame in it can.
+FRAME = (
+    '<body style="margin:0"><iframe srcdoc="{page}" style="width:{width}px;height:900px;border:0"></iframe>'
+)
+# Runs in the page; what it finds is read from the document it leaves behind.
+INSPECT = """<script>addEventListener("load", () => {
+  const root = document.documentElement, box = each => each.getBoundingClientRect();
+  const all = what => [...document.querySelectorAll(what)], plots = all(".plot svg").map(box);
+  top.document.documentElement.dataset.seen = JSON.stringify({
+    width: innerWidth,
+    sideways: root.scrollWidth > innerWidth,
+    ground: getComputedStyle(document.body).backgroundColor,
+    drawn: plots.every(each => each.width > 100 && each.height > 50) ? plots.length : 0,
+    lines: all("polyline.curve").filter(each => each.getTotalLength() > 500).length,
+    unnamed: all("svg[role=img]:not([aria-label]), table:not(:has(caption))").length,
+    outside: performance.getEntriesByType("resource").length,
+    small: all("p, td, th, figcaption, .axis")
+      .filter(each => parseFloat(getComputedStyle(each).fontSize) < 11).length,
+  });
+});</script>"""
+
+
+def _made() -> str:
+    runs = (
+        made_run("go:inline", 461, 293, "go1.23.9"),
+        made_run("dict", 240, 42),
+        made_run("cachetools.LRUCache", 240, 42),
+        made_run("ebbmap:inline", 106, 0),
+    )
+    return page(made_report(*runs, skipped=(Skipped("theine.Cache", "<theine> is not installed"),)), COMMAND)
+
+
+def test_the_page_holds_the_figures_and_what_made_them() -> None:
+    text = _made()
+    assert '<td class="keeps">293</td>' in text
+    assert '<td class="follows">106</td>' in text
+    assert COMMAND in text
+    assert "a &lt;cpu&gt; &amp; more" in text
+    assert "&lt;theine&gt; is not installed" in text
+    assert (
+        "go:inline 1.23.9: RSS over the start in MiB: empty 0.0, filled 461, collected 461, drained 293"
+        in text
+    )
+
+
+def test_the_page_needs_nothing_else() -> None:
+    assert not re.search(r"(src|href)\s*=|url\(|@import|https?://", _made())
+
+
+def test_a_page_without_runs() -> None:
+    text = page(made_report(skipped=(Skipped("dict", "gone"),)), COMMAND)
+    assert "dict skipped: gone" in text
+    assert "<svg" not in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (360, True)])
+def test_in_a_real_browser(tmp_path: Path, width: int, dark: bool) -> None:
+    file = tmp_path / "page.html"
+    inspected = _made().replace("</head>", INSPECT + "</head>")
+    file.write_text(FRAME.format(page=html.escape(inspected), width=width))
+    assert CHROMIUM is not None
+    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+    where = ("--window-size=1300,900", f"--user-data-dir={tmp_path / 'profile'}", scheme)
+    words = [CHROMIUM, *FLAGS, *where, "--dump-dom", file.as_uri()]
+    answer = subprocess.run(words, check=True, capture_output=True, text=True, timeout=120)
+    seen = _seen(answer.stdout)
+    assert seen["width"] == width
+    assert seen["sideways"] is False
+    assert seen["ground"] == ("rgb(25, 25, 24)" if dark else "rgb(252, 252, 251)")
+    assert seen["drawn"] == 1 + 4  # all on one, and a panel each
+    assert seen["lines"] == 4 + 4
+    assert seen["unnamed"] == seen["outside"] == seen["small"] == 0
+
+
+def _seen(dom: str) -> dict[str, object]:
+    found = re.search(r'data-seen="([^"]*)"', dom)
+    assert found, "the page's script did not run"
+    seen: dict[str, object] = json.loads(html.unescape(found[1]))
+    return seen
