@@ -172,6 +172,10 @@ class HMap(GoMap[K, V]):
     def shape(self) -> ClassicShape:
         return ClassicShape(self.B, 1 << self.B, self.kind.bucket_bytes, self.overflow_buckets, self.growing)
 
+    def index_of(self, key: object) -> int:
+        """The index of the bucket that `key` belongs to in the current array."""
+        return hash64(key, self._seed) & ((1 << self.B) - 1)
+
     def chain(self, index: int) -> list[Bucket]:
         """Bucket `index` of the current array and its overflow buckets."""
         return _pictures(self._now, index)

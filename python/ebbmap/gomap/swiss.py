@@ -182,6 +182,13 @@ class SwissMap(GoMap[K, V]):
         """The single group of a map that never had more than eight entries."""
         return self._small
 
+    def group_of(self, key: object) -> tuple[int, int]:
+        """Which of `tables()` the key belongs to (0 for a single group), and where a search for it starts."""
+        hash_ = hash64(key, self._seed)
+        table = self._table(hash_)
+        index = self.tables().index(table) if table and self.directory else 0
+        return index, hash_ >> 7 & table.mask if table else 0
+
     # Access.
     def _table(self, hash_: int) -> Table | None:
         return self.directory[hash_ >> _HASH_BITS - self.depth] if self.directory else self._small
