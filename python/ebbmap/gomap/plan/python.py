@@ -25,13 +25,13 @@ def python_object_bytes(kind: GoType, mean: float) -> float:
         return _INT
     if kind.text == "string":
         return _aligned(_STR + mean)
-    content = _content(kind, mean)
+    content = content_bytes(kind, mean)
     return _aligned(_BYTES + content) if content else 0.0
 
 
-def _content(kind: GoType, mean: float) -> float:
+def content_bytes(kind: GoType, mean: float) -> float:
     """Bytes of the value itself: pointers and string headers are replaced by what they lead to."""
-    behind = sum(count * (_content(pointee, mean) - 8) for pointee, count in kind.pointees)
+    behind = sum(count * (content_bytes(pointee, mean) - 8) for pointee, count in kind.pointees)
     return max(0.0, kind.size + behind + kind.strings * (mean - 16))
 
 
@@ -63,7 +63,7 @@ def dict_resizing_bytes(kind: MapType, outside: Outside, peak: int) -> float:
 
 def payload_bytes(kind: MapType, outside: Outside) -> float:
     """Bytes of one key and one value themselves."""
-    return _content(kind.key, outside.key) + _content(kind.elem, outside.elem)
+    return content_bytes(kind.key, outside.key) + content_bytes(kind.elem, outside.elem)
 
 
 def ebbmap_bytes(kind: MapType, outside: Outside, entries: int) -> float:
