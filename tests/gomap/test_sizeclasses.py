@@ -81,7 +81,12 @@ def test_append_grows_by_doubling_and_then_by_a_quarter() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("1.23", GoVersion(23)), ("go1.23.9", GoVersion(23)), ("1.24-noswissmap", GoVersion(24, True))],
+    [
+        ("1.23", GoVersion(23)),
+        ("go1.23.9", GoVersion(23)),
+        ("1.24-noswissmap", GoVersion(24, True)),
+        ("go1.25.1 X:noswissmap", GoVersion(25, True)),
+    ],
 )
 def test_versions(text: str, expected: GoVersion) -> None:
     assert GoVersion.parse(text) == expected

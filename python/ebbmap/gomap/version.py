@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_TEXT = re.compile(r"(?:go)?1\.(\d+)(?:\.\d+|rc\d+|beta\d+)?(?:[ -](?:X:)?(noswissmap))?", re.ASCII)
+_TEXT = re.compile(r"(?:go)?1\.(\d+)(?:\.\d+|rc\d+|beta\d+)?(?:(?:-| X:)([a-z0-9,]+))?", re.ASCII)
+_EXPERIMENT = "noswissmap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class GoVersion:
             raise ValueError(
                 f"not a Go version: {text!r}; taken are 1.18 and later, such as 1.23 or go1.24.11"
             )
-        version = cls(int(match[1]), match[2] is not None)
+        version = cls(int(match[1]), _EXPERIMENT in (match[2] or "").split(","))
         if version.minor < 18:
             raise ValueError(f"Go 1.{version.minor} is older than this model: 1.18 and later are taken")
         if version.noswissmap and version.minor not in (24, 25):

@@ -74,7 +74,7 @@ class Measurement:
     def predicted(self) -> Footprint:
         """What the predictor says of the same."""
         outside = Outside(STRING_BYTES, STRING_BYTES)
-        made = predictor(parse_map(self.type), GoVersion.parse(self.go.split()[0]), outside)
+        made = predictor(parse_map(self.type), GoVersion.parse(self.go), outside)
         if self.step == "churned":
             return made.churned(self.n, self.turnovers)
         return made.drained(self.n, self.entries) if self.step == "drained" else made.filled(self.entries)
