@@ -6,6 +6,8 @@ import math
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ebbmap.gomap import GoVersion, Outside, parse_map, predictor
 from ebbmap.gomap.chance import binomial, binomial_tail, expected_excess
@@ -161,3 +163,32 @@ def test_more_than_there_was_cannot_be_left() -> None:
         make("map[int]int", "1.23").drained(10, 11)
     with pytest.raises(ValueError, match="no number of entries"):
         make("map[int]int", "1.23").filled(MAX_ENTRIES + 1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(
+        [
+            "map[int][128]byte",
+            "map[string]string",
+            "map[int8]struct{}",
+            "map[[200]byte]*[40]*int",
+            "map[any][129]byte",
+        ]
+    ),
+    version=st.sampled_from(["1.18", "1.21", "1.22", "1.23", "1.24", "1.25", "1.27", "1.25-noswissmap"]),
+    peak=st.one_of(st.integers(0, 3000), st.integers(0, MAX_ENTRIES)),
+    share=st.floats(0, 1),
+    hint=st.one_of(st.just(0), st.integers(0, 3000), st.integers(0, MAX_ENTRIES)),
+    turnovers=st.floats(0, 3),
+)
+def test_figures_of_any_map_make_sense(
+    kind: str, version: str, peak: int, share: float, hint: int, turnovers: float
+) -> None:
+    made = make(kind, version, key=20, elem=3.5)
+    filled = made.filled(peak, hint)
+    drained = made.drained(peak, int(peak * share), hint)
+    assert 48 <= drained.bytes <= filled.bytes
+    assert filled.bytes * (1 - 1e-9) <= made.uncollected(peak, hint)
+    assert made.churned(peak, turnovers, hint).bytes >= 0.6 * filled.bytes
+    assert made.churned(peak, 0.0, hint).bytes <= filled.bytes * 1.01

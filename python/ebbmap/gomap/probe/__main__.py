@@ -11,15 +11,16 @@ from statistics import mean, median
 
 from ebbmap.gomap.probe import Measurement, Toolchain, find_toolchains, kinds, measure
 
-SMALL = (1_000, 1_664, 1_665, 5_000, 13_312, 13_313, 14_000, 50_000, 106_496, 106_497)
+PLAIN = (1_000, 5_000, 25_000, 50_000)
+CLIFFS = (1_664, 1_665, 13_312, 13_313, 14_000, 106_496, 106_497)  # where maps grow
 LARGE = (851_968, 851_969, 1_000_000, 2_000_000)
 LARGE_KINDS = ("map[int64]int64", "map[int64][128]byte", "map[int64]*[128]byte", "map[string]string")
 
 
 def errors(toolchain: Toolchain, program: Path) -> Iterator[tuple[float, Measurement]]:
     """The relative error of each point, live bytes filled and drained; means, where hashes matter."""
-    runs = [(kinds(program), n, _repeats(toolchain, n)) for n in SMALL]
-    runs += [(list(LARGE_KINDS), n, 1) for n in LARGE]
+    runs = [(kinds(program), n, 3) for n in PLAIN] + [(list(LARGE_KINDS), n, 1) for n in LARGE]
+    runs += [_cliff(toolchain, program, n) for n in CLIFFS]
     for names, n, repeat in runs:
         wanted = [name for name in names if n <= 60_000 or "uint16" not in name]
         for _, group in groupby(sorted(measure(program, wanted, [n], repeat=repeat), key=_point), key=_point):
@@ -30,9 +31,11 @@ def errors(toolchain: Toolchain, program: Path) -> Iterator[tuple[float, Measure
                 yield measured / expected - 1, points[0]
 
 
-def _repeats(toolchain: Toolchain, n: int) -> int:
-    """While Swiss tables split each map differs, which a mean evens out; classic maps are much alike."""
-    return max(1, min(50, 300_000 // n) if toolchain.version.swiss else min(5, 20_000 // n))
+def _cliff(toolchain: Toolchain, program: Path, n: int) -> tuple[list[str], int, int]:
+    """While Swiss tables split each map differs: fewer types, of which more maps are taken the mean of."""
+    if toolchain.version.swiss:
+        return list(LARGE_KINDS), n, min(200, 2_000_000 // n)
+    return kinds(program), n, max(1, min(5, 20_000 // n))
 
 
 def _point(measurement: Measurement) -> tuple[str, str]:
