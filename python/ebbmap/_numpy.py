@@ -27,7 +27,9 @@ class Codec:
             given = type(value).__name__
             raise type(error)(f"value must fit dtype {self.dtype}, not {given}: {error}") from None
         if array.shape != ():
-            raise ValueError(f"value must be one element of dtype {self.dtype}, not an array of shape {array.shape}")
+            raise ValueError(
+                f"value must be one element of dtype {self.dtype}, not an array of shape {array.shape}"
+            )
         return array.tobytes()
 
     def decode(self, data: bytes) -> Any:
