@@ -209,7 +209,7 @@ class SwissMap(GoMap[K, V]):
     def __setitem__(self, key: K, elem: V) -> None:
         hash_ = hash64(key, self._seed)
         table = self._table(hash_) or self._first_group()
-        if self._grows_first(table):
+        if not self.directory and self._grows_first(table):
             table = self._grow_to_table(table)
         slot = table.find(hash_, key)
         if slot >= 0:
@@ -223,7 +223,7 @@ class SwissMap(GoMap[K, V]):
 
     def _grows_first(self, table: Table) -> bool:
         """Until 1.26 a full single group grew on any write, even of a key it had."""
-        return not self.directory and table.used == SLOTS and self.version.minor < 27
+        return table.used == SLOTS and self.version.minor < 27
 
     def _room(self, table: Table, hash_: int) -> int:
         """The slot for a new key, or -1 when the table has to grow first."""
