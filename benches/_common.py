@@ -71,8 +71,8 @@ def arguments(description: str | None, **defaults: Any) -> argparse.Namespace:
             kind = {"type": type(default[0]), "nargs": "+"}
         if isinstance(default, tuple):
             kind = {"choices": default}
-            default = default[0]
-        parser.add_argument(f"--{name.replace('_', '-')}", default=default, **kind)
+        first = default[0] if isinstance(default, tuple) else default
+        parser.add_argument(f"--{name.replace('_', '-')}", default=first, **kind)
     parser.add_argument("--save", action="store_true", help="write the results to benches/results/")
     return parser.parse_args()
 
