@@ -55,4 +55,5 @@ def save(args: argparse.Namespace, name: str, results: Any) -> None:
     document = {"command": command, "machine": machine(), "results": results}
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
-    print(f"saved {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}", file=sys.stderr)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    print(f"saved {shown}", file=sys.stderr)

@@ -1,9 +1,9 @@
 """Nanoseconds of get, set and delete in random order, over dict's: `python benches/operations.py`.
 
-Every map does the same work in turn, round after round, in one process; the figure is the median over the rounds of
-each map's time over dict's time in the same round. Values are distinct objects, as a program's are. At 1,000 entries
-("hot": all in the processor's caches) a round repeats the same pass, so that deletes and inserts are of a map that
-keeps its size.
+Every map does the same work in turn, round after round, in one process; the figure is the median over the
+rounds of each map's time over dict's time in the same round. Values are distinct objects, as a program's are.
+At 1,000 entries ("hot": all in the processor's caches) a round repeats the same pass, so that deletes and
+inserts are of a map that keeps its size.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from time import perf_counter_ns
 from typing import Any
 
 from _common import arguments, save
-
 from ebbmap import Map
 
 Mapping = MutableMapping[int, Any]
@@ -84,10 +83,12 @@ def main() -> None:
                 gc.collect()
                 times[name].append(round_of(name, n, seed))
         for name, found in times.items():
+            rows = results.setdefault(str(n), {}).setdefault(name, {})
             for step in found[0]:
-                ratios = [mine[step] / theirs[step] for mine, theirs in zip(found, times["dict"], strict=True)]
-                ns, ratio = median(mine[step] for mine in found), median(ratios)
-                results.setdefault(str(n), {}).setdefault(name, {})[step] = {"ns": round(ns, 1), "over_dict": round(ratio, 2)}
+                rounds_of_both = zip(found, times["dict"], strict=True)
+                ratio = median(mine[step] / theirs[step] for mine, theirs in rounds_of_both)
+                ns = median(mine[step] for mine in found)
+                rows[step] = {"ns": round(ns, 1), "over_dict": round(ratio, 2)}
                 print(f"{n:>9,}  {name:<16} {step:<13} {ns:7.0f} ns  {ratio:5.2f} x dict")
     save(args, "operations", results)
 

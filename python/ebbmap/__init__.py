@@ -1,9 +1,9 @@
 """A map whose memory follows its contents, up and down.
 
-    from ebbmap import Map
-    m = Map(int, bytes)
-    m[42] = b"..."
-    m.nbytes
+>>> from ebbmap import Map
+>>> m = Map(int, bytes)
+>>> m[42] = b"..."
+>>> m.nbytes
 """
 
 from __future__ import annotations

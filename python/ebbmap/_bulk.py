@@ -21,8 +21,10 @@ def get_many(m: Map[Any, Any], keys: Any, default: Any, mask: bool, absent: Any)
     """See `Map.get_many`; `absent` as `default` stands for none given."""
     dtype = _value_dtype(m) if _is_array(keys) else None
     if dtype is None:
-        values = m._get_list(_as_list(keys), absent)
-        return _masked(values, absent) if mask else _filled(values, None if default is absent else default, absent)
+        listed = m._get_list(_as_list(keys), absent)
+        if mask:
+            return _masked(listed, absent)
+        return _filled(listed, None if default is absent else default, absent)
     values, found = _get_array(m, keys, dtype)
     if mask:
         return values, found
@@ -93,7 +95,8 @@ def _int_array(keys: Array) -> Array:
         raise TypeError(f"key must be int, not {keys.dtype}")
     if keys.dtype.kind == "u" and keys.size and int(keys.max()) > np.iinfo(np.int64).max:
         raise OverflowError(f"key must fit in 64 bits, signed, -2**63 to 2**63 - 1, not {int(keys.max())}")
-    return np.ascontiguousarray(keys, np.int64).reshape(-1)
+    flat: Array = np.ascontiguousarray(keys, np.int64).reshape(-1)
+    return flat
 
 
 def _bytes_of(array: Array) -> Array:

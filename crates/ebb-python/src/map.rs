@@ -29,7 +29,7 @@ impl Kinds {
 }
 
 /// The native part of `ebbmap.Map`.
-#[pyclass(frozen, mapping, subclass, weakref, module = "ebbmap._core")]
+#[pyclass(frozen, mapping, subclass, weakref, generic, module = "ebbmap._core")]
 pub(crate) struct Map {
     pub(crate) kinds: OnceLock<Kinds>,
     pub(crate) store: Guarded<Store>,
