@@ -52,6 +52,11 @@ class Map(_core.Map[K, V]):
     """
 
     __slots__ = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _core._add_fast_lanes(cls)
+
     __hash__ = None  # type: ignore[assignment]  # mutable, as dict
 
     # What type checkers read: no kinds, one kind, two kinds, each with or without contents.
@@ -224,6 +229,7 @@ class Map(_core.Map[K, V]):
         return self.nbytes
 
 
+_core._add_fast_lanes(Map)
 MutableMapping.register(Map)
 
 

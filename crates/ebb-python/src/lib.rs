@@ -16,6 +16,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::fast::_add_fast_lanes;
+    #[pymodule_export]
     use crate::iter::MapIterator;
     #[pymodule_export]
     use crate::lock::{_after_fork, _after_fork_in_child, _before_fork};
@@ -25,7 +27,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::fast::install(&module.py().get_type::<Map>());
+        crate::fast::remember(&module.py().get_type::<Map>());
         Ok(())
     }
 }

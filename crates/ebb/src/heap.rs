@@ -24,6 +24,9 @@ const LONE: u32 = u32::MAX;
 /// While a table is small its pages may be this large: the fixed part of the memory promise.
 const SMALL_PAGE: usize = 64 << 10;
 
+/// Emptied pages that a heap keeps.
+const SPARES: usize = 8;
+
 /// How large the next page of a stack is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -84,7 +87,7 @@ pub(crate) struct Heap {
     stacks: ChunkArray<Stack>,
     stack_count: usize,
     /// Emptied pages kept for the next that needs one of that size, so that work at a boundary does not thrash.
-    spare: [Option<Block>; 2],
+    spare: [Option<Block>; SPARES],
 }
 
 /// What a slot was before it was moved, and what it is now.
@@ -105,7 +108,7 @@ impl Heap {
             free_page: NONE,
             stacks: ChunkArray::new(),
             stack_count: 0,
-            spare: [None, None],
+            spare: [const { None }; SPARES],
         }
     }
 
@@ -370,22 +373,22 @@ impl Heap {
         spare.take()
     }
 
-    /// Keep an emptied page where that costs little of what is held.
+    /// Keep an emptied page where that costs little of what is held; the oldest spare ones go first.
     fn keep_or_release(&mut self, block: Block) {
-        let replaced = self.spare[1].take();
-        self.spare[1] = self.spare[0].take();
-        self.spare[0] = Some(block);
-        if let Some(block) = replaced {
-            self.memory.release(block);
+        self.spare.rotate_right(1);
+        if let Some(oldest) = self.spare[0].replace(block) {
+            self.memory.release(oldest);
         }
         self.trim_spare();
     }
 
-    /// Spare pages are together at most 1/512 of what is held, and none is smaller than an OS page.
-    pub(crate) fn trim_spare(&mut self) {
-        for i in [1, 0] {
-            let spare = self.spare_bytes();
-            if self.spare[i].as_ref().is_some_and(|block| block.bytes < OS_PAGE || spare * 512 > self.memory.held()) {
+    /// Spare pages are together at most 1/1024 of what is held, or up to half of it while that is below `SMALL_PAGE`;
+    /// none is smaller than an OS page.
+    fn trim_spare(&mut self) {
+        for i in (0..SPARES).rev() {
+            let (spare, held) = (self.spare_bytes(), self.memory.held());
+            let too_many = spare > (held / 1024).max((held / 2).min(SMALL_PAGE));
+            if self.spare[i].as_ref().is_some_and(|block| too_many || block.bytes < OS_PAGE) {
                 let block = self.spare[i].take().expect("just seen");
                 self.memory.release(block);
             }

@@ -87,7 +87,7 @@ impl Index {
         self.count = count;
         self.mask = count.next_power_of_two() - 1;
         self.split_at = split_at(count);
-        self.merge_below = if count == 1 { 0 } else { split_at(count - 1) / 20 * 17 };
+        self.merge_below = merge_below(count);
     }
 
     /// Segments now.
@@ -262,7 +262,7 @@ impl Index {
     }
 
     fn lines_to_grow(&self, entries: usize) -> usize {
-        lines_for(if self.entries < SMALL_TABLE { entries + entries / 4 } else { entries })
+        lines_for(if self.entries < SMALL_TABLE { entries + entries / 2 } else { entries })
     }
 
     /// One segment more: split the one that is due. O(a segment).
@@ -330,7 +330,7 @@ impl Index {
     #[inline]
     fn is_too_large(&self, heap: &Heap, segment: &Segment) -> bool {
         let (count, home_lines) = (segment.count(), segment.home_lines());
-        let slack = if self.entries < SMALL_TABLE { count / 4 + 6 } else { 6 };
+        let slack = if self.entries < SMALL_TABLE { count + 6 } else { 6 };
         if !segment.has_stash() {
             return count + slack <= FEWER[home_lines] as usize;
         }
@@ -447,6 +447,16 @@ impl Index {
 fn split_at(count: usize) -> usize {
     let whole = 1 << count.ilog2();
     whole * SPLIT_FROM + (count - whole) * SPLIT_OVER
+}
+
+/// The number of entries below which there should be one segment fewer than `count`: well below that at which there came
+/// to be so many, and further in a small table, where segments that are too many cost little.
+fn merge_below(count: usize) -> usize {
+    match count {
+        1 => 0,
+        _ if split_at(count) < SMALL_TABLE => split_at(count - 1) / 2,
+        _ => split_at(count - 1) / 20 * 17,
+    }
 }
 
 /// Entries that so many lines take: 31/32 of their slots.
