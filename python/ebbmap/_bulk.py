@@ -60,6 +60,7 @@ def set_many(m: Map[Any, Any], keys: Any, values: Any) -> None:
         raise ValueError(f"keys and values must be of one shape, not {keys.shape} and {values.shape}")
     if values.dtype != dtype and not np.can_cast(values.dtype, dtype, "same_kind"):
         raise TypeError(f"values must be of dtype {dtype}, not {values.dtype}")
+    _check_range(values, dtype)
     m._set_array(_int_array(keys), _bytes_of(np.ascontiguousarray(values, dtype)))
 
 
@@ -97,6 +98,16 @@ def _int_array(keys: Array) -> Array:
         raise OverflowError(f"key must fit in 64 bits, signed, -2**63 to 2**63 - 1, not {int(keys.max())}")
     flat: Array = np.ascontiguousarray(keys, np.int64).reshape(-1)
     return flat
+
+
+def _check_range(values: Array, dtype: np.dtype[Any]) -> None:
+    """`OverflowError` for ints that a narrower dtype would wrap."""
+    if values.dtype.kind not in "iu" or dtype.kind not in "iu" or values.dtype == dtype or not values.size:
+        return
+    range_ = sys.modules["numpy"].iinfo(dtype)
+    for value in (int(values.min()), int(values.max())):
+        if not range_.min <= value <= range_.max:
+            raise OverflowError(f"value must fit in {dtype}, {range_.min} to {range_.max}, not {value}")
 
 
 def _bytes_of(array: Array) -> Array:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from collections.abc import KeysView as _KeysView
 from collections.abc import ValuesView as _ValuesView
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V")
-K2 = TypeVar("K2")
-V2 = TypeVar("V2")
+
+M = TypeVar("M", bound="Map[Any, Any]")
 
 if TYPE_CHECKING:
     _Contents = SupportsKeysAndGetItem[K, V] | Iterable[tuple[K, V]]
@@ -106,8 +106,10 @@ class Map(_core.Map[K, V]):
         key, value, codec = self._kinds()
         return _BUILTIN_KINDS[key], _BUILTIN_KINDS[value] if codec is None else codec.dtype
 
-    def _empty_like_self(self) -> Map[K, V]:
-        empty: Map[K, V] = Map(*self.kinds)
+    def _empty_like_self(self) -> Self:
+        """No entries, but the same class, kinds and attributes."""
+        empty = _rebuild(type(self), *self.kinds)
+        _set_state(empty, self.__getstate__())
         return empty
 
     # --- contents ------------------------------------------------------------------------------------------
@@ -132,11 +134,13 @@ class Map(_core.Map[K, V]):
             made[key] = value
         return made
 
-    def copy(self) -> Map[K, V]:
-        """A shallow copy, of the same kinds. O(n)."""
+    def copy(self) -> Self:
+        """A shallow copy, of the same kinds and class; `__init__` is not called. O(n)."""
         made = self._empty_like_self()
-        made.update(self)
+        made._set_pairs(self._iter_items())
         return made
+
+    __copy__ = copy
 
     def keys(self) -> KeysView[K]:
         """A live view of the keys, with the operations of a set."""
@@ -153,16 +157,19 @@ class Map(_core.Map[K, V]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return len(self) == len(other) and all(_has_item(other, key, value) for key, value in self.items())
+        one, two = self, other
+        if isinstance(other, Map) and self._kinds()[0] == "object":
+            one, two = other, self  # only object keys can be looked up with anything: 1 with 1.0, say
+        return len(one) == len(two) and all(_has_item(two, key, value) for key, value in one.items())
 
-    def __or__(self, other: Any) -> Map[K, V]:
+    def __or__(self, other: Any) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         made = self.copy()
         made.update(other)
         return made
 
-    def __ror__(self, other: Any) -> Map[K, V]:
+    def __ror__(self, other: Any) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         made = self._empty_like_self()
@@ -170,7 +177,7 @@ class Map(_core.Map[K, V]):
         made.update(self)
         return made
 
-    def __ior__(self, other: Any) -> Map[K, V]:
+    def __ior__(self, other: Any) -> Self:
         self.update(other)
         return self
 
@@ -186,7 +193,7 @@ class Map(_core.Map[K, V]):
     # --- copying -------------------------------------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), *self.kinds), object.__getstate__(self), None, iter(self.items())
+        return _rebuild, (type(self), *self.kinds), self.__getstate__(), None, iter(self.items())
 
     # --- bulk ----------------------------------------------------------------------------------------------
 
@@ -239,11 +246,23 @@ def _bulk_module() -> Any:
     return _bulk
 
 
-def _rebuild(cls: type[Map[Any, Any]], key: Any, value: Any) -> Map[Any, Any]:
-    """An empty map of these kinds, without the class's own `__init__`: for unpickling."""
+def _rebuild(cls: type[M], key: Any, value: Any) -> M:
+    """An empty map of these kinds, without the class's own `__init__`: for copying and unpickling."""
     made = cls.__new__(cls)
     made._set_kinds(key, value)
     return made
+
+
+def _set_state(made: Any, state: Any) -> None:
+    """Give `made` the attributes of its like, as `copy.copy` does."""
+    if state is None:
+        return
+    if hasattr(made, "__setstate__"):
+        made.__setstate__(state)
+        return
+    for attributes in state if isinstance(state, tuple) else (state,):
+        for name, value in (attributes or {}).items():
+            setattr(made, name, value)
 
 
 def _has_item(mapping: Mapping[Any, Any], key: object, value: object) -> bool:
