@@ -291,7 +291,7 @@ pub(crate) enum Read {
 }
 
 /// Read `bytes` as a value of this kind. Makes no object that the garbage collector tracks, and so runs no user code.
-#[inline]
+#[inline(always)]
 pub(crate) fn read_value(py: Python<'_>, kind: ValueKind, bytes: &[u8]) -> PyResult<Read> {
     Ok(Read::Done(match kind {
         ValueKind::Object => objects::clone_word(py, bytes),

@@ -24,7 +24,7 @@ impl Kinds {
     const OBJECTS: Kinds = Kinds { key: KeyKind::Object, value: ValueKind::Object, codec: None };
 
     pub(crate) fn layout(&self) -> Layout {
-        Layout { key: self.key, value: self.value }
+        Layout::new(self.key, self.value)
     }
 }
 

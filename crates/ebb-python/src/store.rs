@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::OnceLock;
 
 /// The process's own hash: keyed, so that no set of keys made beforehand collides.
-#[inline]
+#[inline(always)]
 fn keyed() -> &'static SeedableRandomState {
     static KEYED: OnceLock<SeedableRandomState> = OnceLock::new();
     KEYED.get_or_init(|| {
@@ -21,7 +21,7 @@ fn keyed() -> &'static SeedableRandomState {
     })
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn hash_int(key: i64) -> u64 {
     keyed().hash_one(key as u64)
 }
@@ -34,7 +34,7 @@ fn hash_text(key: &[u8]) -> u64 {
 }
 
 /// The table's hash of a key.
-#[inline]
+#[inline(always)]
 pub(crate) fn hash(key: &Key<'_>) -> u64 {
     match key {
         Key::Object(_, hash) => hash_int(*hash),
@@ -48,6 +48,9 @@ pub(crate) fn hash(key: &Key<'_>) -> u64 {
 pub(crate) struct Layout {
     pub(crate) key: KeyKind,
     pub(crate) value: ValueKind,
+    /// Bytes of a fixed key, which a fixed value follows, and of that value.
+    key_bytes: usize,
+    value_bytes: usize,
 }
 
 #[inline]
@@ -56,12 +59,16 @@ fn word(bytes: &[u8]) -> u64 {
 }
 
 impl Layout {
+    pub(crate) fn new(key: KeyKind, value: ValueKind) -> Self {
+        Layout { key, value, key_bytes: key.fixed_bytes(), value_bytes: value.fixed_bytes() }
+    }
+
     fn both_variable(self) -> bool {
         self.key.is_variable() && self.value.is_variable()
     }
 
     fn fixed_bytes(self) -> usize {
-        self.key.fixed_bytes() + self.value.fixed_bytes()
+        self.key_bytes + self.value_bytes
     }
 
     pub(crate) fn entry_size(self) -> EntrySize {
@@ -92,14 +99,12 @@ impl Layout {
         self.rest(entry).0
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value(self, entry: &[u8]) -> &[u8] {
-        if self.value.is_variable() {
-            self.rest(entry).1
-        } else {
-            let from = self.key.fixed_bytes();
-            &entry[from..from + self.value.fixed_bytes()]
+        if self.value_bytes == 0 {
+            return self.rest(entry).1;
         }
+        &entry[self.key_bytes..self.key_bytes + self.value_bytes]
     }
 
     #[inline]
@@ -130,8 +135,8 @@ impl Layout {
 
     #[inline]
     fn write(self, entry: &mut [u8], hash: u64, key: &Key<'_>, value: &Value<'_>) {
-        let (fixed_key, tail) = entry.split_at_mut(self.key.fixed_bytes());
-        let (fixed_value, mut rest) = tail.split_at_mut(self.value.fixed_bytes());
+        let (fixed_key, tail) = entry.split_at_mut(self.key_bytes);
+        let (fixed_value, mut rest) = tail.split_at_mut(self.value_bytes);
         match key {
             Key::Int(int) => fixed_key.copy_from_slice(&int.to_ne_bytes()),
             Key::Object(object, _) => {
@@ -273,7 +278,7 @@ impl Store {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_value(&self, py: Python<'_>, found: Found) -> PyResult<Read> {
         read_value(py, self.layout.value, self.layout.value(self.table.entry(found)))
     }
@@ -331,8 +336,8 @@ impl Store {
         if layout.value.is_variable() {
             return self.replace(found, hash, key, value);
         }
-        let from = layout.key.fixed_bytes();
-        value.write(&mut self.table.entry_mut(found)[from..from + layout.value.fixed_bytes()]);
+        let (from, bytes) = (layout.key_bytes, layout.value_bytes);
+        value.write(&mut self.table.entry_mut(found)[from..from + bytes]);
         value.keep();
         Ok(())
     }
@@ -364,7 +369,7 @@ impl Store {
         let layout = self.layout;
         let len = layout.entry_len(key, value.len());
         let mut fixed_key = [0; 16];
-        let kept = layout.key.fixed_bytes();
+        let kept = layout.key_bytes;
         fixed_key[..kept].copy_from_slice(&self.table.entry(found)[..kept]);
         self.table.replace(found, len, &|entry| layout.hash(entry), |entry| {
             layout.write(entry, hash, key, value);

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // slots are raw bytes in raw pages
 
 use crate::chunks::{ChunkArray, Plain};
-use crate::memory::{Block, Memory, OS_PAGE, OutOfMemory};
+use crate::memory::{Block, HUGE_PAGE, Memory, OS_PAGE, OutOfMemory};
 use std::ptr::NonNull;
 
 /// Where a slot is: page number above, slot within the page in the low [`SLOT_BITS`] bits.
@@ -43,6 +43,7 @@ pub(crate) enum Growth {
 struct Page {
     /// Null in a free page number.
     base: *mut u8,
+    /// Bytes of the block; 0 in a page that is a further part of the block of the page below.
     bytes: usize,
     slot_bytes: u32,
     slots: u32,
@@ -56,6 +57,10 @@ struct Page {
 struct Stack {
     /// Bytes in pages.
     bytes: usize,
+    /// What the top page leaves of its block, which the next page takes: a block may hold more slots than a page number
+    /// can tell apart.
+    rest: *mut u8,
+    rest_bytes: usize,
     slot_bytes: u32,
     /// The page with the last slots, or `NONE`.
     top: u32,
@@ -116,8 +121,7 @@ impl Heap {
     pub(crate) fn new_stack(&mut self, slot_bytes: usize, growth: Growth, tag: u8) -> Result<StackId, OutOfMemory> {
         self.stacks.reserve(&mut self.memory, self.stack_count + 1)?;
         let id = self.stack_count;
-        *self.stacks.get_mut(id) =
-            Stack { bytes: 0, slot_bytes: slot_bytes as u32, top: NONE, used: 0, room: 0, growth, tag };
+        *self.stacks.get_mut(id) = Stack { slot_bytes: slot_bytes as u32, top: NONE, growth, tag, ..Stack::EMPTY };
         self.stack_count += 1;
         Ok(id as StackId)
     }
@@ -185,26 +189,36 @@ impl Heap {
 
     #[cold]
     fn push_page(&mut self, stack: StackId) -> Result<Handle, OutOfMemory> {
-        let Stack { bytes: stack_bytes, slot_bytes, top, growth, tag, .. } = *self.stacks.get(stack as usize);
-        let (early, late) = match growth {
-            Growth::Alone => (stack_bytes / 4, stack_bytes / 512),
-            Growth::OneOfMany => (stack_bytes / 16, stack_bytes / 256),
-            Growth::Lines => (stack_bytes / 16, self.memory.held() / 8192),
+        let Stack { slot_bytes, top, tag, rest, rest_bytes, .. } = *self.stacks.get(stack as usize);
+        let slot = slot_bytes as usize;
+        let (base, bytes) = if rest_bytes >= slot {
+            (rest, 0)
+        } else {
+            let bytes = page_bytes(slot, self.wanted_bytes(stack));
+            (std::ptr::null_mut(), bytes)
         };
-        let bytes = page_bytes(slot_bytes as usize, late.max(early.min(SMALL_PAGE)));
-        let slots = (bytes / slot_bytes as usize).min(MAX_SLOTS) as u32;
-        let page = self.new_page(Page {
-            base: std::ptr::null_mut(),
-            bytes,
-            slot_bytes,
-            slots,
-            stack: u32::from(stack) | u32::from(tag) << 16,
-            below: top,
-        })?;
+        let room = if bytes == 0 { rest_bytes } else { bytes };
+        let slots = (room / slot).min(MAX_SLOTS) as u32;
+        let stack_and_tag = u32::from(stack) | u32::from(tag) << 16;
+        let number = self.new_page(Page { base, bytes, slot_bytes, slots, stack: stack_and_tag, below: top })?;
+        let base = self.pages.get(number as usize).base;
         let stack = self.stacks.get_mut(stack as usize);
-        (stack.top, stack.used, stack.room) = (page, 1, slots);
+        (stack.top, stack.used, stack.room) = (number, 1, slots);
         stack.bytes += bytes;
-        Ok(page << SLOT_BITS)
+        stack.rest = base.wrapping_add(slots as usize * slot);
+        stack.rest_bytes = room - slots as usize * slot;
+        Ok(number << SLOT_BITS)
+    }
+
+    /// About how large the next block of a stack should be.
+    fn wanted_bytes(&self, stack: StackId) -> usize {
+        let &Stack { bytes, slot_bytes, growth, .. } = self.stacks.get(stack as usize);
+        let (early, late, huge) = match growth {
+            Growth::Alone => (bytes / 4, bytes / 512, huge_pages_fit(bytes, slot_bytes as usize)),
+            Growth::OneOfMany => (bytes / 16, bytes / 512, huge_pages_fit(bytes, slot_bytes as usize)),
+            Growth::Lines => (bytes / 16, self.memory.held() / 8192, bytes >= 32 * HUGE_PAGE),
+        };
+        if huge { late.max(HUGE_PAGE) } else { late.max(early.min(SMALL_PAGE)) }
     }
 
     /// Take a slot out: the last of its stack moves into its place, which `Moved` tells, unless it was the last itself.
@@ -236,8 +250,13 @@ impl Heap {
         let entry = self.stacks.get_mut(stack as usize);
         (entry.top, entry.used, entry.room) = (page.below, used, used);
         entry.bytes -= page.bytes;
+        entry.rest = page.base;
+        entry.rest_bytes =
+            if page.bytes == 0 { entry.rest_bytes + page.slots as usize * page.slot_bytes as usize } else { 0 };
         self.free_page(number);
-        self.keep_or_release(block_of(&page));
+        if page.bytes > 0 {
+            self.keep_or_release(block_of(&page));
+        }
     }
 
     /// The last slot of a stack.
@@ -261,17 +280,20 @@ impl Heap {
         self.memory.release(block_of(&page));
     }
 
-    /// Number and memory for `page`, whose `base` is filled in.
+    /// A number for `page`, and memory where it has none yet.
     fn new_page(&mut self, page: Page) -> Result<u32, OutOfMemory> {
         let number = self.free_number()?;
-        let block = match self.take_spare(page.bytes) {
-            Some(block) => block,
-            None => self.memory.allocate(page.bytes)?,
-        };
-        debug_assert_eq!(block.bytes, page.bytes);
+        let base = if page.base.is_null() { self.new_block(page.bytes)?.base.as_ptr() } else { page.base };
         self.take_number(number);
-        *self.pages.get_mut(number as usize) = Page { base: block.base.as_ptr(), ..page };
+        *self.pages.get_mut(number as usize) = Page { base, ..page };
         Ok(number)
+    }
+
+    fn new_block(&mut self, bytes: usize) -> Result<Block, OutOfMemory> {
+        match self.take_spare(bytes) {
+            Some(block) => Ok(block),
+            None => self.memory.allocate(bytes),
+        }
     }
 
     /// A number that is free, or the next new one; taken only by `take_number`.
@@ -434,7 +456,9 @@ impl Heap {
     /// Give back everything: O(pages).
     pub(crate) fn clear(&mut self) {
         for number in 0..self.page_count {
-            if let Some(page) = self.page_in_use(number).copied() {
+            if let Some(page) = self.page_in_use(number).copied()
+                && page.bytes > 0
+            {
                 self.memory.release(block_of(&page));
             }
         }
@@ -467,7 +491,7 @@ impl Heap {
                 );
                 assert!(used >= 1 && used <= page.slots, "page {number} has {used} of {} slots", page.slots);
                 assert!(number != stack.top || page.slots == stack.room);
-                assert!(page.slots as usize * page.slot_bytes as usize <= page.bytes);
+                assert!(page.bytes == 0 || page.slots as usize * page.slot_bytes as usize <= page.bytes);
                 stack_bytes += page.bytes;
                 seen += 1;
                 number = page.below;
@@ -510,18 +534,43 @@ impl Drop for Heap {
     }
 }
 
+impl Stack {
+    const EMPTY: Stack = Stack {
+        bytes: 0,
+        rest: std::ptr::null_mut(),
+        rest_bytes: 0,
+        slot_bytes: 0,
+        top: NONE,
+        used: 0,
+        room: 0,
+        growth: Growth::Alone,
+        tag: 0,
+    };
+}
+
+/// Whether a stack of entries is so large that what is empty of a huge page costs no more than half of what the memory
+/// promise leaves beside the index (6.4 bytes an entry): 1/10 of an entry, or 12 bytes of one below 64.
+fn huge_pages_fit(bytes: usize, slot: usize) -> bool {
+    let slack = if slot < 64 { 25 } else { (slot.saturating_sub(64)) / 2 }; // tenths of a byte, an entry
+    bytes / slot * slack / 10 >= HUGE_PAGE
+}
+
 fn block_of(page: &Page) -> Block {
     Block { base: NonNull::new(page.base).expect("a page in use"), bytes: page.bytes }
 }
 
-/// The bytes of a page of slots of `slot` bytes, about `want` large: the size between `want` and twice that, in OS
-/// pages, that leaves the least behind the last slot; below an OS page, a power of two of slots.
+/// The bytes of a page of slots of `slot` bytes, about `want` large: whole huge pages from there on; else the size
+/// between `want` and twice that, in OS pages, that leaves the least behind the last slot; below an OS page, a power of
+/// two of slots.
 fn page_bytes(slot: usize, want: usize) -> usize {
+    if want >= HUGE_PAGE {
+        return want / HUGE_PAGE * HUGE_PAGE;
+    }
     let want = (want.max(256) / slot).next_power_of_two().max(1) * slot;
     if want <= OS_PAGE / 2 {
         return Memory::block_bytes(want);
     }
-    let least = want.div_ceil(OS_PAGE).next_power_of_two().min(want.div_ceil(OS_PAGE) + 1);
+    let least = want.div_ceil(OS_PAGE);
     let loss = |pages: usize| {
         let bytes = pages * OS_PAGE;
         let slots = (bytes / slot).clamp(1, MAX_SLOTS);
@@ -571,9 +620,9 @@ mod tests {
     #[test]
     fn pages_waste_little() {
         for slot in (8..4096).step_by(8) {
-            for want in [0, 4096, 65_536, 1 << 20] {
+            for want in [0, 4096, 65_536, 1 << 20, 5 << 20] {
                 let bytes = page_bytes(slot, want);
-                let slots = (bytes / slot).clamp(1, MAX_SLOTS);
+                let slots = (bytes / slot).max(1);
                 let waste = bytes - slots * slot;
                 assert!(
                     want < 65_536 || waste * 24 <= bytes || slots == MAX_SLOTS,
@@ -602,6 +651,31 @@ mod tests {
         }
         heap.check(0);
         assert_eq!(heap.memory.held(), 0);
+    }
+
+    #[test]
+    fn one_block_serves_several_pages() {
+        let mut heap = Heap::new();
+        let stack = heap.new_stack(16, Growth::Alone, 0).unwrap();
+        let mut handles = Vec::new();
+        for i in 0..2_000_000u32 {
+            let handle = heap.push(stack).unwrap();
+            heap.slot_mut(handle)[..4].copy_from_slice(&i.to_ne_bytes());
+            handles.push(handle);
+            if i % 100_003 == 0 {
+                heap.check(0);
+            }
+        }
+        let kept = |(i, &handle): (usize, &Handle)| heap.slot(handle)[..4] == (i as u32).to_ne_bytes();
+        assert!(handles.iter().enumerate().all(kept));
+        assert!(heap.memory.held() < 2_000_000 * 16 + HUGE_PAGE + (64 << 10));
+        for (i, &handle) in handles.iter().enumerate().rev() {
+            assert_eq!(heap.remove(handle), None);
+            if i % 100_003 == 0 {
+                heap.check(0);
+            }
+        }
+        assert!(heap.memory.held() < 4096);
     }
 
     #[test]

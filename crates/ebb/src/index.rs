@@ -43,6 +43,7 @@ pub(crate) struct Index {
     pub(crate) entries: usize,
     /// The stack of blocks of so many lines, plus 1; 0 if there is none yet.
     stacks: [StackId; MAX_LINES + 1],
+    fill: Fill,
     split_at: usize,
     merge_below: usize,
     pub(crate) splits: u64,
@@ -67,8 +68,9 @@ fn with_scratch<R>(work: impl FnOnce(&mut Vec<Item>, &mut Vec<Item>) -> R) -> R 
 }
 
 impl Index {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(fill: Fill) -> Self {
         let mut index = Index {
+            fill,
             segments: ChunkArray::new(),
             count: 1,
             mask: 0,
@@ -141,9 +143,10 @@ impl Index {
         }
         let number = self.number(hash);
         let item = Item { handle, x: x_of(hash) };
+        let fill = self.fill;
         let segment = self.segments.get_mut(number);
         let home_lines = segment.home_lines();
-        let roomy = segment.count() < CAPACITY[home_lines] as usize;
+        let roomy = segment.count() < fill.capacity(home_lines);
         if roomy && place(segment.lines_mut(heap), item) {
             segment.add(1);
         } else {
@@ -262,7 +265,7 @@ impl Index {
     }
 
     fn lines_to_grow(&self, entries: usize) -> usize {
-        lines_for(if self.entries < SMALL_TABLE { entries + entries / 2 } else { entries })
+        self.fill.lines_for(if self.entries < SMALL_TABLE { entries + entries / 2 } else { entries })
     }
 
     /// One segment more: split the one that is due. O(a segment).
@@ -320,7 +323,7 @@ impl Index {
         }
         let new = with_scratch(|items, _| {
             gather(heap, &segment, rehash, items)?;
-            let lines = lines_for(items.len() + items.len() / 64 + 1);
+            let lines = self.fill.lines_for(items.len() + items.len() / 64 + 1);
             self.build(heap, items, lines)
         })?;
         self.replace(heap, number, new, rehash);
@@ -332,11 +335,11 @@ impl Index {
         let (count, home_lines) = (segment.count(), segment.home_lines());
         let slack = if self.entries < SMALL_TABLE { count + 6 } else { 6 };
         if !segment.has_stash() {
-            return count + slack <= FEWER[home_lines] as usize;
+            return count + slack <= self.fill.capacity_of_fewer(home_lines);
         }
         let stash = &segment.all_lines(heap)[home_lines..];
         let stashed: usize = stash.iter().map(Line::count).sum();
-        stashed * 2 + SLOTS < slots(stash.len()) || count * 2 + slack <= FEWER[home_lines] as usize
+        stashed * 2 + SLOTS < slots(stash.len()) || count * 2 + slack <= self.fill.capacity_of_fewer(home_lines)
     }
 
     /// One segment fewer: merge the last into the one it was split from. O(a segment).
@@ -348,7 +351,7 @@ impl Index {
         let merged = with_scratch(|items, _| {
             gather(heap, &first, rehash, items)?;
             gather(heap, &second, rehash, items)?;
-            let lines = lines_for(items.len() + items.len() / 64 + 1);
+            let lines = self.fill.lines_for(items.len() + items.len() / 64 + 1);
             self.build(heap, items, lines)
         })?;
         *self.segments.get_mut(target) = merged;
@@ -384,7 +387,7 @@ impl Index {
     pub(crate) fn clear(&mut self, heap: &mut Heap) {
         self.segments.clear(&mut heap.memory);
         let (splits, merges) = (self.splits, self.merges);
-        *self = Index { splits, merges, ..Index::new() };
+        *self = Index { splits, merges, ..Index::new(self.fill) };
     }
 
     /// Whether a segment's block is at `handle`: O(segments), for the checker.
@@ -459,33 +462,37 @@ fn merge_below(count: usize) -> usize {
     }
 }
 
-/// Entries that so many lines take: 31/32 of their slots.
-const CAPACITY: [u16; MAX_LINES + 1] = {
-    let mut capacity = [0; MAX_LINES + 1];
-    let mut lines = 0;
-    while lines <= MAX_LINES {
-        capacity[lines] = (slots(lines) * 31 / 32) as u16;
-        lines += 1;
-    }
-    capacity
-};
+/// How full segments may get, in 32nds of their slots: the fuller, the smaller the index, and the more entries are
+/// away from home, where finding them takes a second line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fill(usize);
 
-/// Entries for which the next smaller block does.
-const FEWER: [u16; MAX_LINES + 1] = {
-    let mut fewer = [0; MAX_LINES + 1];
-    let mut lines = 2;
-    while lines <= MAX_LINES {
-        fewer[lines] = CAPACITY[if lines <= 16 { lines - 1 } else { (lines - 1) & !1 }];
-        lines += 1;
-    }
-    fewer
-};
+impl Fill {
+    /// About 6.0 bytes an entry.
+    pub(crate) const DENSE: Fill = Fill(31);
+    /// About 6.9 bytes an entry.
+    pub(crate) const ROOMY: Fill = Fill(27);
 
-/// Lines that so many entries need, at most `MAX_LINES`: from 16 on, an even number, to have fewer sizes of block.
-fn lines_for(entries: usize) -> usize {
-    let lines = (entries * 32).div_ceil(SLOTS * 31);
-    if lines < 16 { lines.max(1) } else { lines.next_multiple_of(2).min(MAX_LINES) }
+    /// Entries that so many lines take.
+    #[inline]
+    fn capacity(self, lines: usize) -> usize {
+        slots(lines) * self.0 / 32
+    }
+
+    /// Entries for which the next smaller block does.
+    #[inline]
+    fn capacity_of_fewer(self, lines: usize) -> usize {
+        self.capacity(if lines <= STEP_FROM { lines.saturating_sub(1) } else { (lines - 1) & !1 })
+    }
+
+    /// Lines that so many entries need, at most `MAX_LINES`: from `STEP_FROM` on an even number, to have fewer sizes.
+    fn lines_for(self, entries: usize) -> usize {
+        let lines = (entries * 32).div_ceil(SLOTS * self.0);
+        if lines < STEP_FROM { lines.max(1) } else { lines.next_multiple_of(2).min(MAX_LINES) }
+    }
 }
+
+const STEP_FROM: usize = 16;
 
 /// Any entry of a block that has one.
 fn any_entry(heap: &Heap, block: Handle) -> Handle {

@@ -186,6 +186,7 @@ impl Segment {
         }
         let x = x_of(hash);
         let home = home_of(x, lines.len());
+        prefetch(lines.as_ptr().wrapping_add(home + 1));
         let line = &lines[home];
         if let Some(slot) = find_in(line, x as u8, 0, &mut is) {
             return Some(Spot { line: home as u32, slot, handle: line.handle(slot as usize) });

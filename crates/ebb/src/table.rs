@@ -5,7 +5,7 @@
 
 use crate::chunks::ChunkArray;
 use crate::heap::{Growth, Handle, Heap, StackId};
-use crate::index::{Index, Place};
+use crate::index::{Fill, Index, Place};
 use crate::memory::OutOfMemory;
 use crate::segment::Spot;
 use crate::sizes::{CLASSES, MAX_STACKED, class_of, entry_in, write_trailer};
@@ -78,7 +78,7 @@ pub struct Table {
 impl Table {
     /// An empty table; it holds no memory until the first insert.
     pub fn new(size: EntrySize) -> Self {
-        Table { heap: Heap::new(), index: Index::new(), size, stacks: ChunkArray::new(), entry_bytes: 0 }
+        Table { heap: Heap::new(), index: Index::new(fill(size)), size, stacks: ChunkArray::new(), entry_bytes: 0 }
     }
 
     /// Entries.
@@ -381,6 +381,14 @@ impl Table {
             });
         }
         assert_eq!(slots, self.len());
+    }
+}
+
+/// How full the index may be: as full as it gets where a tenth of an entry is all that may be held beside the entries.
+fn fill(size: EntrySize) -> Fill {
+    match size {
+        EntrySize::Fixed(64..80) => Fill::DENSE,
+        _ => Fill::ROOMY,
     }
 }
 
