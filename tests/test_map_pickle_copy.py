@@ -30,6 +30,8 @@ class WithState(Map[Any, Any]):
 class WithSlots(Map[Any, Any]):
     __slots__ = ("extra", "unset")
 
+    extra: Any
+
 
 class WithBoth(WithSlots):
     pass

@@ -137,7 +137,7 @@ class Map(_core.Map[K, V]):
     def copy(self) -> Self:
         """A shallow copy, of the same kinds and class; `__init__` is not called. O(n)."""
         made = self._empty_like_self()
-        made._set_pairs(self._iter_items())
+        self._copy_into(made)
         return made
 
     __copy__ = copy
@@ -160,7 +160,12 @@ class Map(_core.Map[K, V]):
         one, two = self, other
         if isinstance(other, Map) and self._kinds()[0] == "object":
             one, two = other, self  # only object keys can be looked up with anything: 1 with 1.0, say
-        return len(one) == len(two) and all(_has_item(two, key, value) for key, value in one.items())
+        if len(one) != len(two):
+            return False
+        try:
+            return all(_has_item(two, key, value) for key, value in one.items())
+        except RuntimeError:  # changed by another thread, or by an `==`
+            return all(_has_item(two, key, value) for key, value in one._snapshot())
 
     def __or__(self, other: Any) -> Self:
         if not isinstance(other, Mapping):
@@ -183,7 +188,7 @@ class Map(_core.Map[K, V]):
 
     @recursive_repr("{...}")
     def __repr__(self) -> str:
-        contents = "{" + ", ".join(f"{key!r}: {value!r}" for key, value in self.items()) + "}"
+        contents = "{" + ", ".join(f"{key!r}: {value!r}" for key, value in self._snapshot()) + "}"
         key, value = self.kinds
         if (key, value) == (object, object):
             return contents
@@ -284,6 +289,7 @@ class KeysView(_KeysView[K]):
     def __contains__(self, key: object) -> bool:
         return self._mapping._peek(key, _ABSENT) is not _ABSENT
 
+    @recursive_repr()
     def __repr__(self) -> str:
         return f"KeysView({list(self)!r})"
 
@@ -309,6 +315,7 @@ class ItemsView(_ItemsView[K, V]):
     def __contains__(self, item: object) -> bool:
         return isinstance(item, tuple) and len(item) == 2 and _has_item(self._mapping, *item)
 
+    @recursive_repr()
     def __repr__(self) -> str:
         return f"ItemsView({list(self)!r})"
 
@@ -334,6 +341,7 @@ class ValuesView(_ValuesView[V]):
     def __contains__(self, value: object) -> bool:
         return any(theirs is value or theirs == value for theirs in self)
 
+    @recursive_repr()
     def __repr__(self) -> str:
         return f"ValuesView({list(self)!r})"
 
