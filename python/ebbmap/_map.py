@@ -160,12 +160,7 @@ class Map(_core.Map[K, V]):
         one, two = self, other
         if isinstance(other, Map) and self._kinds()[0] == "object":
             one, two = other, self  # only object keys can be looked up with anything: 1 with 1.0, say
-        if len(one) != len(two):
-            return False
-        try:
-            return all(_has_item(two, key, value) for key, value in one.items())
-        except RuntimeError:  # changed by another thread, or by an `==`
-            return all(_has_item(two, key, value) for key, value in one._snapshot())
+        return len(one) == len(two) and all(_has_item(two, key, value) for key, value in _steady_items(one))
 
     def __or__(self, other: Any) -> Self:
         if not isinstance(other, Mapping):
@@ -268,6 +263,20 @@ def _set_state(made: Any, state: Any) -> None:
     for attributes in state if isinstance(state, tuple) else (state,):
         for name, value in (attributes or {}).items():
             setattr(made, name, value)
+
+
+def _steady_items(m: Map[K, V]) -> Iterator[tuple[K, V]]:
+    """The items, and once more those of one moment where another thread, or an `==`, changes the map."""
+    walk = m._iter_items()
+    while True:
+        try:
+            item = next(walk, None)
+        except RuntimeError:
+            yield from m._snapshot()
+            return
+        if item is None:
+            return
+        yield item
 
 
 def _has_item(mapping: Mapping[Any, Any], key: object, value: object) -> bool:
