@@ -21,12 +21,19 @@ def get_many(m: Map[Any, Any], keys: Any, default: Any, mask: bool, absent: Any)
     """See `Map.get_many`; `absent` as `default` stands for none given."""
     dtype = _value_dtype(m) if _is_array(keys) else None
     if dtype is None:
+<<<<<<< HEAD
         values = m._get_list(_as_list(keys), absent)
         return (
             _masked(values, absent)
             if mask
             else _filled(values, None if default is absent else default, absent)
         )
+=======
+        listed = m._get_list(_as_list(keys), absent)
+        if mask:
+            return _masked(listed, absent)
+        return _filled(listed, None if default is absent else default, absent)
+>>>>>>> tests
     values, found = _get_array(m, keys, dtype)
     if mask:
         return values, found
@@ -62,6 +69,7 @@ def set_many(m: Map[Any, Any], keys: Any, values: Any) -> None:
         raise ValueError(f"keys and values must be of one shape, not {keys.shape} and {values.shape}")
     if values.dtype != dtype and not np.can_cast(values.dtype, dtype, "same_kind"):
         raise TypeError(f"values must be of dtype {dtype}, not {values.dtype}")
+    _check_range(values, dtype)
     m._set_array(_int_array(keys), _bytes_of(np.ascontiguousarray(values, dtype)))
 
 
@@ -97,7 +105,18 @@ def _int_array(keys: Array) -> Array:
         raise TypeError(f"key must be int, not {keys.dtype}")
     if keys.dtype.kind == "u" and keys.size and int(keys.max()) > np.iinfo(np.int64).max:
         raise OverflowError(f"key must fit in 64 bits, signed, -2**63 to 2**63 - 1, not {int(keys.max())}")
-    return np.ascontiguousarray(keys, np.int64).reshape(-1)
+    flat: Array = np.ascontiguousarray(keys, np.int64).reshape(-1)
+    return flat
+
+
+def _check_range(values: Array, dtype: np.dtype[Any]) -> None:
+    """`OverflowError` for ints that a narrower dtype would wrap."""
+    if values.dtype.kind not in "iu" or dtype.kind not in "iu" or values.dtype == dtype or not values.size:
+        return
+    range_ = sys.modules["numpy"].iinfo(dtype)
+    for value in (int(values.min()), int(values.max())):
+        if not range_.min <= value <= range_.max:
+            raise OverflowError(f"value must fit in {dtype}, {range_.min} to {range_.max}, not {value}")
 
 
 def _bytes_of(array: Array) -> Array:

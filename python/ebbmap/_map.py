@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from collections.abc import ItemsView as _ItemsView
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from collections.abc import KeysView as _KeysView
 from collections.abc import ValuesView as _ValuesView
 from reprlib import recursive_repr
-from types import GenericAlias
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
 
+if TYPE_CHECKING:
+    from _typeshed import SupportsKeysAndGetItem
+
 K = TypeVar("K")
 V = TypeVar("V")
+
+M = TypeVar("M", bound="Map[Any, Any]")
+
+if TYPE_CHECKING:
+    _Contents = SupportsKeysAndGetItem[K, V] | Iterable[tuple[K, V]]
 
 _ABSENT: Any = object()
 _BUILTIN_KINDS = {"object": object, "int": int, "float": float, "str": str, "bytes": bytes}
@@ -28,19 +35,20 @@ def _is_kind(given: object) -> bool:
     return numpy is not None and isinstance(given, numpy.dtype)
 
 
-class Map(_core.Map, Generic[K, V]):
+class Map(_core.Map[K, V]):
     """A hash map whose memory follows its contents, up and down.
 
     `Map()` takes any hashable key and any object, like `dict`. `Map(key, value)` names kinds: a key of kind
-    `object`, `int` (64 bits, signed), `str` or `bytes`, a value of kind `object`, `int`, `float`, `str`, `bytes` or a
-    NumPy dtype. What is not `object` is kept in the table itself: no Python object stays, and nothing is left for
-    the garbage collector to walk. After the kinds come the contents, as for `dict`: a mapping or pairs, and keywords.
+    `object`, `int` (64 bits, signed), `str` or `bytes`, a value of kind `object`, `int`, `float`, `str`,
+    `bytes` or a NumPy dtype. What is not `object` is kept in the table itself: no Python object stays, and
+    nothing is left for the garbage collector to walk. After the kinds come the contents, as for `dict`: a
+    mapping or pairs, and keywords.
 
-    A full `MutableMapping`, unordered. Every call is atomic; getting, setting and deleting are O(1), and none does
-    work that grows with the map.
+    A full `MutableMapping`, unordered. Every call is atomic; getting, setting and deleting are O(1), and none
+    does work that grows with the map.
 
-    Raises `TypeError` for a key or value of another kind, `OverflowError` for an int beyond 64 bits, `MemoryError`
-    (the map unchanged) when memory can't be had.
+    Raises `TypeError` for a key or value of another kind, `OverflowError` for an int beyond 64 bits,
+    `MemoryError` (the map unchanged) when memory can't be had.
     """
 
     __slots__ = ()
@@ -51,6 +59,31 @@ class Map(_core.Map, Generic[K, V]):
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as dict
 
+    # What type checkers read: no kinds, one kind, two kinds, each with or without contents.
+    @overload
+    def __init__(self, /) -> None: ...
+    @overload
+    def __init__(self: Map[str, V], /, **kwargs: V) -> None: ...
+    @overload
+    def __init__(self: Map[K, Any], key: type[K], /) -> None: ...
+    @overload
+    def __init__(self, key: type[K], value: type[V], /) -> None: ...
+    @overload
+    def __init__(self, key: type[K], value: type[V], contents: _Contents[K, V], /) -> None: ...
+    @overload
+    def __init__(
+        self: Map[str, V], key: type[str], value: type[V], contents: _Contents[str, V] = ..., /, **kwargs: V
+    ) -> None: ...
+    @overload
+    def __init__(self, contents: _Contents[K, V], /) -> None: ...
+    @overload
+    def __init__(self: Map[str, V], contents: _Contents[str, V], /, **kwargs: V) -> None: ...
+    @overload
+    def __init__(self, key: type[K], contents: _Contents[K, V], /) -> None: ...
+    @overload
+    def __init__(
+        self: Map[K, Any], key: type[K], dtype: object, contents: _Contents[K, Any] = ..., /
+    ) -> None: ...
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         kinds = [arg for arg in args[:2] if _is_kind(arg)]
         if kinds and not _is_kind(args[0]):
@@ -65,7 +98,7 @@ class Map(_core.Map, Generic[K, V]):
             self._set_kinds(*kinds, *([object] if len(kinds) == 1 else []))
         self.update(*contents, **kwargs)
 
-    # --- kinds ------------------------------------------------------------------------------------------------
+    # --- kinds ---------------------------------------------------------------------------------------------
 
     @property
     def kinds(self) -> tuple[Any, Any]:
@@ -73,11 +106,13 @@ class Map(_core.Map, Generic[K, V]):
         key, value, codec = self._kinds()
         return _BUILTIN_KINDS[key], _BUILTIN_KINDS[value] if codec is None else codec.dtype
 
-    def _empty_like_self(self) -> Map[K, V]:
-        empty: Map[K, V] = Map(*self.kinds)
+    def _empty_like_self(self) -> Self:
+        """No entries, but the same class, kinds and attributes."""
+        empty = _rebuild(type(self), *self.kinds)
+        _set_state(empty, self.__getstate__())
         return empty
 
-    # --- contents ---------------------------------------------------------------------------------------------
+    # --- contents ------------------------------------------------------------------------------------------
 
     def update(self, other: Any = (), /, **kwargs: Any) -> None:
         """Set every item of a mapping, or of an iterable of pairs, then the keywords. O(items)."""
@@ -94,16 +129,18 @@ class Map(_core.Map, Generic[K, V]):
     @classmethod
     def fromkeys(cls, iterable: Iterable[K], value: Any = None, /) -> Map[K, Any]:
         """A map with the keys of `iterable`, all with `value`. O(n)."""
-        made = cls()
+        made: Map[K, Any] = cls()
         for key in iterable:
             made[key] = value
         return made
 
-    def copy(self) -> Map[K, V]:
-        """A shallow copy, of the same kinds. O(n)."""
+    def copy(self) -> Self:
+        """A shallow copy, of the same kinds and class; `__init__` is not called. O(n)."""
         made = self._empty_like_self()
-        made.update(self)
+        self._copy_into(made)
         return made
+
+    __copy__ = copy
 
     def keys(self) -> KeysView[K]:
         """A live view of the keys, with the operations of a set."""
@@ -120,16 +157,19 @@ class Map(_core.Map, Generic[K, V]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return len(self) == len(other) and all(_has_item(other, key, value) for key, value in self.items())
+        one, two = self, other
+        if isinstance(other, Map) and self._kinds()[0] == "object":
+            one, two = other, self  # only object keys can be looked up with anything: 1 with 1.0, say
+        return len(one) == len(two) and all(_has_item(two, key, value) for key, value in _steady_items(one))
 
-    def __or__(self, other: Any) -> Map[K, V]:
+    def __or__(self, other: Any) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         made = self.copy()
         made.update(other)
         return made
 
-    def __ror__(self, other: Any) -> Map[K, V]:
+    def __ror__(self, other: Any) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         made = self._empty_like_self()
@@ -137,63 +177,63 @@ class Map(_core.Map, Generic[K, V]):
         made.update(self)
         return made
 
-    def __ior__(self, other: Any) -> Map[K, V]:  # type: ignore[misc]  # in place takes pairs too, as for dict
+    def __ior__(self, other: Any) -> Self:
         self.update(other)
         return self
 
     @recursive_repr("{...}")
     def __repr__(self) -> str:
-        contents = "{" + ", ".join(f"{key!r}: {value!r}" for key, value in self.items()) + "}"
+        contents = "{" + ", ".join(f"{key!r}: {value!r}" for key, value in self._snapshot()) + "}"
         key, value = self.kinds
         if (key, value) == (object, object):
             return contents
         named = value.__name__ if isinstance(value, type) else repr(value)
         return f"{type(self).__name__}({key.__name__}, {named}, {contents})"
 
-    # --- copying ----------------------------------------------------------------------------------------------
+    # --- copying -------------------------------------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), *self.kinds), object.__getstate__(self), None, iter(self.items())
+        return _rebuild, (type(self), *self.kinds), self.__getstate__(), None, iter(self.items())
 
-    # --- bulk -------------------------------------------------------------------------------------------------
+    # --- bulk ----------------------------------------------------------------------------------------------
 
     def get_many(self, keys: Any, default: Any = _ABSENT, *, mask: bool = False) -> Any:
         """The values of many keys. O(keys); about eight times as fast on arrays as one by one.
 
-        `keys` is an iterable, and the result a list with `default` (or None) for keys that are missing; or an int
-        array, and for values of a fixed size the result an array too. An array has no None: there a missing key is
-        `default` if given, and else raises `KeyError`. With `mask=True` the result is `(values, found)`, with True
-        where a key was found; what the other values are is zero, or None in a list.
+        `keys` is an iterable, and the result a list with `default` (or None) for keys that are missing; or an
+        int array, and for values of a fixed size the result an array too. An array has no None: there a
+        missing key is `default` if given, and else raises `KeyError`. With `mask=True` the result is
+        `(values, found)`, with True where a key was found; the other values are zero, or None in a list.
         """
         return _bulk_module().get_many(self, keys, default, mask, _ABSENT)
 
     def set_many(self, keys: Any, values: Any) -> None:
         """Set many keys, each to the value in the same place. O(keys).
 
-        Both are iterables of the same length (else `ValueError`) or NumPy arrays. A key or value of the wrong kind
-        raises before anything is set.
+        Both are iterables of the same length (else `ValueError`) or NumPy arrays. A key or value of the wrong
+        kind raises before anything is set.
         """
         _bulk_module().set_many(self, keys, values)
 
     def delete_many(self, keys: Any) -> int:
         """Remove those of `keys` (an iterable or an array) that are there; returns how many. O(keys)."""
-        return _bulk_module().delete_many(self, keys)
+        removed: int = _bulk_module().delete_many(self, keys)
+        return removed
 
-    # --- memory -----------------------------------------------------------------------------------------------
+    # --- memory --------------------------------------------------------------------------------------------
 
     def stats(self) -> dict[str, int]:
         """What the map holds, in bytes, and what it has done.
 
-        `entries`; `payload_bytes` of keys and values (an object counts as its pointer); `nbytes`, all that is held, is
-        the sum of `page_bytes` (entries), `index_bytes`, `spare_bytes` (emptied pages kept for the next growth) and
-        `directory_bytes`; `segments` of the index now; so far: `splits`, `merges`, `pages_got`, `pages_given_back`.
+        `entries`; `payload_bytes` of keys and values (an object counts as its pointer); `nbytes`, all that is
+        held, is the sum of `page_bytes` (entries), `index_bytes`, `spare_bytes` (emptied pages kept for the
+        next growth) and `directory_bytes`; `segments` of the index now; so far: `splits`, `merges`,
+        `pages_got`, `pages_given_back`.
         """
         return self._stats()
 
     def __sizeof__(self) -> int:
         return self.nbytes
-
-    __class_getitem__ = classmethod(GenericAlias)
 
 
 _core._add_fast_lanes(Map)
@@ -201,16 +241,42 @@ MutableMapping.register(Map)
 
 
 def _bulk_module() -> Any:
-    from ebbmap import _bulk  # noqa: PLC0415 -- most programs never need it
+    from ebbmap import _bulk  # here, as most programs never need it
 
     return _bulk
 
 
-def _rebuild(cls: type[Map[Any, Any]], key: Any, value: Any) -> Map[Any, Any]:
-    """An empty map of these kinds, without the class's own `__init__`: for unpickling."""
+def _rebuild(cls: type[M], key: Any, value: Any) -> M:
+    """An empty map of these kinds, without the class's own `__init__`: for copying and unpickling."""
     made = cls.__new__(cls)
     made._set_kinds(key, value)
     return made
+
+
+def _set_state(made: Any, state: Any) -> None:
+    """Give `made` the attributes of its like, as `copy.copy` does."""
+    if state is None:
+        return
+    if hasattr(made, "__setstate__"):
+        made.__setstate__(state)
+        return
+    for attributes in state if isinstance(state, tuple) else (state,):
+        for name, value in (attributes or {}).items():
+            setattr(made, name, value)
+
+
+def _steady_items(m: Map[K, V]) -> Iterator[tuple[K, V]]:
+    """The items, and once more those of one moment where another thread, or an `==`, changes the map."""
+    walk = m._iter_items()
+    while True:
+        try:
+            item = next(walk, None)
+        except RuntimeError:
+            yield from m._snapshot()
+            return
+        if item is None:
+            return
+        yield item
 
 
 def _has_item(mapping: Mapping[Any, Any], key: object, value: object) -> bool:
@@ -232,6 +298,7 @@ class KeysView(_KeysView[K]):
     def __contains__(self, key: object) -> bool:
         return self._mapping._peek(key, _ABSENT) is not _ABSENT
 
+    @recursive_repr()
     def __repr__(self) -> str:
         return f"KeysView({list(self)!r})"
 
@@ -257,6 +324,7 @@ class ItemsView(_ItemsView[K, V]):
     def __contains__(self, item: object) -> bool:
         return isinstance(item, tuple) and len(item) == 2 and _has_item(self._mapping, *item)
 
+    @recursive_repr()
     def __repr__(self) -> str:
         return f"ItemsView({list(self)!r})"
 
@@ -282,6 +350,7 @@ class ValuesView(_ValuesView[V]):
     def __contains__(self, value: object) -> bool:
         return any(theirs is value or theirs == value for theirs in self)
 
+    @recursive_repr()
     def __repr__(self) -> str:
         return f"ValuesView({list(self)!r})"
 

@@ -1,4 +1,4 @@
-"""Values of a NumPy dtype as bytes. The only module that imports NumPy, and only when a dtype or an array is used."""
+"""Values of a NumPy dtype as bytes. The only module that imports NumPy, and only when a dtype is used."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ class Codec:
             given = type(value).__name__
             raise type(error)(f"value must fit dtype {self.dtype}, not {given}: {error}") from None
         if array.shape != ():
-            raise ValueError(
-                f"value must be one element of dtype {self.dtype}, not an array of shape {array.shape}"
-            )
+            shape = f"an array of shape {array.shape}"
+            raise ValueError(f"value must be one element of dtype {self.dtype}, not {shape}")
         return array.tobytes()
 
     def decode(self, data: bytes) -> Any:

@@ -124,8 +124,22 @@ impl Map {
     }
 
     fn keys_of<'a>(&self, keys: &'a [Bound<'_, PyAny>]) -> PyResult<Vec<Key<'a>>> {
-        keys.iter().map(|key| self.key(key)).collect()
+        collect(keys.iter().map(|key| self.key(key)))
     }
+}
+
+/// As `Iterator::collect`, with `MemoryError` where there is no room for so many.
+fn collect<T>(items: impl ExactSizeIterator<Item = PyResult<T>>) -> PyResult<Vec<T>> {
+    let mut collected = Vec::new();
+    collected.try_reserve_exact(items.len()).map_err(out_of_memory)?;
+    for item in items {
+        collected.push(item?);
+    }
+    Ok(collected)
+}
+
+fn objects_of<'py>(list: &Bound<'py, PyList>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    collect(list.iter().map(Ok))
 }
 
 /// The two of a pair, with the errors `dict.update` gives.
@@ -158,16 +172,23 @@ impl Map {
     }
 
     /// The values of a list of keys; `absent` for those that are not there.
-    fn _get_list(&self, py: Python<'_>, keys: &Bound<'_, PyList>, absent: Py<PyAny>) -> PyResult<Vec<Py<PyAny>>> {
+    fn _get_list<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Bound<'py, PyList>,
+        absent: Py<PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let values = PyList::empty(py);
         if self.kinds().key == KeyKind::Object {
-            let value = |key: Bound<'_, PyAny>| {
-                Ok(self.find_value(py, &self.key(&key)?)?.unwrap_or_else(|| absent.clone_ref(py)))
-            };
-            return keys.iter().map(value).collect();
+            for key in keys {
+                values.append(self.find_value(py, &self.key(&key)?)?.unwrap_or_else(|| absent.clone_ref(py)))?;
+            }
+            return Ok(values);
         }
-        let keys: Vec<_> = keys.iter().collect();
+        let keys = objects_of(keys)?;
         let keys = self.keys_of(&keys)?;
-        let mut reads: Vec<Option<Read>> = Vec::with_capacity(keys.len());
+        let mut reads: Vec<Option<Read>> = Vec::new();
+        reads.try_reserve_exact(keys.len()).map_err(out_of_memory)?;
         self.store
             .with(py, |store| {
                 in_batches(
@@ -183,8 +204,10 @@ impl Map {
             })
             .map_err(|error: PyErr| error)?;
         let codec = self.kinds().codec.as_ref();
-        let value = |read: Option<Read>| read.map_or_else(|| Ok(absent.clone_ref(py)), |read| read.finish(py, codec));
-        reads.into_iter().map(value).collect()
+        for read in reads {
+            values.append(read.map_or_else(|| Ok(absent.clone_ref(py)), |read| read.finish(py, codec))?)?;
+        }
+        Ok(values)
     }
 
     /// Set a list of keys to a list of values.
@@ -195,9 +218,9 @@ impl Map {
                 "set_many takes as many values as keys, not {values} values for {keys} keys"
             )));
         }
-        let (keys, values): (Vec<_>, Vec<_>) = (keys.iter().collect(), values.iter().collect());
+        let (keys, values) = (objects_of(keys)?, objects_of(values)?);
         let typed = self.keys_of(&keys)?;
-        let typed_values = values.iter().map(|value| self.value(value)).collect::<PyResult<Vec<_>>>()?;
+        let typed_values = collect(values.iter().map(|value| self.value(value)))?;
         if !self.is_inline() {
             for (key, value) in typed.iter().zip(&typed_values) {
                 self.set_typed(py, key, value)?;
@@ -211,7 +234,7 @@ impl Map {
 
     /// Remove the keys of a list that are there; how many were.
     fn _delete_list(&self, py: Python<'_>, keys: &Bound<'_, PyList>) -> PyResult<usize> {
-        let keys: Vec<_> = keys.iter().collect();
+        let keys = objects_of(keys)?;
         let keys = self.keys_of(&keys)?;
         if self.is_inline() {
             let remove = |store: &mut Store| keys.iter().filter(|key| remove_one(store, key)).count();

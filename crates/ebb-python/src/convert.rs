@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // borrowed views of str and bytes
 
 use crate::kinds::{Codec, KeyKind, ValueKind};
+use crate::map::out_of_memory;
 use crate::objects;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::ffi;
@@ -177,7 +178,15 @@ fn text<'a>(object: &'a Bound<'_, PyAny>, role: &str) -> PyResult<Cow<'a, [u8]>>
         let encoded = ffi::PyUnicode_AsEncodedString(string.as_ptr(), c"utf-8".as_ptr(), c"surrogatepass".as_ptr());
         Bound::from_owned_ptr_or_err(object.py(), encoded)?
     };
-    Ok(Cow::Owned(encoded.cast::<PyBytes>()?.as_bytes().to_vec()))
+    Ok(Cow::Owned(copy_of(encoded.cast::<PyBytes>()?.as_bytes())?))
+}
+
+/// A copy of bytes that may be many.
+pub(crate) fn copy_of(bytes: &[u8]) -> PyResult<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(out_of_memory)?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
 }
 
 fn bytes<'a>(object: &'a Bound<'_, PyAny>, role: &str) -> PyResult<Cow<'a, [u8]>> {
@@ -287,18 +296,21 @@ pub(crate) fn read_value(py: Python<'_>, kind: ValueKind, bytes: &[u8]) -> PyRes
     Ok(Read::Done(match kind {
         ValueKind::Object => objects::clone_word(py, bytes),
         ValueKind::Int => read_int(py, i64::from_ne_bytes(bytes.try_into().expect("eight bytes")))?,
-        ValueKind::Float => {
-            PyFloat::new(py, f64::from_ne_bytes(bytes.try_into().expect("eight bytes"))).into_any().unbind()
-        }
+        ValueKind::Float => read_float(py, f64::from_ne_bytes(bytes.try_into().expect("eight bytes")))?,
         ValueKind::Bytes => read_bytes(py, bytes)?,
         ValueKind::Str => return read_text(py, bytes),
-        ValueKind::Record(_) => return Ok(Read::Record(bytes.to_vec())),
+        ValueKind::Record(_) => return Ok(Read::Record(copy_of(bytes)?)),
     }))
 }
 
 pub(crate) fn read_int(py: Python<'_>, value: i64) -> PyResult<Py<PyAny>> {
     // SAFETY: a new reference, or NULL with MemoryError set.
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyLong_FromLongLong(value)) }.map(Bound::unbind)
+}
+
+fn read_float(py: Python<'_>, value: f64) -> PyResult<Py<PyAny>> {
+    // SAFETY: a new reference, or NULL with MemoryError set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyFloat_FromDouble(value)) }.map(Bound::unbind)
 }
 
 #[inline]
@@ -313,7 +325,7 @@ pub(crate) fn read_bytes(py: Python<'_>, bytes: &[u8]) -> PyResult<Py<PyAny>> {
 
 pub(crate) fn read_text(py: Python<'_>, bytes: &[u8]) -> PyResult<Read> {
     if std::str::from_utf8(bytes).is_err() {
-        return Ok(Read::Surrogates(bytes.to_vec()));
+        return Ok(Read::Surrogates(copy_of(bytes)?));
     }
     // SAFETY: as above; the bytes are valid UTF-8, so no error handler is called.
     let object = unsafe { ffi::PyUnicode_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as isize) };
@@ -328,8 +340,8 @@ impl Read {
         match self {
             Read::Done(object) => Ok(object),
             Read::Surrogates(bytes) => {
-                let bytes = PyBytes::new(py, &bytes);
-                Ok(bytes.call_method1("decode", ("utf-8", "surrogatepass"))?.unbind())
+                let bytes = read_bytes(py, &bytes)?;
+                bytes.call_method1(py, "decode", ("utf-8", "surrogatepass"))
             }
             Read::Record(bytes) => codec.expect("a dtype has a codec").decode(py, &bytes),
         }

@@ -1,11 +1,12 @@
 //! Iterators over a map: one entry a step, each step atomic.
 
-use crate::convert::Read;
-use crate::map::Map;
+use crate::convert::{Read, read_value};
+use crate::map::{Map, out_of_memory};
 use ebb::Cursor;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
@@ -33,6 +34,26 @@ impl MapIterator {
     }
 }
 
+/// All items at one moment.
+pub(crate) fn snapshot<'py>(map: &Map, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+    let reads = map.store.with(py, |store| {
+        let mut reads: Vec<(Read, Read)> = Vec::new();
+        reads.try_reserve_exact(store.table.len()).map_err(out_of_memory)?;
+        let mut cursor = Cursor::default();
+        while let Some(entry) = store.table.next(&mut cursor) {
+            let value = read_value(py, store.layout.value, store.layout.value(entry))?;
+            reads.push((store.read_key(py, entry)?, value));
+        }
+        Ok::<_, PyErr>(reads)
+    })?;
+    let codec = map.kinds().codec.as_ref();
+    let items = PyList::empty(py);
+    for (key, value) in reads {
+        items.append((key.finish(py, None)?, value.finish(py, codec)?))?;
+    }
+    Ok(items)
+}
+
 type Pair = (Option<Read>, Option<Read>);
 
 #[pymethods]
@@ -56,8 +77,7 @@ impl MapIterator {
             let entry = store.table.next(&mut cursor);
             Some(entry.map(|entry| -> PyResult<Pair> {
                 let key = if what == What::Values { None } else { Some(store.read_key(py, entry)?) };
-                let value = (what != What::Keys)
-                    .then(|| crate::convert::read_value(py, store.layout.value, store.layout.value(entry)));
+                let value = (what != What::Keys).then(|| read_value(py, store.layout.value, store.layout.value(entry)));
                 Ok((key, value.transpose()?))
             }))
         });

@@ -3,6 +3,7 @@
 //! An entry is `[key if of fixed size][value if of fixed size][the variable rest]`. Where key and value both vary, the
 //! rest begins with the key's length.
 
+use crate::convert::{copy_of, read_bytes};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyType};
@@ -113,11 +114,12 @@ impl Codec {
     }
 
     pub(crate) fn encode(&self, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-        self.object(value.py()).call_method1("encode", (value,))?.extract()
+        let encoded = self.object(value.py()).call_method1("encode", (value,))?;
+        copy_of(encoded.cast::<PyBytes>()?.as_bytes())
     }
 
     pub(crate) fn decode(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<Py<PyAny>> {
-        Ok(self.object(py).call_method1("decode", (PyBytes::new(py, bytes),))?.unbind())
+        Ok(self.object(py).call_method1("decode", (read_bytes(py, bytes)?,))?.unbind())
     }
 }
 

@@ -7,7 +7,7 @@
 use pyo3::prelude::*;
 use std::cell::{RefCell, UnsafeCell};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// A value that one thread at a time uses.
@@ -26,7 +26,9 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
         if WAITERS.load(Ordering::Relaxed) > 0 {
-            let _gate = gate();
+            // The gate only lets a waiter come that is about to wait. It must not be waited for here: who has closed
+            // it may need the interpreter that this thread has.
+            let _gate = GATE.try_lock();
             FREED.notify_all();
         }
     }
@@ -50,8 +52,7 @@ impl<T> Guarded<T> {
     where
         T: Send,
     {
-        let held = self.acquire(py);
-        let working = Working::begin();
+        let (held, working) = self.begin(py);
         let value = Exclusive(self.value.get());
         py.detach(move || {
             let value = value;
@@ -61,6 +62,19 @@ impl<T> Guarded<T> {
             drop(working);
             result
         })
+    }
+
+    /// Acquire, and keep others from forking. While one forks, that is waited for with the interpreter released, which
+    /// the one who forks may need.
+    fn begin(&self, py: Python<'_>) -> (Held<'_>, Working) {
+        loop {
+            let held = self.acquire(py);
+            match Working::try_begin() {
+                Some(working) => return (held, working),
+                None => drop(held),
+            }
+            py.detach(|| drop(gate()));
+        }
     }
 
     /// Use the value if nobody does: for the garbage collector, which must never wait.
@@ -142,9 +156,14 @@ fn gate() -> MutexGuard<'static, usize> {
 struct Working;
 
 impl Working {
-    fn begin() -> Self {
-        *gate() += 1;
-        Working
+    /// `None` while the gate is closed, or busy for a moment.
+    fn try_begin() -> Option<Self> {
+        match GATE.try_lock() {
+            Ok(mut gate) => *gate += 1,
+            Err(TryLockError::Poisoned(poisoned)) => *poisoned.into_inner() += 1,
+            Err(TryLockError::WouldBlock) => return None,
+        }
+        Some(Working)
     }
 }
 

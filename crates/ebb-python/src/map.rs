@@ -1,7 +1,7 @@
 //! `ebbmap._core.Map`: what has to be native. The rest of the mapping protocol is in `ebbmap/_map.py`.
 
 use crate::convert::{Key, Read, Value};
-use crate::iter::{MapIterator, What};
+use crate::iter::{MapIterator, What, snapshot};
 use crate::kinds::{Codec, KeyKind, ValueKind, value_kind};
 use crate::lock::Guarded;
 use crate::objects::release_nested;
@@ -10,7 +10,7 @@ use ebb::Found;
 use pyo3::exceptions::{PyKeyError, PyMemoryError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 use std::sync::OnceLock;
 
 /// Kinds, fixed by the first `__init__` or the first use.
@@ -29,7 +29,7 @@ impl Kinds {
 }
 
 /// The native part of `ebbmap.Map`.
-#[pyclass(frozen, mapping, subclass, weakref, module = "ebbmap._core")]
+#[pyclass(frozen, mapping, subclass, weakref, generic, module = "ebbmap._core")]
 pub(crate) struct Map {
     pub(crate) kinds: OnceLock<Kinds>,
     pub(crate) store: Guarded<Store>,
@@ -229,6 +229,11 @@ impl Map {
         MapIterator::new(slf, What::Items)
     }
 
+    /// All items at one moment, as a list of pairs. O(n).
+    fn _snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        snapshot(self, py)
+    }
+
     /// The value of `key`, or `default`. O(1).
     #[pyo3(signature = (key, default=None, /))]
     fn get(&self, key: &Bound<'_, PyAny>, default: Option<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
@@ -286,6 +291,27 @@ impl Map {
             Some(value) => Ok(value),
             None => self.find_value(py, &typed).map(|value| value.unwrap_or_else(|| default.clone().unbind())),
         }
+    }
+
+    /// Give `other`, of the same kinds, the contents of this map in place of its own, in one step. O(n).
+    fn _copy_into(&self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<()> {
+        let other = other.get();
+        if other.kinds().layout() != self.kinds().layout() {
+            return Err(PyTypeError::new_err("a copy must be of the same kinds"));
+        }
+        let (mut copy, done) = self.store.with(py, |store| store.copy(py));
+        if done.is_err() {
+            copy.take().release(py);
+            return Err(out_of_memory(()));
+        }
+        let replaced = other.store.with(py, |store| {
+            let replaced = store.take();
+            copy.changes = store.changes;
+            *store = copy;
+            replaced
+        });
+        replaced.release(py);
+        Ok(())
     }
 
     /// Remove everything and give all memory back. O(n).

@@ -36,6 +36,11 @@ pub(crate) fn clone_word(py: Python<'_>, word: &[u8]) -> Py<PyAny> {
     unsafe { Bound::from_borrowed_ptr(py, pointer(word)).unbind() }
 }
 
+/// Count one more reference to the object whose bytes a table holds, for a copy of the bytes.
+pub(crate) fn keep_word(py: Python<'_>, word: &[u8]) {
+    std::mem::forget(clone_word(py, word));
+}
+
 /// The reference that was in a table. The bytes there must not be used again.
 #[inline]
 pub(crate) fn take_word(py: Python<'_>, word: &[u8]) -> Py<PyAny> {

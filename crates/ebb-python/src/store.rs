@@ -406,6 +406,28 @@ impl Store {
         self.changes += 1;
     }
 
+    /// A copy of all entries. When memory runs out it has some of them, for the caller to release.
+    pub(crate) fn copy(&self, py: Python<'_>) -> (Store, Result<(), OutOfMemory>) {
+        let layout = self.layout;
+        let mut copy = Store { overhead: self.overhead, ..Store::new(layout) };
+        copy.table.set_allowance(self.table.allowance());
+        let mut cursor = Cursor::default();
+        while let Some(entry) = self.table.next(&mut cursor) {
+            let write = |to: &mut [u8]| to.copy_from_slice(entry);
+            let done = copy.table.insert(layout.hash(entry), entry.len(), &|entry| layout.hash(entry), write);
+            if done.is_err() {
+                return (copy, done);
+            }
+            if layout.key == KeyKind::Object {
+                objects::keep_word(py, &entry[8..]);
+            }
+            if layout.value == ValueKind::Object {
+                objects::keep_word(py, layout.value(entry));
+            }
+        }
+        (copy, Ok(()))
+    }
+
     /// Everything, leaving nothing.
     pub(crate) fn take(&mut self) -> Contents {
         let empty = Store { changes: self.changes + 1, ..Store::new(self.layout) };

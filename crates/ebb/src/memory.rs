@@ -66,6 +66,10 @@ impl Memory {
         self.allowance = allocations;
     }
 
+    pub(crate) fn allowance(&self) -> u64 {
+        self.allowance
+    }
+
     /// The size of the block that `allocate(bytes)` would make.
     pub(crate) fn block_bytes(bytes: usize) -> usize {
         if bytes < OS_PAGE { bytes.next_multiple_of(ALIGN) } else { bytes.next_multiple_of(OS_PAGE) }

@@ -352,6 +352,11 @@ impl Table {
         self.heap.memory.set_allowance(allocations);
     }
 
+    /// What is left of [`set_allowance`](Self::set_allowance).
+    pub fn allowance(&self) -> u64 {
+        self.heap.memory.allowance()
+    }
+
     /// Walk every invariant of the table, and panic where one is broken: every handle resolves, every entry is indexed
     /// once and where its hash says, stacks are dense, counts and bytes add up to what the system was asked for. O(n).
     pub fn check(&self, rehash: &impl Fn(&[u8]) -> u64) {

@@ -1,0 +1,68 @@
+"""What the tests of `Map` share: kinds and samples of them, the memory promise, processes of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from ebbmap import Map
+
+MIB = 1 << 20
+NAN = float("nan")
+# The fixed part of the memory promise.
+FIXED = 256 << 10
+
+KEYS: dict[type, list[Any]] = {
+    object: [0, "text", b"bytes", (1, "pair"), None, 2.5, frozenset({1})],
+    int: [0, 1, -1, 255, 2**31, 2**63 - 1, -(2**63)],
+    str: ["", "a", "key", "naïve", "日本", "x" * 100, "\x00", "a\x00b"],
+    bytes: [b"", b"a", b"key", b"\xff\x00", b"x" * 100],
+}
+VALUES: dict[type, list[Any]] = {
+    object: [None, [1, 2], "text", object, 3.5],
+    int: [0, -1, 2**63 - 1, -(2**63)],
+    float: [0.0, -1.5, float("inf"), 1e-300],
+    str: ["", "value", "žluť", "y" * 1000],
+    bytes: [b"", b"value", bytes(range(256)), b"y" * 1000],
+}
+KINDS = [(key, value) for key in KEYS for value in VALUES]
+
+
+def named(kinds: tuple[type, type]) -> str:
+    """The name of a parameter."""
+    return f"{kinds[0].__name__}-{kinds[1].__name__}"
+
+
+def model_of(kinds: tuple[type, type]) -> dict[Any, Any]:
+    """A dict with every sample key of a kind, and every sample value."""
+    keys, values = KEYS[kinds[0]], VALUES[kinds[1]]
+    return {key: values[i % len(values)] for i, key in enumerate(keys)}
+
+
+def agrees(m: Map[Any, Any], model: Mapping[Any, Any]) -> None:
+    """Assert that a map holds what its model does, and is sound."""
+    m._check()
+    assert len(m) == len(model)
+    found = dict(m.items())
+    assert found == model
+    assert all(m[key] == value for key, value in model.items())
+
+
+def promised(m: Map[Any, Any]) -> int:
+    """The most bytes that promise 1 lets a map of entries of fixed size hold."""
+    stats = m.stats()
+    payload, entries = stats["payload_bytes"], stats["entries"]
+    if payload >= 64 * entries:
+        return payload * 11 // 10 + FIXED
+    return payload + 12 * entries + (8 * entries if m.kinds[0] is object else 0) + FIXED
+
+
+def run(script: str, *args: object, timeout: float = 60) -> str:
+    """What a script prints that runs in a process of its own; fails with its stderr where it fails."""
+    command = [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script), *map(str, args)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout

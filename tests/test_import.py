@@ -1,0 +1,45 @@
+"""`import ebbmap` costs nothing but itself."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import ebbmap
+from map_helpers import run
+
+
+def test_import_needs_only_the_standard_library() -> None:
+    foreign = run("""
+        import sys
+        before = set(sys.modules)
+        import ebbmap
+        ebbmap.Map(int, bytes, {1: b"a"}).set_many([2], [b"b"])
+        new = {name.partition(".")[0] for name in set(sys.modules) - before}
+        print(sorted(new - set(sys.stdlib_module_names)))
+    """)
+    assert foreign.strip() == "['ebbmap']"
+
+
+def test_import_leaves_the_command_line_out() -> None:
+    modules = run("""
+        import sys, ebbmap
+        print(sorted(name for name in sys.modules if name.startswith("ebbmap")))
+    """)
+    assert modules.strip() == "['ebbmap', 'ebbmap._core', 'ebbmap._map']"
+
+
+def test_import_leaves_no_numpy_behind_until_a_dtype_is_used() -> None:
+    seen = run("""
+        import sys
+        from ebbmap import Map
+        m = Map(int, int, {1: 1}); m.get_many([1]); m.delete_many([1])
+        print("numpy" in sys.modules)
+        Map(int, "f4")
+        print("numpy" in sys.modules)
+    """)
+    assert seen.split() == ["False", "True"]
+
+
+def test_version_and_names() -> None:
+    assert ebbmap.__version__ == importlib.metadata.version("ebbmap")
+    assert all(hasattr(ebbmap, name) for name in ebbmap.__all__)

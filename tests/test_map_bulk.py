@@ -1,0 +1,295 @@
+"""Many keys in one call: lists and arrays in and out, defaults, masks, errors, all or nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ebbmap import Map
+from map_helpers import KEYS, KINDS, VALUES, agrees, model_of, named
+
+AnyMap: Any = Map
+RECORD = np.dtype([("id", "i4"), ("x", "f8")])
+# Value kinds that arrays can be made of.
+FIXED: list[Any] = [int, float, np.dtype("i1"), np.dtype("f4"), np.dtype("S5"), np.dtype("M8[s]"), RECORD]
+
+
+def array_of(kind: Any, count: int) -> Any:
+    """Different values of a kind."""
+    if kind is RECORD:
+        return np.array([(i, i / 2) for i in range(count)], RECORD)
+    dtype = np.dtype({int: "i8", float: "f8"}.get(kind, kind))
+    return (np.arange(count) % 100).astype(dtype)
+
+
+# --- iterables -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids=named)
+def test_lists_behave_as_one_by_one(kinds: tuple[type, type]) -> None:
+    model = model_of(kinds)
+    m = AnyMap(*kinds)
+    m.set_many(model.keys(), model.values())
+    agrees(m, model)
+    keys = [*model, *model]
+    assert m.get_many(keys) == [model[key] for key in keys]
+    assert m.get_many(iter(keys), "absent") == [model[key] for key in keys]
+    some = KEYS[kinds[0]][::2]
+    assert m.delete_many(some) == len(some) and m.delete_many(some) == 0
+    for key in some:
+        del model[key]
+    agrees(m, model)
+    assert m.get_many(KEYS[kinds[0]], "absent") == [model.get(key, "absent") for key in KEYS[kinds[0]]]
+
+
+def test_defaults_and_masks_of_lists() -> None:
+    m = Map(int, str, {1: "a", 3: "c"})
+    assert m.get_many([1, 2, 3]) == ["a", None, "c"]
+    assert m.get_many([1, 2, 3], default="?") == ["a", "?", "c"]
+    assert m.get_many([1, 2, 3], mask=True) == (["a", None, "c"], [True, False, True])
+    assert m.get_many([]) == [] and m.get_many([], mask=True) == ([], [])
+    objects: Map[int, Any] = Map({1: None})
+    assert objects.get_many([1, 2], mask=True) == ([None, None], [True, False]), "None is a value"
+    assert objects.get_many([1, 2], "x") == [None, "x"]
+
+
+def test_the_last_of_equal_keys_wins() -> None:
+    for kinds in ((int, int), (int, bytes), (object, object)):
+        values: list[Any] = [b"1", b"2", b"3"] if kinds[1] is bytes else [1, 2, 3]
+        m = AnyMap(*kinds)
+        m.set_many([7, 8, 7], values)
+        agrees(m, {7: values[2], 8: values[1]})
+        m.set_many([7, 7, 9, 9], [*values, values[0]])
+        agrees(m, {7: values[1], 8: values[1], 9: values[0]})
+        assert m.delete_many([7, 7, 7]) == 1
+    m = Map(int, int)
+    m.set_many(np.array([7, 8, 7]), np.array([1, 2, 3]))
+    agrees(m, {7: 3, 8: 2})
+    assert m.delete_many(np.array([7, 7])) == 1
+
+
+def test_lengths_must_match() -> None:
+    for m in (AnyMap(int, int, {1: 1}), AnyMap({1: 1})):
+        for keys, values in (([2, 3], [2]), ([], [1])):
+            with pytest.raises(ValueError, match=f"{len(values)} values for {len(keys)} keys"):
+                m.set_many(keys, values)
+        agrees(m, {1: 1})
+    with pytest.raises(ValueError, match=r"one shape, not \(2,\) and \(3,\)"):
+        Map(int, int).set_many(np.arange(2), np.arange(3))
+
+
+@pytest.mark.parametrize("kinds", [(int, int), (str, str), (object, int), (int, object), (str, object)])
+def test_a_wrong_one_at_the_end_leaves_all_as_it_was(kinds: tuple[type, type]) -> None:
+    model = model_of(kinds)
+    m = AnyMap(*kinds, model)
+    new: list[Any] = {int: [50, 51], str: ["p", "q"], object: ["p", "q"]}[kinds[0]]  # type: ignore[assignment]
+    good = VALUES[kinds[1]][0]
+    bad_key: Any = [] if kinds[0] is object else None
+    with pytest.raises(TypeError):
+        m.set_many([*new, bad_key], [good] * 3)
+    if kinds[1] is not object:
+        with pytest.raises(TypeError):
+            m.set_many([*new, *model], [*[good] * (1 + len(model)), None])
+    with pytest.raises(TypeError):
+        m.delete_many([*model, bad_key])
+    agrees(m, model)
+
+
+def test_an_iterable_that_raises_changes_nothing() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise ZeroDivisionError
+
+    m = Map(int, int, {5: 5})
+    calls: list[Any] = [
+        lambda: m.set_many(broken(), [1, 2]),
+        lambda: m.set_many([1, 2], broken()),
+        lambda: m.delete_many(broken()),
+        lambda: m.get_many(broken()),
+    ]
+    for call in calls:
+        with pytest.raises(ZeroDivisionError):
+            call()
+    agrees(m, {5: 5})
+
+
+# --- arrays --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FIXED, ids=str)
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 5000])
+def test_arrays_in_and_out(kind: Any, count: int) -> None:
+    m = AnyMap(int, kind)
+    keys, values = np.random.default_rng(count).permutation(np.arange(-7, count - 7)), array_of(kind, count)
+    m.set_many(keys, values)
+    m._check()
+    assert len(m) == count
+    out = m.get_many(keys)
+    assert isinstance(out, np.ndarray) and out.dtype == values.dtype and (out == values).all()
+    assert all(m[int(key)] == value for key, value in zip(keys[:50], values[:50], strict=True))
+    m.set_many(keys, values[::-1].copy())
+    assert (m.get_many(keys) == values[::-1]).all()
+    assert m.delete_many(keys[::2]) == (count + 1) // 2
+    found = m.get_many(keys, mask=True)[1]
+    assert found.dtype == bool and not found[::2].any() and found[1::2].all()
+    m._check()
+
+
+def test_missing_keys_of_arrays() -> None:
+    m = Map(int, float, {1: 1.5, 3: 3.5})
+    keys = np.array([1, 2, 3])
+    with pytest.raises(KeyError) as caught:
+        m.get_many(keys)
+    assert caught.value.args == (2,) and type(caught.value.args[0]) is int
+    assert m.get_many(keys, -1.0).tolist() == [1.5, -1.0, 3.5]
+    values, found = m.get_many(keys, mask=True)
+    assert values.tolist() == [1.5, 0.0, 3.5] and found.tolist() == [True, False, True]
+    assert m.delete_many(keys) == 2 and not m
+
+
+def test_shapes_are_kept() -> None:
+    m = Map(int, int)
+    keys = np.arange(24).reshape(2, 3, 4)
+    m.set_many(keys, keys * 10)
+    assert (m.get_many(keys) == keys * 10).all()
+    values, found = m.get_many(keys[:, 1:] + 12, mask=True)
+    assert values.shape == found.shape == (2, 2, 4)
+    assert m.get_many(np.array(5)).shape == () and m.get_many(np.array(5)) == 50
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "u1", "u2", "u4", "u8", "?", ">i8", ">i4"])
+def test_keys_of_any_int_dtype(dtype: str) -> None:
+    m = Map(int, int, {0: 5, 1: 6})
+    assert m.get_many(np.array([1, 0, 1], dtype)).tolist() == [6, 5, 6]
+
+
+def test_arrays_need_not_be_contiguous_or_writable() -> None:
+    m = Map(int, int)
+    keys = np.arange(20)[::-2]
+    keys.flags.writeable = False
+    values = np.arange(100).reshape(10, 10)[:, 3]
+    m.set_many(keys, values)
+    assert (m.get_many(keys) == values).all()
+    byteorder = np.arange(10, dtype=">i8")
+    m.set_many(keys, byteorder)
+    assert m.get_many(keys).tolist() == list(range(10))
+
+
+def test_keys_of_other_dtypes_are_turned_down() -> None:
+    m = Map(int, int, {1: 1})
+    for keys in (np.array([1.0]), np.array(["a"]), np.array([1], "M8[s]")):
+        for call in (m.get_many, lambda k: m.set_many(k, np.array([1])), m.delete_many):
+            with pytest.raises(TypeError, match=re.escape(f"key must be int, not {keys.dtype}")):
+                call(keys)
+    too_large = np.array([1, 2**63], np.uint64)
+    for call in (m.get_many, lambda k: m.set_many(k, np.array([1, 1])), m.delete_many):
+        with pytest.raises(OverflowError, match=f"not {2**63}"):
+            call(too_large)
+    agrees(m, {1: 1})
+
+
+def test_values_are_cast_only_where_nothing_but_width_is_lost() -> None:
+    ints, floats = Map(int, int), Map(int, float)
+    keys = np.arange(3)
+    ints.set_many(keys, np.array([1, 2, 3], "i2"))
+    floats.set_many(keys, np.array([1, 2, 3], "i8"))
+    assert ints == {0: 1, 1: 2, 2: 3} and floats == {0: 1.0, 1: 2.0, 2: 3.0}
+    for values in (np.array([1.5, 2.5, 3.5]), np.array(["a", "b", "c"])):
+        with pytest.raises(TypeError, match="values must be of dtype int64, not"):
+            ints.set_many(keys, values)
+    assert ints == {0: 1, 1: 2, 2: 3}
+
+
+def test_unsigned_values_beyond_64_bits_do_not_wrap() -> None:
+    m = Map(int, int)
+    with pytest.raises(OverflowError, match=f"not {2**63}"):
+        m.set_many(np.array([1]), np.array([2**63], np.uint64))
+    assert not m
+    m.set_many(np.array([1]), np.array([2**63 - 1], np.uint64))
+    assert m == {1: 2**63 - 1}
+    narrow = AnyMap(int, np.dtype("i1"))
+    for value in (128, -129):
+        with pytest.raises(OverflowError, match=f"value must fit in int8, -128 to 127, not {value}"):
+            narrow.set_many(np.array([1]), np.array([value]))
+    narrow.set_many(np.array([1]), np.array([-128]))
+    assert narrow == {1: -128}
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids=named)
+def test_arrays_for_any_kinds(kinds: tuple[type, type]) -> None:
+    model = model_of(kinds)
+    m = AnyMap(*kinds, model)
+    if kinds[0] is int:
+        keys = np.array([*KEYS[int], 77])
+        assert list(m.get_many(keys, VALUES[kinds[1]][0]))[:-1] == [model[key] for key in KEYS[int]]
+        assert m.delete_many(keys) == len(model) and not m
+    elif kinds[0] is str:
+        keys = np.array([key for key in KEYS[str] if not key.endswith("\x00")])
+        assert list(m.get_many(keys)) == [model[key] for key in keys.tolist()]
+    m._check()
+
+
+def test_arrays_of_str_keys_give_arrays_of_fixed_values() -> None:
+    m = Map(str, float, {"a": 1.5, "é": 2.5})
+    values, found = m.get_many(np.array(["é", "x", "a"]), mask=True)
+    assert values.tolist() == [2.5, 0.0, 1.5] and found.tolist() == [True, False, True]
+    m.set_many(np.array(["b", "c"]), np.array([3.5, 4.5]))
+    assert m["b"] == 3.5 and m.delete_many(np.array(["b", "c"])) == 2
+
+
+def test_a_list_of_keys_and_an_array_of_values_or_the_reverse() -> None:
+    m = Map(int, int)
+    m.set_many([1, 2], np.array([10, 20]))
+    m.set_many(np.array([3, 4]), [30, 40])
+    m.set_many({5: 0, 6: 0}, (50, 60))
+    agrees(m, {1: 10, 2: 20, 3: 30, 4: 40, 5: 50, 6: 60})
+
+
+def test_records_come_back_as_a_record_array() -> None:
+    m = AnyMap(int, RECORD)
+    m.set_many(np.arange(3), np.array([(1, 1.5), (2, 2.5), (3, 3.5)], RECORD))
+    out = m.get_many(np.array([2, 0]))
+    assert out["id"].tolist() == [3, 1] and out["x"].tolist() == [3.5, 1.5]
+    out["id"] = 0
+    assert m[2]["id"] == 3, "the array is a copy"
+
+
+# --- hostile -------------------------------------------------------------------------------------------
+
+
+def test_keys_that_change_the_map_during_a_bulk_call() -> None:
+    m: Map[Any, Any] = Map()
+
+    class Clearing:
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            m.clear()
+            return self is other
+
+    keys = [Clearing() for _ in range(20)]
+    m.set_many(keys, range(20))
+    m._check()
+    m.get_many(keys)
+    m.delete_many(keys)
+    m._check()
+
+
+def test_index_that_changes_the_map_during_a_bulk_call() -> None:
+    m = AnyMap(int, int, {1: 1, 2: 2})
+
+    class Changing:
+        def __index__(self) -> int:
+            m.clear()
+            m[9] = 9
+            return 1
+
+    m.set_many([5, Changing()], [5, Changing()])
+    agrees(m, {9: 9, 5: 5, 1: 1})
+    assert m.get_many([Changing(), 9], 0) == [0, 9]
+    assert m.delete_many([Changing()]) == 0

@@ -1,0 +1,553 @@
+"""Keys and values that use their map, raise, collect, or never end: no hang, no crash, no lost entry."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import itertools
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from ebbmap import Map
+from map_helpers import agrees, run
+
+AnyMap: Any = Map
+
+
+class Bad(Exception):  # noqa: N818
+    """Raised on purpose."""
+
+
+class Key:
+    """Equal by name, of a hash that all share; runs `act` the first few times that it is compared.
+
+    Only the first: a lookup that finds fresh keys after each comparison has no end, in dict neither.
+    """
+
+    act: Callable[[], object] | None = None
+    acts_left = 0
+
+    def __init__(self, name: object) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        return 42
+
+    def __eq__(self, other: object) -> bool:
+        act, Key.act = Key.act, None  # not while the action compares
+        if act is not None:
+            try:
+                act()
+            finally:
+                Key.acts_left -= 1
+                Key.act = act if Key.acts_left > 0 else None
+        return isinstance(other, Key) and self.name == other.name
+
+    def __repr__(self) -> str:
+        return f"Key({self.name})"
+
+    @classmethod
+    def arm(cls, act: Callable[[], object] | None) -> None:
+        cls.act, cls.acts_left = act, 4
+
+
+@pytest.fixture(autouse=True)
+def harmless() -> Iterator[None]:
+    Key.arm(None)
+    yield
+    Key.arm(None)
+
+
+class Dying:
+    """A value, or key, whose end is `act`."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act = act
+
+    def __del__(self) -> None:
+        self.act()
+
+
+# What is done with a map while a key of it is compared. Each returns nothing of interest.
+CALLS: dict[str, Callable[[Any, Any], object]] = {
+    "get": lambda m, key: m.get(key),
+    "contains": lambda m, key: key in m,
+    "getitem": lambda m, key: m.get(key) if key not in m else m[key],
+    "set": lambda m, key: m.__setitem__(key, "new"),
+    "delete": lambda m, key: m.pop(key, None),
+    "setdefault": lambda m, key: m.setdefault(key, "default"),
+    "update": lambda m, key: m.update([(key, "updated")]),
+    "set_many": lambda m, key: m.set_many([key, Key("more")], ["bulk", "bulk"]),
+    "get_many": lambda m, key: m.get_many([key, Key("x")]),
+    "delete_many": lambda m, key: m.delete_many([key, Key("x")]),
+    "equals": lambda m, key: m == {key: 1},
+    "union": lambda m, key: m | {key: 1},
+}
+# What a key's `__eq__` does to the map meanwhile.
+ACTS: dict[str, Callable[[Any], object]] = {
+    "clear": lambda m: m.clear(),
+    "popitem": lambda m: m.popitem() if m else None,
+    "insert": lambda m: m.__setitem__(Key(len(m)), "inserted"),
+    "insert many": lambda m: m.update((i, i) for i in range(1000)),
+    "delete": lambda m: m.pop(Key(1), None),
+    "replace": lambda m: [m.__setitem__(key, "replaced") for key in list(m)],
+    "clear and refill": lambda m: (m.clear(), m.update((Key(i), i) for i in range(3))),
+    "collect": lambda m: gc.collect(1),
+    "walk": lambda m: list(m.items()),
+    "repr": repr,
+    "copy": lambda m: m.copy(),
+    "check": lambda m: m._check(),
+}
+
+
+# --- __eq__ --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("call", CALLS)
+def test_eq_may_use_the_same_map(call: str, act: str) -> None:
+    for wanted in (0, 2, 9):
+        m: Map[Any, Any] = Map({Key(i): i for i in range(4)})
+        Key.arm(partial(ACTS[act], m))
+        CALLS[call](m, Key(wanted))
+        Key.arm(None)
+        m._check()
+        names = {f"Key({key.name})" if isinstance(key, Key) else str(key) for key in m}
+        assert len(names) == len(m), "no key is in it twice"
+        assert all(m[key] is value for key, value in m.items())
+        agrees(m, dict(m.items()))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_eq_may_raise(call: str) -> None:
+    model: dict[Any, Any] = {Key(i): i for i in range(4)}
+    m: Map[Any, Any] = Map(model)
+
+    def raises() -> None:
+        raise Bad
+
+    for wanted in (0, 3, 9):
+        Key.arm(raises)
+        if call != "equals":  # compares lengths first
+            with pytest.raises(Bad):
+                CALLS[call](m, Key(wanted))
+        Key.arm(None)
+        agrees(m, model)
+
+
+def test_a_lookup_settles_when_the_table_changes_at_each_comparison() -> None:
+    m: Map[Any, Any] = Map()
+    fresh = itertools.count()
+
+    class Stirring:
+        def __hash__(self) -> int:
+            return 42
+
+        def __eq__(self, other: object) -> bool:
+            m[f"n{next(fresh)}"] = 1  # a change, but no further key of this hash
+            return self is other
+
+    for _ in range(30):
+        m[Stirring()] = 1
+    m._check()
+    assert Stirring() not in m
+
+
+def test_a_key_deleted_during_its_own_lookup_stays_deleted() -> None:
+    m: Map[Any, Any] = Map({Key(1): "old"})
+    Key.arm(m.clear)
+    m[Key(1)] = "new"
+    Key.arm(None)
+    assert list(m.values()) == ["new"]
+
+
+def test_eq_that_answers_no_bool() -> None:
+    class Odd:
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> Any:
+            return Truth()
+
+    class Truth:
+        def __bool__(self) -> bool:
+            raise Bad
+
+    m: Map[Any, Any] = Map({Odd(): 1})
+    with pytest.raises(Bad):
+        m.get(Odd())
+    m._check()
+
+
+# --- __hash__ ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("call", CALLS)
+def test_hash_may_use_the_same_map(call: str, act: str) -> None:
+    m: Map[Any, Any] = Map({i: i for i in range(40)})
+
+    class Acting:
+        def __hash__(self) -> int:
+            ACTS[act](m)
+            return 7
+
+        def __eq__(self, other: object) -> bool:
+            return self is other
+
+    key = Acting()
+    CALLS[call](m, key)
+    m._check()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_hash_may_raise(call: str) -> None:
+    class Acting:
+        def __hash__(self) -> int:
+            raise Bad
+
+    m: Map[Any, Any] = Map({1: 1})
+    with pytest.raises(Bad):
+        CALLS[call](m, Acting())
+    agrees(m, {1: 1})
+
+
+def test_equal_hashes_do_not_evict_each_other() -> None:
+    assert hash(-1) == hash(-2)
+    for m in (AnyMap(), AnyMap(int, int)):
+        m.update({-1: 1, -2: 2})
+        assert m[-1] == 1 and m[-2] == 2 and len(m) == 2
+        del m[-1]
+        agrees(m, {-2: 2})
+
+
+@pytest.mark.parametrize("count", [48, 49, 60, 300])
+def test_many_equal_hashes(count: int) -> None:
+    model: dict[Any, Any] = {Key(i): i for i in range(count)}
+    m: Map[Any, Any] = Map(model)
+    agrees(m, model)
+    for i in range(0, count, 2):
+        assert m.pop(Key(i)) == model.pop(Key(i))
+    agrees(m, model)
+
+
+def test_a_hash_that_changes_loses_only_its_own_key() -> None:
+    class Fickle:
+        value = 0
+
+        def __hash__(self) -> int:
+            return self.value
+
+    key = Fickle()
+    m: Map[Any, Any] = Map({key: 1, "other": 2})
+    key.value = 1
+    assert key not in m and m["other"] == 2 and len(m) == 2
+    m._check()
+    m.update((i, i) for i in range(5000))  # moved and split without asking again
+    m._check()
+    key.value = 0
+    assert m[key] == 1
+
+
+# --- __del__ -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("role", ["key", "value"])
+def test_the_end_of_a_key_or_value_may_use_the_same_map(role: str, act: str) -> None:
+    endings: dict[str, Callable[[Any], object]] = {
+        "delete": lambda m: m.__delitem__(next(iter(m))),
+        "replace": lambda m: [m.__setitem__(key, 0) for key in list(m)],
+        "pop": lambda m: m.pop(next(iter(m))),
+        "popitem": lambda m: m.popitem(),
+        "clear": lambda m: m.clear(),
+        "delete_many": lambda m: m.delete_many(list(m)),
+        "set_many": lambda m: m.set_many(list(m), list(range(len(m)))),
+        "update": lambda m: m.update(dict.fromkeys(m, 0)),
+        "or": lambda m: m.__ior__(dict.fromkeys(m, 0)),
+    }
+    for ending in endings.values():
+        deaths: list[int] = []
+        m: Map[Any, Any] = Map()
+
+        def dies(m: Map[Any, Any] = m, deaths: list[int] = deaths) -> None:
+            deaths.append(1)
+            if len(deaths) < 10:
+                ACTS[act](m)
+
+        for i in range(8):
+            m[Dying(dies) if role == "key" else i] = Dying(dies) if role == "value" else i
+        ending(m)
+        m._check()
+        m.clear()
+        m._check()
+        assert deaths and len(m) <= 1003
+
+
+def test_an_end_that_raises_is_reported_and_harms_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    def raises() -> None:
+        raise Bad
+
+    m: Map[Any, Any] = Map({i: Dying(raises) for i in range(5)})
+    with _Unraisable() as seen:
+        del m[0]
+        m[1] = None
+        m.clear()
+    assert len(seen) == 5 and not m
+    m._check()
+
+
+class _Unraisable:
+    """Collects what `__del__` raised."""
+
+    def __enter__(self) -> list[Any]:
+        self._before = sys.unraisablehook
+        seen: list[Any] = []
+        sys.unraisablehook = seen.append
+        return seen
+
+    def __exit__(self, *_: object) -> None:
+        sys.unraisablehook = self._before
+
+
+def test_a_map_that_dies_while_its_values_use_it() -> None:
+    seen: list[object] = []
+    m: Map[Any, Any] = Map()
+    gone = weakref.ref(m)
+    m[1] = Dying(lambda: seen.append(gone()))
+    del m
+    assert seen == [None]
+
+
+# --- in itself, deep, and cyclic -----------------------------------------------------------------------
+
+
+def test_a_map_in_itself() -> None:
+    m: Map[Any, Any] = Map()
+    m[1] = m
+    assert repr(m) == "{1: {...}}" and m[1][1] is m and len(m) == 1
+    assert m == m and m == m.copy()
+    m["items"], m["values"], m["keys"] = m.items(), m.values(), m.keys()
+    assert "..." in repr(m) and "..." in repr(m["items"]) and "..." in repr(m["values"])
+    assert repr(m["keys"]) == f"KeysView({list(m)!r})"
+    m._check()
+    gone = weakref.ref(m)
+    del m
+    gc.collect()
+    assert gone() is None
+
+
+def test_maps_in_themselves_compare_as_dicts_do() -> None:
+    for make in (dict, Map):
+        a: Any = make()
+        b: Any = make()
+        a[1], b[1] = a, b
+        with pytest.raises(RecursionError):
+            assert a == b
+
+
+def test_deep_repr_raises_recursion_error_and_no_more() -> None:
+    m = deep()
+    with pytest.raises(RecursionError):
+        repr(m)
+    with pytest.raises(RecursionError):
+        m == copy.copy(m) and m == deep()
+
+
+def deep(levels: int = 20_000) -> Map[Any, Any]:
+    """A map in a map in a map."""
+    m: Map[Any, Any] = Map()
+    for _ in range(levels):
+        m, inner = Map(), m
+        m[1] = inner
+    return m
+
+
+@pytest.mark.parametrize("wrap", ["value", "key", "tuple", "list", "mixed"])
+def test_a_hundred_thousand_maps_deep(wrap: str) -> None:
+    printed = run(
+        """
+        import sys
+        from ebbmap import Map
+        wrap = sys.argv[1]
+        class Key:
+            def __init__(self, inner): self.inner = inner
+        m = Map()
+        for i in range(100_000):
+            outer = Map()
+            if wrap == "value": outer[1] = m
+            elif wrap == "key": outer[Key(m)] = 1
+            elif wrap == "tuple": outer[1] = (m,)
+            elif wrap == "list": outer[1] = [m]
+            elif i % 2: outer[1] = {"a": m}
+            else: outer[Key(m)] = [m]
+            m = outer
+        del m
+        print("freed")
+        """,
+        wrap,
+    )
+    assert printed == "freed\n"
+
+
+@pytest.mark.parametrize("how", ["clear", "del", "popitem", "replace", "delete_many"])
+def test_a_deep_value_may_be_dropped_in_any_way(how: str) -> None:
+    m: Map[Any, Any] = Map({1: deep()})
+    drop: dict[str, Callable[[], object]] = {
+        "clear": m.clear,
+        "del": lambda: m.__delitem__(1),
+        "popitem": m.popitem,
+        "replace": lambda: m.__setitem__(1, 2),
+        "delete_many": lambda: m.delete_many([1]),
+    }
+    drop[how]()
+    m._check()
+
+
+class Node:
+    """Something that can be weakly referred to."""
+
+    def __init__(self, *parts: object) -> None:
+        self.parts = parts
+
+
+def cycles() -> dict[str, Callable[[], object]]:
+    def by_value() -> object:
+        m: Map[Any, Any] = Map()
+        node = Node(m)
+        m[1] = node
+        return node
+
+    def by_key() -> object:
+        m: Map[Any, Any] = Map()
+        node = Node(m)
+        m[node] = 1
+        return node
+
+    def by_inline_key() -> object:
+        m = AnyMap(str, object)
+        node = Node(m)
+        m["k"] = node
+        return node
+
+    def by_inline_value() -> object:
+        m = AnyMap(object, bytes)
+        node = Node(m)
+        m[node] = b"v" * 1000
+        return node
+
+    def by_view() -> object:
+        m: Map[Any, Any] = Map()
+        node = Node(m.items(), m.keys(), iter(m.values()))
+        m[1] = node
+        return node
+
+    def by_subclass() -> object:
+        class Sub(Map[Any, Any]):
+            pass
+
+        m: Any = Sub()
+        node = Node(m)
+        m.attribute = node
+        return node
+
+    def by_class() -> object:
+        class Sub(Map[Any, Any]):
+            pass
+
+        Sub.kept = Node(Sub({1: Sub}))  # type: ignore[attr-defined]
+        return Sub.kept  # type: ignore[attr-defined]
+
+    return dict(locals())
+
+
+@pytest.mark.parametrize("name", cycles())
+def test_cyclic_garbage_is_collected(name: str) -> None:
+    gone = weakref.ref(cycles()[name]())
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_large_cycle_is_collected_while_others_stay() -> None:
+    kept: Map[Any, Any] = Map({i: Node(i) for i in range(5000)})
+    m: Map[Any, Any] = Map({i: Node() for i in range(5000)})
+    m["me"] = m
+    refs = [weakref.ref(value) for value in m.values()]
+    del m
+    gc.collect()
+    assert not any(ref() for ref in refs)
+    kept._check()
+    assert all(kept[i].parts == (i,) for i in range(5000))
+
+
+def test_collecting_at_every_allocation() -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        m: Map[Any, Any] = Map()
+        for i in range(300):
+            m[Node(i)] = [m, i]
+            m[i] = (i,)
+            if i % 3 == 0:
+                m.popitem()
+        list(m.items())
+        m.copy()
+        m._check()
+    finally:
+        gc.set_threshold(*before)
+
+
+def test_the_collector_sees_what_a_map_refers_to() -> None:
+    key, value = Node(), Node()
+    m: Map[Any, Any] = Map({key: value})
+    assert gc.is_tracked(m) and {id(key), id(value)} <= {id(o) for o in gc.get_referents(m)}
+    inline = Map(int, bytes, {1: b"a"})
+    assert not [o for o in gc.get_referents(inline) if not isinstance(o, type)]
+
+
+# --- nothing is leaked ---------------------------------------------------------------------------------
+
+
+def test_references_are_counted_exactly() -> None:
+    key, value, other = Node(), Node(), Node()
+    m: Any
+    counts = [sys.getrefcount(o) for o in (key, value, other)]
+    for _ in range(20):
+        m = Map()
+        m[key] = value
+        m[key] = other
+        m[key] = value
+        assert m[key] is value and m.get(key) is value and m.setdefault(key, other) is value
+        list(m), list(m.items()), list(m.values()), repr(m), m.copy(), m | m, m == m.copy()
+        m.get_many([key, other], value), m.set_many([key], [other]), m.delete_many([key, other])
+        m.set_many([key, key], [value, other])
+        assert m.pop(key) is other and m.pop(key, value) is value
+        m[key] = value
+        assert m.popitem() == (key, value)
+        m.update({key: value})
+        m.clear()
+        m[key] = value
+        del m[key]
+        m.setdefault(key, value)
+        copy.copy(m)
+        with pytest.raises(TypeError):
+            m.set_many([key, []], [value, value])
+        with pytest.raises(KeyError):
+            del m[other]
+        del m
+    assert [sys.getrefcount(o) for o in (key, value, other)] == counts
+
+
+def test_an_equal_key_does_not_replace_the_one_there() -> None:
+    first, second = Key(1), Key(1)
+    m: Map[Any, Any] = Map({first: 1})
+    count = sys.getrefcount(second)
+    m[second] = 2
+    m.set_many([second], [3])
+    m.update({second: 4})
+    assert next(iter(m)) is first and sys.getrefcount(second) == count and m[first] == 4
