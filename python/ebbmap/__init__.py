@@ -1,16 +1,9 @@
 """A map whose memory follows its contents, up and down.
 
-<<<<<<< HEAD
-from ebbmap import Map
-m = Map(int, bytes)
-m[42] = b"..."
-m.nbytes
-=======
 >>> from ebbmap import Map
 >>> m = Map(int, bytes)
 >>> m[42] = b"..."
 >>> m.nbytes
->>>>>>> tests
 """
 
 from __future__ import annotations

@@ -21,19 +21,10 @@ def get_many(m: Map[Any, Any], keys: Any, default: Any, mask: bool, absent: Any)
     """See `Map.get_many`; `absent` as `default` stands for none given."""
     dtype = _value_dtype(m) if _is_array(keys) else None
     if dtype is None:
-<<<<<<< HEAD
-        values = m._get_list(_as_list(keys), absent)
-        return (
-            _masked(values, absent)
-            if mask
-            else _filled(values, None if default is absent else default, absent)
-        )
-=======
         listed = m._get_list(_as_list(keys), absent)
         if mask:
             return _masked(listed, absent)
         return _filled(listed, None if default is absent else default, absent)
->>>>>>> tests
     values, found = _get_array(m, keys, dtype)
     if mask:
         return values, found
