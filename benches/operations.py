@@ -15,7 +15,7 @@ from statistics import median
 from time import perf_counter_ns
 from typing import Any
 
-from _common import arguments, save
+from _common import Figures, arguments, save
 from ebbmap import Map
 
 Mapping = MutableMapping[int, Any]
@@ -24,6 +24,18 @@ SUBJECTS: dict[str, tuple[Callable[[], Mapping], Callable[[int], Any]]] = {
     "Map(int, bytes)": (lambda: Map(int, bytes), lambda i: b"%0128d" % i),
     "Map()": (Map, lambda i: b"%0128d" % i),
     "Map(int, int)": (lambda: Map(int, int), lambda i: i),
+}
+STEPS = ("set new", "get", "set existing", "delete")
+HOT = dict.fromkeys(STEPS, 2.0)
+LARGE = {"get": 0.8, "set existing": 1.0, "set new": 1.1, "delete": 0.8}
+# The most that a time may be over dict's, at that many entries.
+TARGETS = {
+    ("Map(int, bytes)", 1_000): HOT,
+    ("Map(int, int)", 1_000): HOT,
+    ("Map()", 1_000): dict.fromkeys(STEPS, 1.8),
+    ("Map(int, bytes)", 1_000_000): LARGE,
+    ("Map(int, int)", 1_000_000): LARGE,
+    ("Map()", 1_000_000): dict.fromkeys(STEPS, 1.1),
 }
 
 
@@ -74,7 +86,7 @@ def round_of(name: str, n: int, seed: int) -> dict[str, float]:
 
 def main() -> None:
     args = arguments(__doc__, n=[1_000, 1_000_000], rounds=5)
-    results: dict[str, Any] = {}
+    figures = Figures()
     for n in args.n:
         rounds = args.rounds if n > 100_000 else 5 * args.rounds
         times: dict[str, list[dict[str, float]]] = {name: [] for name in SUBJECTS}
@@ -83,14 +95,14 @@ def main() -> None:
                 gc.collect()
                 times[name].append(round_of(name, n, seed))
         for name, found in times.items():
-            rows = results.setdefault(str(n), {}).setdefault(name, {})
             for step in found[0]:
-                rounds_of_both = zip(found, times["dict"], strict=True)
-                ratio = median(mine[step] / theirs[step] for mine, theirs in rounds_of_both)
-                ns = median(mine[step] for mine in found)
-                rows[step] = {"ns": round(ns, 1), "over_dict": round(ratio, 2)}
-                print(f"{n:>9,}  {name:<16} {step:<13} {ns:7.0f} ns  {ratio:5.2f} x dict")
-    save(args, "operations", results)
+                what = f"{n:,}: {name}: {step}"
+                figures.add(what, median(each[step] for each in found), "ns")
+                if name != "dict":
+                    ratio = median(a[step] / b[step] for a, b in zip(found, times["dict"], strict=True))
+                    target = TARGETS.get((name, n), {}).get(step)
+                    figures.add(f"{what}, over dict", ratio, "x", at_most=target)
+    save(args, "operations", figures.results)
 
 
 if __name__ == "__main__":

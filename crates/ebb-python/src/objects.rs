@@ -75,8 +75,11 @@ pub(crate) fn builtin_equal(left: &[u8], right: &Bound<'_, PyAny>) -> Option<boo
 /// thousand deep, must not use up the stack.
 const DEEPEST: usize = 40;
 
+type Release = Box<dyn FnOnce(Python<'_>)>;
+
 thread_local! {
-    static DYING: RefCell<(usize, Vec<Box<dyn FnOnce(Python<'_>)>>)> = const { RefCell::new((0, Vec::new())) };
+    /// How deep in drops this thread is, and what waits until they are done.
+    static DYING: RefCell<(usize, Vec<Release>)> = const { RefCell::new((0, Vec::new())) };
 }
 
 /// Run `release`, which drops objects, now or once the drops it is part of are done.
@@ -89,8 +92,9 @@ pub(crate) fn release_nested(py: Python<'_>, release: impl FnOnce(Python<'_>) + 
         DYING.with_borrow_mut(|(_, waiting)| waiting.push(Box::new(release)));
     } else {
         release(py);
-        while depth == 1 {
-            let Some(next) = DYING.with_borrow_mut(|(_, waiting)| waiting.pop()) else { break };
+    }
+    if depth == 1 {
+        while let Some(next) = DYING.with_borrow_mut(|(_, waiting)| waiting.pop()) {
             next(py);
         }
     }

@@ -191,16 +191,27 @@ impl Heap {
     fn push_page(&mut self, stack: StackId) -> Result<Handle, OutOfMemory> {
         let Stack { slot_bytes, top, tag, rest, rest_bytes, .. } = *self.stacks.get(stack as usize);
         let slot = slot_bytes as usize;
-        let (base, bytes) = if rest_bytes >= slot {
-            (rest, 0)
-        } else {
-            let bytes = page_bytes(slot, self.wanted_bytes(stack));
-            (std::ptr::null_mut(), bytes)
+        let page = |base, bytes, room: usize| {
+            let slots = (room / slot).min(MAX_SLOTS) as u32;
+            Page { base, bytes, slot_bytes, slots, stack: u32::from(stack) | u32::from(tag) << 16, below: top }
         };
+        let of_size = |bytes| page(std::ptr::null_mut(), bytes, bytes);
+        let page = if rest_bytes >= slot {
+            page(rest, 0, rest_bytes)
+        } else {
+            of_size(page_bytes(slot, self.wanted_bytes(stack)))
+        };
+        let (number, page) = match self.new_page(page) {
+            Ok(number) => (number, page),
+            // There may be memory for less.
+            Err(OutOfMemory) if page.bytes > SMALL_PAGE => {
+                let page = of_size(page_bytes(slot, SMALL_PAGE));
+                (self.new_page(page)?, page)
+            }
+            Err(OutOfMemory) => return Err(OutOfMemory),
+        };
+        let Page { bytes, slots, .. } = page;
         let room = if bytes == 0 { rest_bytes } else { bytes };
-        let slots = (room / slot).min(MAX_SLOTS) as u32;
-        let stack_and_tag = u32::from(stack) | u32::from(tag) << 16;
-        let number = self.new_page(Page { base, bytes, slot_bytes, slots, stack: stack_and_tag, below: top })?;
         let base = self.pages.get(number as usize).base;
         let stack = self.stacks.get_mut(stack as usize);
         (stack.top, stack.used, stack.room) = (number, 1, slots);

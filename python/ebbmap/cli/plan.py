@@ -1,0 +1,121 @@
+"""`ebbmap plan`: what a Go map will cost, what stays, and what each remedy would cost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ebbmap.cli.errors import UserError
+from ebbmap.gomap.heap import Outside
+from ebbmap.gomap.plan import DEFAULT_VERSIONS, Plan, as_json, make_plan
+from ebbmap.gomap.plan.report import report
+from ebbmap.gomap.predict import MAX_ENTRIES
+from ebbmap.gomap.types import parse_map
+from ebbmap.gomap.version import GoVersion
+
+HELP = "what a Go map will cost at its peak, what stays afterwards, and what each remedy costs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `ebbmap plan` takes."""
+    parser.add_argument("type", metavar="TYPE", help="the map's Go type, such as 'map[int][128]byte'")
+    parser.add_argument("--peak", required=True, metavar="N", help="entries at the peak, such as 1_000_000")
+    parser.add_argument("--steady", metavar="N", help="entries afterwards (default: as at the peak)")
+    parser.add_argument(
+        "--go", action="append", metavar="VERSION", help="Go release (default: 1.23 and 1.27)"
+    )
+    parser.add_argument(
+        "--heap-string",
+        metavar="BYTES",
+        default="0",
+        help="mean bytes of each string or slice, which lie outside the map: 20, or key=20,value=200",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the figures there too (- for standard output)")
+    parser.add_argument("--no-chart", action="store_true", help="leave the chart out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, and report."""
+    plans = _plans(args)
+    if args.json:
+        _write(args.json, json.dumps(as_json(plans), indent=2))
+    if args.json != "-":
+        _print(plans, not args.no_chart)
+    return 0
+
+
+def _plans(args: argparse.Namespace) -> list[Plan]:
+    peak = entries("--peak", args.peak)
+    steady = peak if args.steady is None else entries("--steady", args.steady)
+    if steady > peak:
+        raise UserError(
+            f"--steady {steady:,} is more than --peak {peak:,}: the peak is the most there will be"
+        )
+    outside = outside_of(args.heap_string)
+    try:
+        kind = parse_map(args.type)
+        versions = [GoVersion.parse(text) for text in args.go or []] or list(DEFAULT_VERSIONS)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return [make_plan(kind, peak, steady, version, outside) for version in dict.fromkeys(versions)]
+
+
+def entries(option: str, text: str) -> int:
+    """A number of entries: `1_000_000`, `1000000` or `1e6`."""
+    try:
+        count = float(text) if "e" in text.lower() else int(text)
+    except ValueError:
+        raise UserError(
+            f"{option} takes a number of entries such as 1_000_000 or 1e6, not {text!r}"
+        ) from None
+    if not 0 <= count <= MAX_ENTRIES or count != int(count):
+        raise UserError(f"{option} takes a whole number from 0 to {MAX_ENTRIES:,}, not {text}")
+    return int(count)
+
+
+def outside_of(text: str) -> Outside:
+    """`20` for keys and values alike, or `key=20,value=200`."""
+    parts = (
+        dict(part.partition("=")[::2] for part in text.split(","))
+        if "=" in text
+        else {"key": text, "value": text}
+    )
+    if not parts.keys() <= {"key", "value"}:
+        raise UserError(f"--heap-string takes bytes, or key=BYTES,value=BYTES, not {text!r}")
+    return Outside(*(_size(parts.get(name, "0"), text) for name in ("key", "value")))
+
+
+def _size(number: str, text: str) -> float:
+    try:
+        size = float(number)
+    except ValueError:
+        size = -1.0
+    if not 0 <= size < 1 << 40:
+        raise UserError(f"--heap-string takes bytes such as 20 or key=20,value=200, not {text!r}")
+    return size
+
+
+def _write(target: str, text: str) -> None:
+    if target == "-":
+        print(text)
+        return
+    try:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"can't write {target}: {error.strerror}") from None
+
+
+def _print(plans: list[Plan], chart: bool) -> None:
+    for i, plan in enumerate(plans):
+        print(*([""] if i else []), *report(plan, chart and _can_draw()), sep="\n")
+
+
+def _can_draw() -> bool:
+    """Whether standard output can carry block characters."""
+    try:
+        "█▁".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

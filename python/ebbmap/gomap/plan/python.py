@@ -1,0 +1,73 @@
+"""What the same entries cost in Python: in a `dict`, and in `ebbmap.Map` by its promise."""
+
+from __future__ import annotations
+
+from ebbmap.gomap.heap import Outside
+from ebbmap.gomap.types import GoType, MapType
+
+_SIZED = {f"{sign}int{bits}" for sign in ("", "u") for bits in ("", 8, 16, 32, 64)}
+_INTEGERS = _SIZED | {"bool", "byte", "rune", "uintptr", "time.Duration"}
+_INT = 32  # an int object of up to 60 bits, as pymalloc rounds it
+_BYTES = 33  # a bytes object, beyond its content
+_STR = 49  # an ASCII str object, beyond its content
+_ENTRY = 24  # of a dict: hash, key, value
+_SMALL_ENTRY = 64  # bytes of payload from which ebbmap's promise counts no index
+_SLACK = 256 << 10
+
+
+def _aligned(size: float) -> float:
+    return -(-size // 16) * 16
+
+
+def python_object_bytes(kind: GoType, mean: float) -> float:
+    """Bytes of the Python object that stands for a value: an int, a str, or bytes of the same size."""
+    if kind.text in _INTEGERS:
+        return _INT
+    if kind.text == "string":
+        return _aligned(_STR + mean)
+    content = content_bytes(kind, mean)
+    return _aligned(_BYTES + content) if content else 0.0
+
+
+def content_bytes(kind: GoType, mean: float) -> float:
+    """Bytes of the value itself: pointers and string headers are replaced by what they lead to."""
+    behind = sum(count * (content_bytes(pointee, mean) - 8) for pointee, count in kind.pointees)
+    return max(0.0, kind.size + behind + kind.strings * (mean - 16))
+
+
+def dict_table_bytes(entries: int) -> int:
+    """`sys.getsizeof` of a dict that `entries` inserts have filled (CPython 3.11 to 3.14)."""
+    if entries == 0:
+        return 64
+    slots = dict_slots(entries)
+    index = 1 if slots < 1 << 8 else 2 if slots < 1 << 16 else 4 if slots < 1 << 32 else 8
+    return 96 + slots * index + 2 * slots // 3 * _ENTRY
+
+
+def dict_slots(entries: int) -> int:
+    """The least power of two, 8 at least, of which two thirds hold `entries`."""
+    return max(8, 1 << (-(-3 * entries // 2) - 1).bit_length())
+
+
+def dict_bytes(kind: MapType, outside: Outside, peak: int, left: int) -> float:
+    """A dict that had `peak` entries and has `left`: its table, which stays, and the objects."""
+    objects = python_object_bytes(kind.key, outside.key) + python_object_bytes(kind.elem, outside.elem)
+    return dict_table_bytes(peak) + left * objects
+
+
+def dict_resizing_bytes(kind: MapType, outside: Outside, peak: int) -> float:
+    """At the last resize before `peak`: the old and the new table, and the objects there were."""
+    before = 2 * (dict_slots(peak) // 2) // 3 if peak > 5 else 0
+    return dict_table_bytes(peak) + dict_bytes(kind, outside, before, before)
+
+
+def payload_bytes(kind: MapType, outside: Outside) -> float:
+    """Bytes of one key and one value themselves."""
+    return content_bytes(kind.key, outside.key) + content_bytes(kind.elem, outside.elem)
+
+
+def ebbmap_bytes(kind: MapType, outside: Outside, entries: int) -> float:
+    """The most that an inline `ebbmap.Map` holds, by its promise: it depends on its contents alone."""
+    payload = payload_bytes(kind, outside)
+    overhead = 0.1 * payload if payload >= _SMALL_ENTRY else 12
+    return entries * (payload + overhead) + _SLACK

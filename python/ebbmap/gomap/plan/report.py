@@ -1,0 +1,134 @@
+"""A plan, for people: what, how much, the remedies side by side, a chart and a recommendation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from textwrap import wrap
+
+from ebbmap.gomap.plan import CHURN_TURNOVERS, WORTH, Plan
+from ebbmap.gomap.plan.chart import bars
+from ebbmap.gomap.predict import ClassicShape, Predictor, predictor
+from ebbmap.gomap.predict.classic import load_limit
+
+_WIDTH = 100
+_COLUMNS = 48  # of the chart's filling half; draining takes half as many
+
+
+def human(size: float) -> str:
+    """Bytes in the unit that leaves one to four digits before the point."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+
+
+def report(plan: Plan, chart: bool = True) -> Iterator[str]:
+    """The lines of one plan."""
+    yield f"{plan.kind}, Go {plan.version}: {plan.peak:,} entries at the peak, {plan.steady:,} afterwards"
+    yield ""
+    yield from _figures(plan)
+    yield ""
+    yield from _table(plan)
+    if chart:
+        yield ""
+        yield from _chart(plan)
+    yield ""
+    yield from wrap(recommendation(plan), _WIDTH, initial_indent="-> ", subsequent_indent="   ")
+
+
+def _figures(plan: Plan) -> Iterator[str]:
+    yield f"   {_shape(plan)}"
+    for what, size in (
+        ("at the peak, collected", plan.at_peak.bytes),
+        ("with the garbage of growth", plan.uncollected),
+        (f"after {plan.peak - plan.steady:,} deletes", plan.drained.bytes),
+        (f"a map made for {plan.steady:,}", plan.right_sized.bytes),
+    ):
+        yield f"   {what:<28}{human(size):>10}"
+
+
+def _shape(plan: Plan) -> str:
+    shape = plan.at_peak.shape
+    if isinstance(shape, ClassicShape):
+        growing = ", still moving from the old array" if shape.growing else ""
+        return (
+            f"B = {shape.B}: {shape.buckets:,} buckets of {shape.bucket_bytes:,} bytes, "
+            f"about {shape.overflow_buckets:,.0f} overflow buckets{growing}"
+        )
+    if shape.tables == 0:
+        return f"one group of {shape.group_bytes:,} bytes"
+    return (
+        f"about {shape.tables:,.0f} tables in a directory of {1 << shape.directory_depth:,} "
+        f"(depth {shape.directory_depth}), groups of {shape.group_bytes:,} bytes"
+    )
+
+
+def _table(plan: Plan) -> Iterator[str]:
+    yield f"   {'remedy':<10}{'at the peak':>12}{'afterwards':>12}{'transient':>12}"
+    for remedy in plan.remedies:
+        sizes = (remedy.peak_bytes, remedy.steady_bytes, remedy.transient_bytes)
+        yield f"   {remedy.name:<10}{''.join(f'{human(size):>12}' for size in sizes)}   {remedy.note}"
+
+
+def _chart(plan: Plan) -> Iterator[str]:
+    """Live bytes over entries, filling from the left and draining to the right."""
+    made = predictor(plan.kind, plan.version, plan.outside)
+    filling = [_most(made, *_span(plan.peak, column)) for column in range(_COLUMNS)]
+    draining = [
+        made.drained(plan.peak, plan.peak - (plan.peak - plan.steady) * column * 2 // _COLUMNS).bytes
+        for column in range(1, _COLUMNS // 2 + 1)
+    ]
+    yield from bars(filling + draining, human)
+    half = _COLUMNS // 2
+    yield f"{'0 entries':<{half}}{f'{plan.peak:,}':>{half}}{f'{plan.steady:,}':>{half}}"
+
+
+def _span(peak: int, column: int) -> tuple[int, int]:
+    return peak * column // _COLUMNS, peak * (column + 1) // _COLUMNS
+
+
+def _most(made: Predictor, low: int, high: int) -> float:
+    """The most live bytes between two sizes: at the end, or where a classic map has just grown."""
+    grown = [] if made.version.swiss else [load_limit(b, made.version) + 1 for b in range(34)]
+    return max(made.filled(n).bytes for n in [high, *(n for n in grown if low < n <= high)])
+
+
+def recommendation(plan: Plan) -> str:
+    """What to do, and why; "nothing" where nothing is needed."""
+    if not plan.needed:
+        return _nothing(plan)
+    recreate, pointers = plan.remedy("recreate"), plan.remedy("pointers")
+    words = [
+        f"Re-create the map once it has fallen below {plan.pays_below:,} entries: {human(plan.kept)} of "
+        f"{human(plan.drained.bytes)} stay only because no delete makes a table smaller.",
+        f"A new one takes {human(recreate.steady_bytes)}, both together {human(recreate.transient_bytes)}.",
+    ]
+    if pointers.steady_bytes < 0.5 * plan.drained.bytes:
+        words.append(
+            f"If the peak comes back often, pointers spare the copying: {human(pointers.steady_bytes)} stay."
+        )
+    if not plan.version.swiss:
+        words.append("Upgrading to Go 1.24+ alone changes little: Swiss maps don't shrink either.")
+    return " ".join(words)
+
+
+def _nothing(plan: Plan) -> str:
+    if plan.churned is not None:
+        return _constant(plan, plan.churned.bytes)
+    return (
+        f"Do nothing: {human(plan.drained.bytes)} stay; a map made for {plan.steady:,} entries would spare "
+        f"{human(max(0.0, plan.kept))}, and beside the old one take "
+        f"{human(plan.remedy('recreate').transient_bytes)} in all."
+    )
+
+
+def _constant(plan: Plan, churned: float) -> str:
+    """A cache of constant size: safe, but for the overflow buckets or tombstones of its turnover."""
+    if churned < 1.1 * plan.at_peak.bytes + WORTH:
+        return "Do nothing: a map of constant size stays at its size."
+    return (
+        f"Nothing needs to be freed at a constant size, but allow for {human(churned)}: replacing the oldest "
+        f"entries by new ones grows the table from {human(plan.at_peak.bytes)} "
+        f"(after {CHURN_TURNOVERS:.0f} turnovers), and it stays so."
+    )

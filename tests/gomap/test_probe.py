@@ -1,0 +1,159 @@
+"""Real Go agrees: B, tables and live bytes, and the sizes its compiler gives; for every toolchain found."""
+
+from __future__ import annotations
+
+import subprocess
+from itertools import groupby
+from pathlib import Path
+from statistics import mean, median
+
+import pytest
+
+from ebbmap.gomap.predict import ClassicShape, SwissShape, predictor
+from ebbmap.gomap.probe import Measurement, Toolchain, kinds, measure
+from ebbmap.gomap.types import parse, parse_map
+
+MIB = 1 << 20
+CLASSIC_POINTS = (1_000, 1_665, 5_000, 13_312, 13_313, 14_000)
+SWISS_POINTS = (1_000, 5_000, 11_000, 25_000)  # where hardly any table is about to split
+
+
+def points(measured: list[Measurement]) -> list[list[Measurement]]:
+    """The measurements of the same type, size and step together; an empty map is left out."""
+
+    def key(one: Measurement) -> tuple[str, int, str]:
+        return one.type, one.n, one.step
+
+    measured = [one for one in measured if one.step != "empty"]
+    return [list(group) for _, group in groupby(sorted(measured, key=key), key=key)]
+
+
+def errors(measured: list[Measurement], swiss: bool) -> list[tuple[float, str]]:
+    """How far each point is from its prediction; Swiss maps differ by their hashes, so means are taken."""
+    typical = mean if swiss else median
+    return sorted(
+        (abs(typical(one.alloc for one in group) / group[0].predicted().bytes - 1), repr(group[0]))
+        for group in points(measured)
+    )
+
+
+def test_live_bytes_of_all_kinds(toolchain: Toolchain, probe: Path) -> None:
+    swiss = toolchain.version.swiss
+    names = kinds(probe)
+    assert len(names) > 20
+    points = SWISS_POINTS if swiss else CLASSIC_POINTS
+    rated = errors(measure(probe, names, points, repeat=3), swiss)
+    assert len(rated) == len(names) * len(points) * 2
+    assert median(error for error, _ in rated) < 0.01
+    assert rated[-1][0] < 0.03, rated[-1][1]
+
+
+def test_the_mean_while_tables_split(toolchain: Toolchain, probe: Path) -> None:
+    if not toolchain.version.swiss:
+        pytest.skip("classic maps have no tables")
+    measured = measure(probe, ["map[int64]int64"], [3_500, 14_000], repeat=100)
+    rated = errors(measured, True)
+    assert rated[-1][0] < 0.03, rated[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [("map[int64]int64", [851_968, 851_969, 2_000_000]), ("map[int64]*[128]byte", [1_000_000])],
+)
+def test_live_bytes_of_large_maps(toolchain: Toolchain, probe: Path, kind: str, sizes: list[int]) -> None:
+    measured = measure(probe, [kind], sizes, left=1000)
+    rated = errors(measured, toolchain.version.swiss)
+    assert rated[-1][0] < 0.01, rated[-1][1]
+
+
+def test_hints(toolchain: Toolchain, probe: Path) -> None:
+    measured = measure(probe, ["map[int64]int64", "map[string]string"], [5_000, 100_000], hint=True, repeat=5)
+    for kind, n in {(one.type, one.n) for one in measured}:
+        made = predictor(parse_map(kind), toolchain.version)
+        least = min(one.alloc for one in measured if (one.type, one.n, one.step) == (kind, n, "empty"))
+        assert least == pytest.approx(made.filled(0, n).bytes, rel=0.01)
+
+
+def test_headers(toolchain: Toolchain, probe: Path) -> None:
+    """B is exact; overflow buckets and tables are as many as expected, by their own spread."""
+    for one in measure(probe, ["map[int64]int64"], [1, 8, 9, 1_000, 13_312, 13_313, 100_000, 1_000_000]):
+        if one.step != "filled":
+            continue
+        shape = one.predicted().shape
+        if isinstance(shape, ClassicShape):
+            assert (one.B, one.growing) == (shape.B, shape.growing)
+            assert abs(one.overflow - shape.overflow_buckets) <= 5 * shape.overflow_buckets**0.5 + 3
+            assert one.B >= 16 or one.noverflow == one.overflow
+        else:
+            assert isinstance(shape, SwissShape)
+            assert abs(one.tables - shape.tables) <= 5 * shape.tables**0.5 / 2
+            assert abs(one.depth - shape.directory_depth) <= 1
+            assert one.slots == pytest.approx(8 * shape.groups, rel=0.1) or one.n <= 8
+
+
+def test_churn(toolchain: Toolchain, probe: Path) -> None:
+    """Away from the load at which tables begin to split, where chance decides."""
+    for one in measure(probe, ["map[int64]int64"], [100_000, 400_000], turnovers=3):
+        if one.step == "churned":
+            assert one.alloc == pytest.approx(one.predicted().bytes, rel=0.06)
+
+
+def test_the_documents_figures(classic_and_swiss: tuple[Toolchain, Toolchain], tmp_path: Path) -> None:
+    program = classic_and_swiss[0].build(tmp_path / "probe")
+    kinds = ("map[int64][128]byte", "map[int64]*[128]byte")
+    measured = {(one.type, one.step): one for one in measure(program, kinds, [1_000_000])}
+    inline, behind = kinds
+    assert measured[inline, "filled"].uncollected // MIB == 461
+    assert measured[inline, "filled"].alloc // MIB == 293  # a collection alone: nothing has been deleted
+    assert measured[inline, "drained"].alloc // MIB == 293
+    assert measured[behind, "filled"].uncollected // MIB == 182
+    assert measured[behind, "drained"].alloc // MIB == 38
+
+
+def test_a_swiss_map_keeps_its_tables_too(
+    classic_and_swiss: tuple[Toolchain, Toolchain], tmp_path: Path
+) -> None:
+    program = classic_and_swiss[1].build(tmp_path / "probe")
+    steps = {one.step: one for one in measure(program, ["map[int64][128]byte"], [1_000_000])}
+    assert steps["drained"].alloc == pytest.approx(steps["filled"].alloc, rel=1e-3)
+    assert steps["drained"].tables == steps["filled"].tables
+
+
+TYPES = [
+    *(
+        "bool",
+        "int",
+        "int8",
+        "uint16",
+        "rune",
+        "float32",
+        "complex64",
+        "complex128",
+        "uintptr",
+        "string",
+        "any",
+    ),
+    *("[]byte", "*int", "error", "map[string]int", "chan int", "<-chan int", "func(int) string", "struct{}"),
+    *("[3]int16", "[0]int64", "[5]struct{A int8; B int32}", "[2][3]complex64", "interface{ Close() error }"),
+    *(
+        "struct{A int8; B int64; C int8}",
+        "struct{A, B int8; C int16; D int32}",
+        "struct{A int64; B struct{}}",
+    ),
+    *(
+        "struct{A int32; B string; C *int}",
+        "struct{A [3]byte; B struct{C int16; D int64}; E bool}",
+        "struct{A [0]int}",
+    ),
+    *("time.Time", "time.Duration", "netip.Addr"),
+]
+
+
+def test_the_compiler_gives_the_same_sizes(toolchain: Toolchain, tmp_path: Path) -> None:
+    lines = [f"\tfmt.Println(unsafe.Sizeof(*new({t})), unsafe.Alignof(*new({t})))" for t in TYPES]
+    program = tmp_path / "main.go"
+    imports = '"fmt"; "net/netip"; "time"; "unsafe"'
+    program.write_text(f"package main\nimport ({imports})\nfunc main() {{\n" + "\n".join(lines) + "\n}\n")
+    ran = subprocess.run([toolchain.go, "run", program], capture_output=True, text=True, check=True)
+    for text, line in zip(TYPES, ran.stdout.splitlines(), strict=True):
+        assert (parse(text).size, parse(text).align) == tuple(map(int, line.split())), text
