@@ -107,3 +107,13 @@ fn draining_without_memory_gives_memory_back() {
         model.finish();
     }
 }
+
+/// Found by the fuzzer: emptied pages are kept up to half of what is held, and then most of that was given back.
+#[test]
+fn a_large_entry_takes_the_spare_pages_along() {
+    let mut model = Model::new(EntrySize::Variable, Hashing::Good);
+    for (key, len) in [(1, 5000), (2, 2000), (22, 67_000)] {
+        model.apply(&Op::Set(key, len));
+    }
+    model.finish();
+}
