@@ -289,6 +289,7 @@ impl Heap {
         let page = *self.page(handle);
         self.free_page(handle >> SLOT_BITS);
         self.memory.release(block_of(&page));
+        self.trim_spare(); // which may be most of what is left
     }
 
     /// A number for `page`, and memory where it has none yet.

@@ -25,6 +25,34 @@ pub enum Op {
     Feed,
 }
 
+impl Op {
+    /// The operations that bytes stand for, four each: a fuzzer's way to any of them.
+    pub fn decode(bytes: &[u8]) -> Vec<Op> {
+        bytes.as_chunks::<4>().0.iter().map(|&[kind, a, b, c]| Op::from_bytes(kind, a, b, c)).collect()
+    }
+
+    fn from_bytes(kind: u8, a: u8, b: u8, c: u8) -> Op {
+        let key = u64::from(u16::from_le_bytes([a, b & 0x0f]));
+        let near = u64::from(a & 0x1f);
+        let count = 1 + 4 * u64::from(c);
+        match kind % 32 {
+            0..=5 => Op::Set(key, usize::from(c)),
+            6..=9 => Op::Set(near, usize::from(b) * usize::from(c) / 4),
+            10 => Op::Set(near, 30_000 + 256 * usize::from(c)),
+            11..=14 => Op::Remove(key),
+            15..=18 => Op::Remove(near),
+            19 | 20 => Op::Get(near),
+            21 | 22 => Op::Fill(key, count),
+            23..=25 => Op::Drain(key, count),
+            26 => Op::PopAny,
+            27 => Op::Walk,
+            28 if a < 32 => Op::Clear,
+            28 | 29 => Op::Starve(u64::from(a % 24)),
+            _ => Op::Feed,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub enum Hashing {
     Good,
@@ -69,11 +97,16 @@ impl Model {
             model.apply(op);
             model.check();
         }
-        model.table.set_allowance(u64::MAX);
-        let keys: Vec<u64> = model.entries.keys().copied().collect();
-        keys.iter().for_each(|&key| model.remove(key));
-        model.check();
-        let left = model.table.bytes() - size_of::<Table>();
+        model.finish();
+    }
+
+    /// Remove everything, one by one; all memory must come back.
+    pub fn finish(mut self) {
+        self.apply(&Op::Feed);
+        let keys: Vec<u64> = self.entries.keys().copied().collect();
+        keys.iter().for_each(|&key| self.remove(key));
+        self.check();
+        let left = self.table.bytes() - size_of::<Table>();
         assert!(left < 16 << 10, "{left} bytes are left in an empty table");
     }
 

@@ -1,0 +1,119 @@
+//! Every allocation of a scripted life fails in turn: growth, splits, replacements of other lengths, shrinking, merges,
+//! clearing. What fails changes nothing, what shrinks goes on without, and all memory comes back.
+
+mod common;
+
+use common::{Hashing, Model, Op};
+use ebb::EntrySize;
+
+/// A life in four parts: fill over several splits, replace by other lengths, drain over merges, clear.
+fn life() -> Vec<Op> {
+    let large = (0..4).map(|key| Op::Set(key, 50_000));
+    let longer = (0..300).map(|key| Op::Set(key, 200 + key as usize));
+    let again = [Op::Fill(0, 1500), Op::Drain(0, 1100)];
+    let all = [Op::Fill(0, 1500), Op::Fill(1500, 50)].into_iter().chain(longer).chain(large);
+    all.chain([Op::Drain(100, 1400)]).chain(again).chain([Op::PopAny, Op::Walk, Op::Clear, Op::Set(1, 1)]).collect()
+}
+
+/// Blocks of memory that the life takes when none is refused.
+fn allocations(size: EntrySize, hashing: Hashing) -> u64 {
+    let mut model = Model::new(size, hashing);
+    life().iter().for_each(|op| model.apply(op));
+    model.table.stats().blocks_got
+}
+
+/// Allocation `nth` and those after it fail during one operation; then there is memory again.
+fn starve_once(size: EntrySize, hashing: Hashing, nth: u64) {
+    let mut model = Model::new(size, hashing);
+    model.apply(&Op::Starve(nth));
+    let mut starved = false;
+    for op in &life() {
+        model.apply(op);
+        if !starved && model.table.allowance() == 0 {
+            starved = true;
+            model.check();
+            // Whatever was refused or put off can be made up for.
+            model.apply(&Op::Feed);
+            model.apply(op);
+            model.check();
+        }
+    }
+    model.check();
+    model.finish();
+}
+
+/// Memory stays refused from allocation `nth` on.
+fn starve_for_good(size: EntrySize, hashing: Hashing, nth: u64) {
+    let mut model = Model::new(size, hashing);
+    model.apply(&Op::Starve(nth));
+    for (i, op) in life().iter().enumerate() {
+        model.apply(op);
+        if i % 64 == 0 {
+            model.check();
+        }
+    }
+    model.check();
+    model.finish();
+}
+
+fn every(size: EntrySize, hashing: Hashing, step: usize) {
+    let count = allocations(size, hashing);
+    assert!(count > 40, "the life takes {count} allocations");
+    for nth in (0..=count).step_by(step) {
+        starve_once(size, hashing, nth);
+        starve_for_good(size, hashing, nth);
+    }
+}
+
+#[test]
+fn fixed_entries_survive_any_failed_allocation() {
+    every(EntrySize::Fixed(24), Hashing::Good, 1);
+}
+
+#[test]
+fn variable_entries_survive_any_failed_allocation() {
+    every(EntrySize::Variable, Hashing::Good, 1);
+}
+
+#[test]
+fn colliding_entries_survive_any_failed_allocation() {
+    every(EntrySize::Fixed(24), Hashing::FewBits, 3);
+}
+
+#[test]
+fn a_value_that_finds_no_room_leaves_the_old_one() {
+    let mut model = Model::new(EntrySize::Variable, Hashing::Good);
+    model.apply(&Op::Fill(0, 500));
+    model.apply(&Op::Starve(0));
+    for key in 0..500 {
+        model.apply(&Op::Set(key, 40_000));
+        model.apply(&Op::Get(key));
+    }
+    model.check();
+    model.finish();
+}
+
+/// Valkey #2095: a shrink that needs memory first must not stop removals when there is none.
+#[test]
+fn draining_without_memory_gives_memory_back() {
+    for size in [EntrySize::Fixed(136), EntrySize::Variable] {
+        let mut model = Model::new(size, Hashing::Good);
+        model.apply(&Op::Fill(0, 20_000));
+        let full = model.table.bytes();
+        model.apply(&Op::Starve(0));
+        model.apply(&Op::Drain(0, 19_000));
+        model.check();
+        assert!(model.table.bytes() < full / 2, "{} of {full} bytes are left", model.table.bytes());
+        model.finish();
+    }
+}
+
+/// Found by the fuzzer: emptied pages are kept up to half of what is held, and then most of that was given back.
+#[test]
+fn a_large_entry_takes_the_spare_pages_along() {
+    let mut model = Model::new(EntrySize::Variable, Hashing::Good);
+    for (key, len) in [(1, 5000), (2, 2000), (22, 67_000)] {
+        model.apply(&Op::Set(key, len));
+    }
+    model.finish();
+}

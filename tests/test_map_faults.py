@@ -1,0 +1,258 @@
+"""Every allocation fails in turn: `MemoryError` or a skipped shrink, contents as before, nothing leaked."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ebbmap import Map
+from map_helpers import agrees, run
+
+AnyMap: Any = Map
+Kinds = tuple[type, type]
+KINDS: list[Kinds] = [(int, int), (int, bytes), (str, str), (str, int), (object, object), (object, bytes)]
+MAKE: dict[type, Callable[[int], Any]] = {
+    int: lambda i: i,
+    bytes: lambda i: b"v%d" % i * (i % 40),
+    str: lambda i: f"text {i}" * (1 + i % 7),
+    object: lambda i: ("object", i),
+}
+
+
+def filled(kinds: Kinds, n: int) -> tuple[Any, dict[Any, Any]]:
+    """A map with its model."""
+    key, value = MAKE[kinds[0]], MAKE[kinds[1]]
+    model = {key(i): value(i) for i in range(n)}
+    return AnyMap(*kinds, model), model
+
+
+def grow(m: Any, kinds: Kinds) -> None:
+    for i in range(2000, 4500):
+        m[MAKE[kinds[0]](i)] = MAKE[kinds[1]](i)
+
+
+def update(m: Any, kinds: Kinds) -> None:
+    m.update((MAKE[kinds[0]](i), MAKE[kinds[1]](i + 1)) for i in range(3000))
+
+
+def set_many(m: Any, kinds: Kinds) -> None:
+    places = range(1500, 4000)
+    m.set_many(map(MAKE[kinds[0]], places), map(MAKE[kinds[1]], places))
+
+
+def replace(m: Any, kinds: Kinds) -> None:
+    for i in range(0, 2000, 3):
+        m[MAKE[kinds[0]](i)] = MAKE[kinds[1]](i + 17)
+
+
+def setdefault(m: Any, kinds: Kinds) -> None:
+    for i in range(1990, 2500):
+        m.setdefault(MAKE[kinds[0]](i), MAKE[kinds[1]](i))
+
+
+# What grows: how it is done to a map, and whether it is all or nothing.
+GROWING: dict[str, tuple[Callable[[Any, Kinds], None], bool]] = {
+    "grow": (grow, False),
+    "update": (update, False),
+    "set_many": (set_many, True),
+    "replace": (replace, False),
+    "setdefault": (setdefault, False),
+}
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids=lambda kinds: f"{kinds[0].__name__}-{kinds[1].__name__}")
+@pytest.mark.parametrize("name", GROWING)
+def test_growing_with_each_allocation_failing(name: str, kinds: Kinds) -> None:
+    work, whole = GROWING[name]
+    allowance, failed, step = 0, True, 1
+    while failed:
+        m, model = filled(kinds, 2000)
+        after = dict(model)
+        work(after, kinds) if name != "set_many" else after.update(_many(kinds))
+        m._set_allowance(allowance)
+        try:
+            work(m, kinds)
+            failed = False
+        except MemoryError:
+            m._check()
+            inline = object not in kinds
+            if whole and inline:
+                _agrees_with_one_of(m, model, after)
+            assert all(m[key] in (model.get(key, after[key]), after[key]) for key in m)
+            assert len(m) >= len(model) and model.keys() <= m.keys()
+        m._set_allowance(None)
+        work(m, kinds)
+        agrees(m, after)
+        allowance += step
+        step = 1 if allowance < 12 else 7  # there are hundreds; the first are of every sort
+    if name != "replace" or kinds[1] in (str, bytes):
+        assert allowance > 1, "some allocation failed"
+
+
+def _many(kinds: Kinds) -> dict[Any, Any]:
+    return {MAKE[kinds[0]](i): MAKE[kinds[1]](i) for i in range(1500, 4000)}
+
+
+def _agrees_with_one_of(m: Any, before: dict[Any, Any], after: dict[Any, Any]) -> None:
+    """New keys are all there or none; values of varying length may have been replaced in part."""
+    assert len(m) == len(before)
+    assert all(value in (before[key], after[key]) for key, value in m.items())
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids=lambda kinds: f"{kinds[0].__name__}-{kinds[1].__name__}")
+def test_shrinking_never_fails(kinds: Kinds) -> None:
+    for allowance in (0, 1, 2, 5, 20):
+        m, model = filled(kinds, 3000)
+        full = m.nbytes
+        m._set_allowance(allowance)
+        keys = list(model)
+        for i, key in enumerate(keys[:2900]):
+            if i % 3 == 0:
+                assert m.pop(key) == model.pop(key)
+            elif i % 3 == 1:
+                del m[key], model[key]
+            else:
+                assert m.delete_many([key]) == 1
+                del model[key]
+            if i % 300 == 0:
+                m._check()
+        agrees(m, model)
+        assert m.nbytes < full * 2 // 3
+        m._set_allowance(None)  # what was put off is made up for
+        for key in model:
+            del m[key]
+        m._check()
+        assert m.nbytes < 16 << 10
+        m.clear()
+        assert m.nbytes < 1024
+
+
+def test_bulk_calls_on_arrays_are_all_or_nothing() -> None:
+    keys = np.arange(1000, 5000)
+    failed, allowance = True, 0
+    while failed:
+        m = Map(int, int)
+        m.set_many(np.arange(2000), np.arange(2000))
+        m._set_allowance(allowance)
+        try:
+            m.set_many(keys, keys * 2)
+            failed = False
+        except MemoryError:
+            m._set_allowance(None)
+            agrees(m, {i: i for i in range(2000)})
+            m.set_many(keys, keys * 2)
+        agrees(m, {i: i if i < 1000 else 2 * i for i in range(5000)})
+        allowance += 1
+    assert allowance > 3
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids=lambda kinds: f"{kinds[0].__name__}-{kinds[1].__name__}")
+def test_a_copy_that_finds_no_memory(kinds: Kinds) -> None:
+    m, model = filled(kinds, 2000)
+    failed, allowance = True, 0
+    while failed:
+        m._set_allowance(allowance)
+        try:
+            again = m.copy()
+            failed = False
+        except MemoryError:
+            pass
+        agrees(m, model)
+        allowance += 1 + allowance // 8
+    agrees(again, model)
+    m._set_allowance(0)
+    calls: list[Callable[[], object]] = [m.copy, lambda: copy.copy(m), lambda: m | model]
+    for call in calls:
+        with pytest.raises(MemoryError):
+            call()
+    agrees(m, model)
+
+
+def test_references_survive_failures_exactly() -> None:
+    keys, values = [("k", i) for i in range(900)], [["v", i] for i in range(900)]
+    counted = [*keys, *values]
+    before = [sys.getrefcount(o) for o in counted]
+    for allowance in (*range(12), 20, 30, 50):
+        m: Map[Any, Any] = Map()
+        m._set_allowance(allowance)
+        for name, args in (
+            ("update", (zip(keys, values, strict=True),)),
+            ("set_many", (keys, values)),
+            ("copy", ()),
+            ("setdefault", (keys[-1], values[0])),
+            ("__setitem__", (keys[-2], values[1])),
+            ("__or__", (dict(zip(keys, values, strict=True)),)),
+        ):
+            with contextlib.suppress(MemoryError):
+                getattr(m, name)(*args)
+            m._check()
+        m.delete_many(keys[::2])
+        m._check()
+        m.clear()
+        assert m.nbytes < 1024
+        del m, args
+    gc.collect()
+    assert [sys.getrefcount(o) for o in counted] == before
+
+
+def test_a_large_value_that_finds_no_room_leaves_the_old_one() -> None:
+    m = Map(int, bytes, {1: b"old", 2: b"x" * 100_000})
+    m._set_allowance(0)
+    for key in (1, 2, 3):
+        with pytest.raises(MemoryError):
+            m[key] = b"y" * 200_000
+    agrees(m, {1: b"old", 2: b"x" * 100_000})
+
+
+def test_python_allocations_failing_in_turn() -> None:
+    """CPython's own allocator refuses, once, at each place: `MemoryError`, and the map is as it was."""
+    pytest.importorskip("_testcapi", reason="CPython was built without its test module")
+    printed = run(
+        """
+        import _testcapi, sys
+        from ebbmap import Map, _bulk
+
+        class Record: pass
+        key, value = ("key",), Record()
+        samples = {
+            (object, object): (key, value), (int, float): (2**40, 2.5), (str, str): ("k\\ud800", "é" * 300),
+            (bytes, bytes): (b"k" * 300, b"v" * 300), (int, int): (2**40, 2**41), (str, object): ("é", value),
+        }
+        calls = [
+            lambda m, k, v: m[k], lambda m, k, v: m.get(k), lambda m, k, v: list(m.items()),
+            lambda m, k, v: m.pop(k), lambda m, k, v: m.popitem(), lambda m, k, v: m.__setitem__(k, v),
+            lambda m, k, v: m.get_many([k, k]), lambda m, k, v: m.set_many([k], [v]),
+            lambda m, k, v: m.copy(), lambda m, k, v: m.setdefault(k, v), lambda m, k, v: m.update([(k, v)]),
+            lambda m, k, v: m._snapshot(), lambda m, k, v: m.delete_many([k]), lambda m, k, v: m._peek(k, 1),
+        ]
+        failures = 0
+        for kinds, (k, v) in samples.items():
+            for number, call in enumerate(calls):
+                for nth in range(1, 40):
+                    m = Map(*kinds, {k: v})
+                    error = None
+                    _testcapi.set_nomemory(nth, nth + 1)
+                    try:
+                        call(m, k, v)
+                    except BaseException as raised:
+                        # PyO3's own small objects (a str of four letters) panic where they should raise.
+                        assert type(raised).__name__ in ("MemoryError", "PanicException"), repr(raised)
+                        error = True
+                    finally:
+                        _testcapi.remove_mem_hooks()
+                    m._check()
+                    failures += error is True
+                    if error and number not in (3, 4):
+                        assert dict(m._snapshot()) == {k: v}, (kinds, number, nth)
+        print(failures > 100)
+        """,
+        timeout=120,
+    )
+    assert printed.strip() == "True"
