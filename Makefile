@@ -90,5 +90,5 @@ cargo:
 
 rust-components: cargo
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 \
-	  || { echo "Adding rustfmt and clippy to the Rust toolchain" && rustup component add rustfmt clippy; } \
+	  || { command -v rustup >/dev/null && echo "Adding rustfmt and clippy to the Rust toolchain" && rustup component add rustfmt clippy; } \
 	  || { echo "The checks need cargo's fmt and clippy: install the packages rustfmt and clippy"; exit 1; }
