@@ -73,12 +73,21 @@ pub struct Table {
     /// The stack of each size class, plus 1; of class 0 alone if entries have a fixed size.
     stacks: ChunkArray<StackId>,
     entry_bytes: usize,
+    /// The stack an entry was last taken from or put on: most likely that of the next.
+    recent: StackId,
 }
 
 impl Table {
     /// An empty table; it holds no memory until the first insert.
     pub fn new(size: EntrySize) -> Self {
-        Table { heap: Heap::new(), index: Index::new(fill(size)), size, stacks: ChunkArray::new(), entry_bytes: 0 }
+        Table {
+            heap: Heap::new(),
+            index: Index::new(fill(size)),
+            size,
+            stacks: ChunkArray::new(),
+            entry_bytes: 0,
+            recent: 0,
+        }
     }
 
     /// Entries.
@@ -202,15 +211,17 @@ impl Table {
     /// which will move into its place. Worth calling before the search for the entry.
     #[inline]
     pub fn prefetch_removal(&self, rehash: &impl Fn(&[u8]) -> u64) {
-        if let EntrySize::Fixed(_) = self.size
-            && self.len() > FAR
-            && let Some(last) = self.heap.last(*self.stacks.get(0) - 1)
+        if self.len() > FAR
+            && let Some(last) = self.heap.last(self.recent)
         {
             self.index.prefetch_line(rehash(self.body(last)));
         }
     }
 
     fn release_slot(&mut self, handle: Handle, rehash: &impl Fn(&[u8]) -> u64) {
+        if let Some(stack) = self.heap.stack_of(handle) {
+            self.recent = stack;
+        }
         if let Some(moved) = self.heap.remove(handle) {
             let hash = rehash(self.body(moved.to));
             self.index.relocate(&mut self.heap, hash, moved);
@@ -222,7 +233,7 @@ impl Table {
         self.index.clear(&mut self.heap);
         self.stacks.clear(&mut self.heap.memory);
         self.heap.clear();
-        self.entry_bytes = 0;
+        (self.entry_bytes, self.recent) = (0, 0);
     }
 
     #[inline]
@@ -240,6 +251,7 @@ impl Table {
             }
         };
         let stack = self.stack(number, slot_bytes, trailer)?;
+        self.recent = stack;
         let handle = self.heap.push(stack)?;
         let slot = self.heap.slot_mut(handle);
         write(&mut slot[..len]);
