@@ -13,8 +13,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use std::borrow::Cow;
 
-/// Keys that are on their way at a time.
-const BATCH: usize = 32;
+/// Keys that are asked for at a time.
+const BATCH: usize = 16;
 
 /// The elements of a contiguous buffer, for as long as the buffer is held.
 struct Elements<T>(*mut T, usize);
@@ -54,7 +54,8 @@ impl Elements<u8> {
     }
 }
 
-/// Call `each` with the place and hash of every key, batch by batch, once its cache lines are on their way.
+/// Call `each` with the place and hash of every key, batch by batch. The lines of the batch after next and the entries
+/// of the next are on their way meanwhile.
 #[inline]
 fn in_batches<R>(
     store: &mut Store,
@@ -62,13 +63,22 @@ fn in_batches<R>(
     hash_at: impl Fn(usize) -> u64,
     mut each: impl FnMut(&mut Store, usize, u64) -> Result<(), R>,
 ) -> Result<(), R> {
-    let mut hashes = [0; BATCH];
-    for from in (0..count).step_by(BATCH) {
-        let batch = from..(from + BATCH).min(count);
-        batch.clone().zip(&mut hashes).for_each(|(i, hash)| *hash = hash_at(i));
-        store.table.prefetch(&hashes[..batch.len()]);
-        for (i, &hash) in batch.zip(&hashes) {
-            each(store, i, hash)?;
+    let mut hashes = [[0; BATCH]; 3];
+    let batches = count.div_ceil(BATCH);
+    let places = |batch: usize| batch * BATCH..((batch + 1) * BATCH).min(count);
+    for step in 0..batches + 2 {
+        if step < batches {
+            let coming = &mut hashes[step % 3];
+            places(step).zip(&mut *coming).for_each(|(i, hash)| *hash = hash_at(i));
+            store.table.prefetch_lines(&coming[..places(step).len()]);
+        }
+        if (1..=batches).contains(&step) {
+            store.table.prefetch_entries(&hashes[(step - 1) % 3][..places(step - 1).len()]);
+        }
+        if let Some(batch) = step.checked_sub(2) {
+            for (i, &hash) in places(batch).zip(&hashes[batch % 3]) {
+                each(store, i, hash)?;
+            }
         }
     }
     Ok(())
@@ -104,11 +114,11 @@ fn set_all<'a>(
         }
         return done;
     }
-    others.iter().try_for_each(|&i| {
-        let key = key_at(i);
-        let hash = hash(&key);
+    let hash_at = |i| hash(&key_at(others[i]));
+    in_batches(store, others.len(), hash_at, |store, i, hash| {
+        let key = key_at(others[i]);
         let found = store.find_inline(hash, &key).expect("found a moment ago");
-        store.overwrite(found, hash, &key, &value_at(i))
+        store.overwrite(found, hash, &key, &value_at(others[i]))
     })
 }
 

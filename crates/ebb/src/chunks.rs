@@ -75,12 +75,6 @@ impl<T: Plain> ChunkArray<T> {
         unsafe { (*self.root.add(i / Self::PER_CHUNK)).add(i % Self::PER_CHUNK) }
     }
 
-    /// Where element `i` is, for a prefetch.
-    #[inline]
-    pub(crate) fn address(&self, i: usize) -> *const T {
-        self.get(i)
-    }
-
     /// Make room for `len` elements. Elements that were there keep their values.
     pub(crate) fn reserve(&mut self, memory: &mut Memory, len: usize) -> Result<(), OutOfMemory> {
         while self.capacity() < len {

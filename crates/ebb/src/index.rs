@@ -15,8 +15,8 @@ use crate::tags::prefetch;
 use std::cell::RefCell;
 
 /// Average entries in an unsplit segment when a doubling begins, and how many more until it is done.
-const SPLIT_FROM: usize = 384;
-const SPLIT_OVER: usize = 96;
+const SPLIT_FROM: usize = 224;
+const SPLIT_OVER: usize = 56;
 /// Below this many entries, blocks are made with room to spare: the memory is within the promise's fixed part.
 const SMALL_TABLE: usize = 16 << 10;
 /// After a split that got no memory, so many entries pass before the next is tried.
@@ -114,17 +114,13 @@ impl Index {
         Some(Place { segment: number as u32, spot })
     }
 
-    /// Ask for what a lookup of `hash` reads first, second and third, in calls some time apart.
-    #[inline]
-    pub(crate) fn prefetch_segment(&self, hash: u64) {
-        prefetch(self.segments.address(self.number(hash)));
-    }
-
+    /// Ask for what a lookup of `hash` reads first.
     #[inline]
     pub(crate) fn prefetch_line(&self, hash: u64) {
         self.segments.get(self.number(hash)).prefetch(hash);
     }
 
+    /// The entry that a lookup of `hash` will most likely read.
     #[inline]
     pub(crate) fn likely(&self, hash: u64) -> Option<Handle> {
         self.segments.get(self.number(hash)).likely(hash)
@@ -333,7 +329,7 @@ impl Index {
     #[inline]
     fn is_too_large(&self, heap: &Heap, segment: &Segment) -> bool {
         let (count, home_lines) = (segment.count(), segment.home_lines());
-        let slack = if self.entries < SMALL_TABLE { count + 6 } else { 6 };
+        let slack = if self.entries < SMALL_TABLE { count + 6 } else { 3 };
         if !segment.has_stash() {
             return count + slack <= self.fill.capacity_of_fewer(home_lines);
         }
@@ -474,9 +470,9 @@ pub(crate) struct Fill {
 
 impl Fill {
     /// About 6.0 bytes an entry.
-    pub(crate) const DENSE: Fill = Fill { full: 31, step: 2 };
+    pub(crate) const DENSE: Fill = Fill { full: 31, step: 1 };
     /// About 7.0 bytes an entry.
-    pub(crate) const ROOMY: Fill = Fill { full: 28, step: 4 };
+    pub(crate) const ROOMY: Fill = Fill { full: 28, step: 2 };
 
     /// Entries that so many lines take.
     #[inline]
@@ -498,7 +494,7 @@ impl Fill {
     }
 }
 
-const STEP_FROM: usize = 16;
+const STEP_FROM: usize = 8;
 
 /// Any entry of a block that has one.
 fn any_entry(heap: &Heap, block: Handle) -> Handle {

@@ -1,7 +1,7 @@
 //! A segment of the index: a block of lines, and where a hash belongs in it.
 //!
-//! Twelve bits of the hash, `x`, place an entry: its home is line `x * lines >> 12`, its tag the low eight bits of
-//! `x`. From 16 lines up, home and tag together give `x` back, so that a segment is rebuilt, larger or smaller,
+//! Eleven bits of the hash, `x`, place an entry: its home is line `x * lines >> 11`, its tag the low eight bits of
+//! `x`. From 8 lines up, home and tag together give `x` back, so that a segment is rebuilt, larger or smaller,
 //! without touching an entry. Entries that find no room within three lines of home (in practice: more than 48 of
 //! equal hash) are in the stash, lines behind the home lines that are searched from end to end.
 #![allow(unsafe_code)] // a block of the heap seen as lines
@@ -13,7 +13,7 @@ use crate::tags::prefetch;
 
 /// Home lines a segment may have: the number lives in the six low bits of the address.
 pub(crate) const MAX_LINES: usize = 63;
-const X_BITS: u32 = 12;
+const X_BITS: u32 = 11;
 /// From this many lines up, (home, tag) determines `x`.
 pub(crate) const RECOVERABLE: usize = 1 << (X_BITS - 8);
 

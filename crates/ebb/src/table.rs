@@ -281,19 +281,27 @@ impl Table {
         Ok(stack)
     }
 
-    /// Have the cache lines on their way that lookups of `hashes` will need. Best for 8 to 64 at a time.
-    pub fn prefetch(&self, hashes: &[u64]) {
+    /// Have the index's lines on their way that lookups of `hashes` read first.
+    #[inline]
+    pub fn prefetch_lines(&self, hashes: &[u64]) {
+        if !self.is_empty() {
+            hashes.iter().for_each(|&hash| self.index.prefetch_line(hash));
+        }
+    }
+
+    /// Have the entries on their way that lookups of `hashes` will most likely read: best once their lines are there.
+    #[inline]
+    pub fn prefetch_entries(&self, hashes: &[u64]) {
         if self.is_empty() {
             return;
         }
-        hashes.iter().for_each(|&hash| self.index.prefetch_segment(hash));
-        hashes.iter().for_each(|&hash| self.index.prefetch_line(hash));
-        for &hash in hashes {
-            if let Some(handle) = self.index.likely(hash) {
-                let entry = self.heap.slot(handle);
-                for line in entry[..entry.len().min(256)].chunks(64) {
-                    prefetch(line.as_ptr());
-                }
+        for handle in hashes.iter().filter_map(|&hash| self.index.likely(hash)) {
+            let entry = self.heap.slot(handle);
+            for line in entry[..entry.len().min(256)].chunks(64) {
+                prefetch(line.as_ptr());
+            }
+            if let Some(last) = entry.last() {
+                prefetch(last);
             }
         }
     }
@@ -304,7 +312,7 @@ impl Table {
             let lines = self.index.lines_of(&self.heap, cursor.segment as usize);
             while let Some(line) = lines.get(cursor.line as usize) {
                 if cursor.slot == 0 {
-                    self.prefetch_lines(lines, cursor.line as usize);
+                    self.prefetch_walk(lines, cursor.line as usize);
                 }
                 if (cursor.slot as usize) < line.count() {
                     cursor.slot += 1;
@@ -318,7 +326,7 @@ impl Table {
     }
 
     /// A walk has come to `line`: its entries (at the first line) and those of the next will be wanted.
-    fn prefetch_lines(&self, lines: &[crate::line::Line], line: usize) {
+    fn prefetch_walk(&self, lines: &[crate::line::Line], line: usize) {
         let from = if line == 0 { 0 } else { line + 1 };
         for line in lines.iter().take(line + 2).skip(from) {
             (0..line.count()).for_each(|slot| prefetch(self.heap.address(line.handle(slot))));

@@ -183,7 +183,8 @@ impl Model {
     }
 
     fn get(&self, key: u64) {
-        self.table.prefetch(&[self.hashing.of(key)]);
+        self.table.prefetch_lines(&[self.hashing.of(key)]);
+        self.table.prefetch_entries(&[self.hashing.of(key)]);
         let entry = self.find(key).map(|found| self.table.entry(found));
         assert_eq!(entry, self.entries.get(&key).map(Vec::as_slice));
     }
