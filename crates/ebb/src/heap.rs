@@ -418,7 +418,7 @@ impl Heap {
 
     /// Spare pages are together at most 1/1024 of what is held, or up to half of it while that is below `SMALL_PAGE`;
     /// none is smaller than an OS page.
-    pub(crate) fn trim_spare(&mut self) {
+    fn trim_spare(&mut self) {
         for i in (0..SPARES).rev() {
             let (spare, held) = (self.spare_bytes(), self.memory.held());
             let too_many = spare > (held / 1024).max((held / 2).min(SMALL_PAGE));

@@ -196,9 +196,6 @@ impl Table {
         self.entry_bytes -= self.entry(found).len();
         self.index.remove(&mut self.heap, found.0, &|heap: &Heap, handle| rehash(body(heap, size, handle)));
         self.release_slot(found.0.spot.handle, rehash);
-        if self.is_empty() {
-            self.heap.trim_spare(); // the index has gone since
-        }
     }
 
     /// Have the cache line on its way that the next removal will need beside the removed entry's own: that of the entry
