@@ -59,7 +59,7 @@ clean:  ## remove all that was made
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "ebbmap needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	@echo "Making the environment .venv"
-	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv .venv; else \
+	@if $(PYTHON) -c 'from ensurepip import version' 2>/dev/null; then $(PYTHON) -m venv .venv; else \
 	  $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --quiet --python $(BIN)/python install pip; fi
 	@touch $@
 
@@ -90,5 +90,5 @@ cargo:
 
 rust-components: cargo
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 \
-	  || { echo "Adding rustfmt and clippy to the Rust toolchain" && rustup component add rustfmt clippy; } \
+	  || { command -v rustup >/dev/null && echo "Adding rustfmt and clippy to the Rust toolchain" && rustup component add rustfmt clippy; } \
 	  || { echo "The checks need cargo's fmt and clippy: install the packages rustfmt and clippy"; exit 1; }

@@ -1,9 +1,9 @@
 """Nanoseconds of get, set and delete in random order, over dict's: `python benches/operations.py`.
 
 Every map does the same work in turn, round after round, in one process; the figure is the median over the
-rounds of each map's time over dict's time in the same round. Values are distinct objects, as a program's are.
-At 1,000 entries ("hot": all in the processor's caches) a round repeats the same pass, so that deletes and
-inserts are of a map that keeps its size.
+rounds of each map's time over a dict's of the same keys and values in the same round. A value that is set is
+made in the loop, as a program's is: `m[key] = bytes(128)` or `m[key] = key`. At 1,000 entries ("hot": all in
+the processor's caches) a map keeps between half of them and all.
 """
 
 from __future__ import annotations
@@ -19,11 +19,36 @@ from _common import Figures, arguments, save
 from ebbmap import Map
 
 Mapping = MutableMapping[int, Any]
-SUBJECTS: dict[str, tuple[Callable[[], Mapping], Callable[[int], Any]]] = {
-    "dict": (dict, lambda i: b"%0128d" % i),
-    "Map(int, bytes)": (lambda: Map(int, bytes), lambda i: b"%0128d" % i),
-    "Map()": (Map, lambda i: b"%0128d" % i),
-    "Map(int, int)": (lambda: Map(int, int), lambda i: i),
+Work = Callable[[Mapping, list[int]], None]
+
+
+def get(m: Mapping, keys: list[int]) -> None:
+    for key in keys:
+        m[key]
+
+
+def set_bytes(m: Mapping, keys: list[int]) -> None:
+    for key in keys:
+        m[key] = bytes(128)
+
+
+def set_ints(m: Mapping, keys: list[int]) -> None:
+    for key in keys:
+        m[key] = key
+
+
+def delete(m: Mapping, keys: list[int]) -> None:
+    for key in keys:
+        del m[key]
+
+
+# How to make one, how to set its values, and the dict it is compared with.
+SUBJECTS: dict[str, tuple[Callable[[], Mapping], Work, str]] = {
+    "dict of bytes": (dict, set_bytes, ""),
+    "Map(int, bytes)": (lambda: Map(int, bytes), set_bytes, "dict of bytes"),
+    "Map()": (Map, set_bytes, "dict of bytes"),
+    "dict of ints": (dict, set_ints, ""),
+    "Map(int, int)": (lambda: Map(int, int), set_ints, "dict of ints"),
 }
 STEPS = ("set new", "get", "set existing", "delete")
 HOT = dict.fromkeys(STEPS, 2.0)
@@ -39,32 +64,15 @@ TARGETS = {
 }
 
 
-def get(m: Mapping, keys: list[int], values: list[Any]) -> None:
-    for key in keys:
-        m[key]
-
-
-def set_(m: Mapping, keys: list[int], values: list[Any]) -> None:
-    for key, value in zip(keys, values, strict=True):
-        m[key] = value
-
-
-def delete(m: Mapping, keys: list[int], values: list[Any]) -> None:
-    for key in keys:
-        del m[key]
-
-
-def timed(
-    work: Callable[[Mapping, list[int], list[Any]], None], m: Mapping, keys: list[int], values: list[Any]
-) -> float:
+def timed(work: Work, m: Mapping, keys: list[int]) -> float:
     start = perf_counter_ns()
-    work(m, keys, values)
+    work(m, keys)
     return (perf_counter_ns() - start) / len(keys)
 
 
 def round_of(name: str, n: int, seed: int) -> dict[str, float]:
     """One map's times: filled anew for a large n, kept at its size for a small one."""
-    make, value = SUBJECTS[name]
+    make, set_, _ = SUBJECTS[name]
     shuffled = random.Random(seed)
     keys = list(range(n))
     times: dict[str, list[float]] = {}
@@ -75,12 +83,9 @@ def round_of(name: str, n: int, seed: int) -> dict[str, float]:
             shuffled.shuffle(keys)
             some = keys if passes == 1 else keys[: n // 2]
             if step == "set new" and passes > 1:
-                m.update({key: value(key) for key in keys})
-                for key in some:
-                    del m[key]
-            values = [value(key) for key in some]
-            times.setdefault(step, []).append(timed(work, m, some, values))
-            del values
+                set_(m, keys)
+                delete(m, some)
+            times.setdefault(step, []).append(timed(work, m, some))
     return {step: median(found) for step, found in times.items()}
 
 
@@ -98,8 +103,8 @@ def main() -> None:
             for step in found[0]:
                 what = f"{n:,}: {name}: {step}"
                 figures.add(what, median(each[step] for each in found), "ns")
-                if name != "dict":
-                    ratio = median(a[step] / b[step] for a, b in zip(found, times["dict"], strict=True))
+                if baseline := SUBJECTS[name][2]:
+                    ratio = median(a[step] / b[step] for a, b in zip(found, times[baseline], strict=True))
                     target = TARGETS.get((name, n), {}).get(step)
                     figures.add(f"{what}, over dict", ratio, "x", at_most=target)
     save(args, "operations", figures.results)

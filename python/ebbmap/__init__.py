@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import version as _version
 
 from ebbmap import _core
 from ebbmap._map import ItemsView, KeysView, Map, ValuesView
@@ -19,7 +18,9 @@ __all__ = ["ItemsView", "KeysView", "Map", "ValuesView"]
 
 def __getattr__(name: str) -> str:
     if name == "__version__":
-        return _version("ebbmap")
+        from importlib.metadata import version  # here, as it is most of the time an import would take
+
+        return version("ebbmap")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

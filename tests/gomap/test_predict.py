@@ -165,7 +165,7 @@ def test_more_than_there_was_cannot_be_left() -> None:
         make("map[int]int", "1.23").filled(MAX_ENTRIES + 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     kind=st.sampled_from(
         [
@@ -188,7 +188,7 @@ def test_figures_of_any_map_make_sense(
     made = make(kind, version, key=20, elem=3.5)
     filled = made.filled(peak, hint)
     drained = made.drained(peak, int(peak * share), hint)
-    assert 48 <= drained.bytes <= filled.bytes
+    assert 48 <= drained.bytes <= filled.bytes * 1.05  # deletes move buckets on, which may need overflow
     assert filled.bytes * (1 - 1e-9) <= made.uncollected(peak, hint)
     assert made.churned(peak, turnovers, hint).bytes >= 0.6 * filled.bytes
     assert made.churned(peak, 0.0, hint).bytes <= filled.bytes * 1.01

@@ -462,33 +462,39 @@ fn merge_below(count: usize) -> usize {
     }
 }
 
-/// How full segments may get, in 32nds of their slots: the fuller, the smaller the index, and the more entries are
-/// away from home, where finding them takes a second line.
+/// How full segments may get, and by how many lines they grow: the fuller and finer, the smaller the index, the more
+/// entries are away from home, where finding them takes a second line, and the more often segments are rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fill(usize);
+pub(crate) struct Fill {
+    /// Of 32 slots, so many.
+    full: usize,
+    /// Segments of `STEP_FROM` lines or more have a multiple of this, also to have fewer sizes of block.
+    step: usize,
+}
 
 impl Fill {
     /// About 6.0 bytes an entry.
-    pub(crate) const DENSE: Fill = Fill(31);
-    /// About 6.9 bytes an entry.
-    pub(crate) const ROOMY: Fill = Fill(27);
+    pub(crate) const DENSE: Fill = Fill { full: 31, step: 2 };
+    /// About 7.0 bytes an entry.
+    pub(crate) const ROOMY: Fill = Fill { full: 28, step: 4 };
 
     /// Entries that so many lines take.
     #[inline]
     fn capacity(self, lines: usize) -> usize {
-        slots(lines) * self.0 / 32
+        slots(lines) * self.full / 32
     }
 
     /// Entries for which the next smaller block does.
     #[inline]
     fn capacity_of_fewer(self, lines: usize) -> usize {
-        self.capacity(if lines <= STEP_FROM { lines.saturating_sub(1) } else { (lines - 1) & !1 })
+        let less = lines.saturating_sub(1);
+        self.capacity(if lines <= STEP_FROM { less } else { less & !(self.step - 1) })
     }
 
-    /// Lines that so many entries need, at most `MAX_LINES`: from `STEP_FROM` on an even number, to have fewer sizes.
+    /// Lines that so many entries need, at most `MAX_LINES`.
     fn lines_for(self, entries: usize) -> usize {
-        let lines = (entries * 32).div_ceil(SLOTS * self.0);
-        if lines < STEP_FROM { lines.max(1) } else { lines.next_multiple_of(2).min(MAX_LINES) }
+        let lines = (entries * 32).div_ceil(SLOTS * self.full);
+        if lines < STEP_FROM { lines.max(1) } else { lines.next_multiple_of(self.step).min(MAX_LINES) }
     }
 }
 

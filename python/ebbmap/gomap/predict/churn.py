@@ -20,27 +20,29 @@ _IN_ORDER = 0.75
 _IN_ORDER_CLASSIC = 0.9
 _PASSED = 0.8  # of the entries that a closed group passed on, how many keep it closed; fitted likewise
 _PRUNED_SHARE = 0.1  # of a table's slots that pruning must win back
-_MANY = 1 << 20
 
 
 @lru_cache(maxsize=256)
-def overflow_share(load: float, turnovers: float) -> float:
-    """Overflow buckets for each of the 2^B buckets of a classic map with `load` entries a bucket.
+def overflow_share(entries: int, b: int, turnovers: float) -> float:
+    """Overflow buckets for each of the 2^b buckets of a classic map of `entries`.
 
     A chain is as long as its fullest moment needed, until there are as many overflow buckets as buckets;
     then a growth of the same size makes all chains compact again.
     """
-    chains = _fresh_chains(load)
+    if b == 0:
+        return 0.0  # one bucket that always holds the same
+    load, fresh = entries / (1 << b), _fresh_chains(entries, b)
+    chains = fresh
     for _ in range(round(turnovers / _IN_ORDER_CLASSIC / _STEP)):
         if sum(map(_outgrown, chains)) >= 1:
-            chains = _fresh_chains(load)
+            chains = fresh
         chains = [_step(chain, load) for chain in chains]
     return sum(map(_outgrown, chains))
 
 
-def _fresh_chains(load: float) -> list[list[float]]:
+def _fresh_chains(entries: int, b: int) -> list[list[float]]:
     """For each length of chain: the shares of buckets by count, of those that never needed a longer one."""
-    counts = list(binomial(round(load * _MANY), 1 / _MANY))
+    counts = list(binomial(entries, 0.5**b))
     lengths = range(1, len(counts) // SLOTS + 1)
     return [counts[: length * SLOTS + 1] for length in lengths if sum(counts[length * SLOTS + 1 :]) > 1e-9]
 

@@ -105,7 +105,7 @@ class ClassicPredictor(Predictor):
         b = self._b(entries, hint)
         if entries == b == 0:
             return self._filled(0, 0, 0)
-        share = overflow_share(entries / (1 << b), turnovers)
+        share = overflow_share(entries, b, turnovers)
         mean, variance = share * (1 << b), share * (1 << b)
         total = (
             HEADER + bucket_array_bytes(self.kind, self.version, b) + self._overflow_bytes(mean, variance, b)

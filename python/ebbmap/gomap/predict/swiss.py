@@ -100,7 +100,8 @@ class SwissPredictor(Predictor):
         depth, capacity = hinted(hint) if hint > SLOTS else (0, 2 * SLOTS)
         tables = groups = size = 0.0
         for (d, slots), count in _leaves(entries, depth, capacity).items():
-            for grown, share in self._rebuilt(entries / (1 << d), slots, d, turnovers).items():
+            held = min(entries / (1 << d), table_limit(slots))  # a fuller one would have split
+            for grown, share in self._rebuilt(held, slots, d, turnovers).items():
                 tables += count * share * max(1, grown // MAX_TABLE)
                 groups += count * share * grown / SLOTS
                 size += count * share * self._one(min(grown, MAX_TABLE)) * max(1, grown // MAX_TABLE)
