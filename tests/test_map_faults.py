@@ -91,7 +91,7 @@ def test_growing_with_each_allocation_failing(name: str, kinds: Kinds) -> None:
         work(m, kinds)
         agrees(m, after)
         allowance += step
-        step = 1 if allowance < 12 else 7  # there are hundreds; the first are of every sort
+        step = 1 if allowance < 12 else 23  # there are hundreds; the first are of every sort
     if name != "replace" or kinds[1] in (str, bytes):
         assert allowance > 1, "some allocation failed"
 

@@ -2,6 +2,7 @@
 
 use crate::convert::{Read, read_value};
 use crate::map::{Map, out_of_memory};
+use crate::objects::pair as pair_of;
 use ebb::Cursor;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -49,7 +50,7 @@ pub(crate) fn snapshot<'py>(map: &Map, py: Python<'py>) -> PyResult<Bound<'py, P
     let codec = map.kinds().codec.as_ref();
     let items = PyList::empty(py);
     for (key, value) in reads {
-        items.append((key.finish(py, None)?, value.finish(py, codec)?))?;
+        items.append(pair_of(py, &key.finish(py, None)?, &value.finish(py, codec)?)?)?;
     }
     Ok(items)
 }
@@ -93,8 +94,7 @@ impl MapIterator {
         let codec = map.get().kinds().codec.as_ref();
         match pair? {
             (Some(key), Some(value)) => {
-                let pair = (key.finish(py, None)?, value.finish(py, codec)?);
-                Ok(Some(pair.into_pyobject(py)?.into_any().unbind()))
+                Ok(Some(pair_of(py, &key.finish(py, None)?, &value.finish(py, codec)?)?.unbind()))
             }
             (Some(one), None) | (None, Some(one)) => one.finish(py, codec).map(Some),
             (None, None) => unreachable!("an iterator is over something"),

@@ -48,6 +48,13 @@ pub(crate) fn take_word(py: Python<'_>, word: &[u8]) -> Py<PyAny> {
     unsafe { Bound::from_owned_ptr(py, pointer(word)).unbind() }
 }
 
+/// A tuple of two; `MemoryError` where there is no room for it.
+#[inline]
+pub(crate) fn pair<'py>(py: Python<'py>, first: &Py<PyAny>, second: &Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: 1. Two objects, as announced, and both alive. 2. A new reference, or NULL with MemoryError set.
+    unsafe { Bound::from_owned_ptr_or_err(py, pyo3::ffi::PyTuple_Pack(2, first.as_ptr(), second.as_ptr())) }
+}
+
 /// Show the object to the garbage collector.
 pub(crate) fn visit_word(visit: PyVisit<'_>, word: &[u8]) -> Result<(), PyTraverseError> {
     let Some(object) = std::ptr::NonNull::new(pointer(word)) else { return Ok(()) };

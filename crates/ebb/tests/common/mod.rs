@@ -107,7 +107,8 @@ impl Model {
         keys.iter().for_each(|&key| self.remove(key));
         self.check();
         let left = self.table.bytes() - size_of::<Table>();
-        assert!(left < 16 << 10, "{left} bytes are left in an empty table");
+        // Tables of sizes that were once in use, and at most as much again in spare pages.
+        assert!(left < 32 << 10, "{left} bytes are left in an empty table");
     }
 
     pub fn apply(&mut self, op: &Op) {
