@@ -562,13 +562,13 @@ impl Stack {
 
 /// From this size of a stack on, huge pages are worth what touching one first takes: some hundred microseconds at once,
 /// milliseconds where the hypervisor has to find the memory.
-const HUGE_FROM: usize = 256 << 20;
+const HUGE_FROM: usize = 64 << 20;
 
-/// Whether a stack of entries is that large, and what is empty of a huge page costs no more than half of what the memory
-/// promise leaves beside the index (6.4 bytes an entry): 1/10 of an entry, or 12 bytes of one below 64.
+/// Whether a stack of entries is that large, and what is empty of a huge page costs less than what the memory promise leaves
+/// beside the index: of 1/10 of an entry, or of 12 bytes where it is below 64.
 fn huge_pages_fit(bytes: usize, slot: usize) -> bool {
-    let slack = if slot < 64 { 25 } else { (slot.saturating_sub(64)) / 2 }; // tenths of a byte, an entry
-    bytes >= HUGE_FROM && bytes / slot * slack / 10 >= HUGE_PAGE
+    let slack = if slot < 64 { 250 } else { (slot.saturating_sub(64)) * 7 }; // hundredths of a byte, an entry
+    bytes >= HUGE_FROM && bytes / slot * slack / 100 >= HUGE_PAGE
 }
 
 fn block_of(page: &Page) -> Block {

@@ -18,7 +18,7 @@ use std::cell::RefCell;
 const SPLIT_FROM: usize = 224;
 const SPLIT_OVER: usize = 56;
 /// Below this many entries, blocks are made with room to spare: the memory is within the promise's fixed part.
-const SMALL_TABLE: usize = 16 << 10;
+const SMALL_TABLE: usize = 8 << 10;
 /// After a split that got no memory, so many entries pass before the next is tried.
 const RETRY_AFTER: usize = 64;
 
@@ -329,7 +329,7 @@ impl Index {
     #[inline]
     fn is_too_large(&self, heap: &Heap, segment: &Segment) -> bool {
         let (count, home_lines) = (segment.count(), segment.home_lines());
-        let slack = if self.entries < SMALL_TABLE { count + 6 } else { 3 };
+        let slack = if self.entries < SMALL_TABLE { 2 * count + 6 } else { 3 };
         if !segment.has_stash() {
             return count + slack <= self.fill.capacity_of_fewer(home_lines);
         }
