@@ -5,7 +5,7 @@ use crate::iter::{MapIterator, What, snapshot};
 use crate::kinds::{Codec, KeyKind, ValueKind, value_kind};
 use crate::lock::Guarded;
 use crate::objects::release_nested;
-use crate::store::{Layout, Probe, Store, hash};
+use crate::store::{Asked, Layout, Probe, Store, hash};
 use ebb::Found;
 use pyo3::exceptions::{PyKeyError, PyMemoryError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -82,19 +82,16 @@ impl Map {
         key: &Bound<'_, PyAny>,
         work: impl FnOnce(&mut Store, u64, Option<Found>) -> R,
     ) -> PyResult<R> {
-        let mut asked: Vec<(Py<PyAny>, bool)> = Vec::new();
+        let mut asked = Asked::default();
         let mut work = Some(work);
         loop {
             let step = self.store.with(py, |store| match store.probe(py, hash, key, &asked) {
                 Probe::Known(found) => Ok((work.take().expect("used once"))(store, hash, found)),
-                Probe::Ask(candidate) => Err(candidate),
+                Probe::Ask(candidates) => Err(candidates),
             });
             match step {
                 Ok(result) => return Ok(result),
-                Err(candidate) => {
-                    let equal = candidate.bind(py).eq(key)?;
-                    asked.push((candidate, equal));
-                }
+                Err(candidates) => asked.ask(candidates, key)?,
             }
         }
     }

@@ -23,6 +23,12 @@ fn pointer(word: &[u8]) -> *mut pyo3::ffi::PyObject {
     u64::from_ne_bytes(word[..8].try_into().expect("eight bytes")) as usize as *mut pyo3::ffi::PyObject
 }
 
+/// Where the object is.
+#[inline]
+pub(crate) fn address(word: &[u8]) -> usize {
+    pointer(word) as usize
+}
+
 /// Whether the bytes are a reference to this very object.
 #[inline]
 pub(crate) fn is_same(word: &[u8], object: &Bound<'_, PyAny>) -> bool {

@@ -8,6 +8,7 @@ use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::OnceLock;
 
@@ -176,8 +177,30 @@ fn read_len(from: &[u8]) -> (usize, usize) {
 /// What a search for an object key comes to.
 pub(crate) enum Probe {
     Known(Option<Found>),
-    /// Whether this key of the table equals the one sought has to be asked of them, outside the lock.
-    Ask(Py<PyAny>),
+    /// Whether one of these keys of the table equals the one sought has to be asked of them, outside the lock.
+    Ask(Vec<Py<PyAny>>),
+}
+
+/// What keys of a table have answered, outside the lock. A reference to each is kept, so that no other object can be
+/// at its address.
+#[derive(Default)]
+pub(crate) struct Asked {
+    unequal: HashMap<usize, Py<PyAny>>,
+    equal: Option<Py<PyAny>>,
+}
+
+impl Asked {
+    /// Ask, in order, until one says that it is equal.
+    pub(crate) fn ask(&mut self, candidates: Vec<Py<PyAny>>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        for candidate in candidates {
+            if candidate.bind(key.py()).eq(key)? {
+                self.equal = Some(candidate);
+                return Ok(());
+            }
+            self.unequal.insert(candidate.as_ptr() as usize, candidate);
+        }
+        Ok(())
+    }
 }
 
 /// Objects that came out of a table, to be dropped once it is unlocked.
@@ -245,16 +268,10 @@ impl Store {
         if unsure { Err(()) } else { Ok(found) }
     }
 
-    /// Search for an object key, with what has been asked of whom so far.
+    /// Search for an object key, with what has been asked so far. O(keys of this hash).
     #[inline]
-    pub(crate) fn probe(
-        &self,
-        py: Python<'_>,
-        hash: u64,
-        key: &Bound<'_, PyAny>,
-        asked: &[(Py<PyAny>, bool)],
-    ) -> Probe {
-        let mut ask = None;
+    pub(crate) fn probe(&self, py: Python<'_>, hash: u64, key: &Bound<'_, PyAny>, asked: &Asked) -> Probe {
+        let mut ask = Vec::new();
         let found = self.table.find(hash, |entry| {
             let candidate = &entry[8..16];
             if objects::is_same(candidate, key) {
@@ -263,19 +280,17 @@ impl Store {
             if word(entry) != hash {
                 return false;
             }
-            if let Some(equal) = objects::builtin_equal(candidate, key) {
-                return equal;
+            if asked.equal.as_ref().is_some_and(|equal| objects::is_same(candidate, equal.bind(py))) {
+                return true;
             }
-            if let Some((_, equal)) = asked.iter().find(|(object, _)| objects::is_same(candidate, object.bind(py))) {
-                return *equal;
-            }
-            ask = Some(objects::clone_word(py, candidate));
-            true
+            objects::builtin_equal(candidate, key).unwrap_or_else(|| {
+                if !asked.unequal.contains_key(&objects::address(candidate)) {
+                    ask.push(objects::clone_word(py, candidate));
+                }
+                false
+            })
         });
-        match ask {
-            Some(candidate) => Probe::Ask(candidate),
-            None => Probe::Known(found),
-        }
+        if found.is_some() || ask.is_empty() { Probe::Known(found) } else { Probe::Ask(ask) }
     }
 
     #[inline(always)]
