@@ -416,3 +416,8 @@ def test_errors_of_index_and_float_come_through() -> None:
         with pytest.raises(TypeError):
             m[Odd()] = 1
         assert not m
+
+
+def test_a_third_kind_is_named_as_such() -> None:
+    with pytest.raises(TypeError, match="at most two kinds and then the contents, not 3 arguments"):
+        Map(int, int, int)  # type: ignore[call-overload]

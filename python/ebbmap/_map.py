@@ -89,7 +89,7 @@ class Map(_core.Map[K, V]):
         if kinds and not _is_kind(args[0]):
             kinds = []  # the contents come first: what follows is one argument too many
         contents = args[len(kinds) :]
-        if len(contents) > 1:
+        if len(contents) > 1 or any(isinstance(arg, type) for arg in contents):
             raise TypeError(
                 f"Map takes at most two kinds and then the contents, not {len(args)} arguments: "
                 f"{', '.join(type(arg).__name__ for arg in args)}"
