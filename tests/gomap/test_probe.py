@@ -51,7 +51,7 @@ def test_live_bytes_of_all_kinds(toolchain: Toolchain, probe: Path) -> None:
 def test_the_mean_while_tables_split(toolchain: Toolchain, probe: Path) -> None:
     if not toolchain.version.swiss:
         pytest.skip("classic maps have no tables")
-    measured = measure(probe, ["map[int64]int64"], [3_500, 14_000], repeat=100)
+    measured = measure(probe, ["map[int64]int64"], [3_500, 14_000], repeat=400)
     rated = errors(measured, True)
     assert rated[-1][0] < 0.03, rated[-1][1]
 

@@ -108,11 +108,24 @@ fn plain_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
     // before the object's does.
     unsafe {
         let pointer = object.as_ptr();
-        if ffi::PyUnicode_Check(pointer) == 0 || ffi::PyUnicode_IS_COMPACT_ASCII(pointer) == 0 {
+        if ffi::PyUnicode_Check(pointer) == 0 || !one_byte_a_character(pointer) {
             return None;
         }
         let len = ffi::PyUnicode_GET_LENGTH(pointer) as usize;
-        Some(std::slice::from_raw_parts(ffi::PyUnicode_DATA(pointer).cast(), len))
+        let text: &[u8] = std::slice::from_raw_parts(ffi::PyUnicode_DATA(pointer).cast(), len);
+        (cfg!(not(Py_3_14)) || text.is_ascii()).then_some(text)
+    }
+}
+
+/// Whether a str is ASCII; from CPython 3.14 on, which keeps that bit to itself, whether it is Latin-1.
+#[inline]
+unsafe fn one_byte_a_character(text: *mut ffi::PyObject) -> bool {
+    // SAFETY: the caller passes a str.
+    unsafe {
+        #[cfg(not(Py_3_14))]
+        return ffi::PyUnicode_IS_COMPACT_ASCII(text) != 0;
+        #[cfg(Py_3_14)]
+        return ffi::PyUnicode_KIND(text) == ffi::PyUnicode_1BYTE_KIND;
     }
 }
 
