@@ -63,7 +63,7 @@ def test_rss_and_peak(child: Child, make: type[SamplingProbe]) -> None:
     assert abs(probe.quick_rss() - probe.rss()) < 2 * MIB
     child.hold(0)
     assert probe.rss() - start < 2 * MIB
-    assert probe.peak() - start > 38 * MIB  # sampling may miss the last moment of growth
+    assert probe.peak() - start > 39 * MIB
     probe.reset_peak()
     assert probe.peak() - start < 2 * MIB
     probe.close()

@@ -82,15 +82,20 @@ class SamplingProbe:
         self._thread.start()
 
     def rss(self) -> int:
-        return int(self._process.memory_info().rss)
+        # Each reading counts for the peak. It is read first, so that none is lost to another thread.
+        now = int(self._process.memory_info().rss)
+        self._peak = max(self._peak, now)
+        return now
 
     quick_rss = rss
 
     def reset_peak(self) -> None:
-        self._peak = self.rss()
+        self._peak = 0
+        self.rss()
 
     def peak(self) -> int:
-        return max(self._peak, self.rss())
+        self.rss()
+        return self._peak
 
     def close(self) -> None:
         self._stop.set()
@@ -99,4 +104,4 @@ class SamplingProbe:
     def _sample(self) -> None:
         with suppress(psutil.Error):
             while not self._stop.wait(self._interval):
-                self._peak = max(self._peak, self.rss())
+                self.rss()
