@@ -5,7 +5,7 @@ use crate::expiry::{Expiry, Step};
 use crate::heap::{Handle, Heap, Moved};
 use crate::links::LINK_BYTES;
 use crate::memory::{Memory, OutOfMemory};
-use crate::order::Order;
+use crate::order::{Order, TableOrder};
 use crate::sieve::{SIEVE_BYTES, Sieve};
 use crate::table::{EntrySize, Found, Table};
 
@@ -86,6 +86,8 @@ impl Policies {
         }
     }
 }
+
+impl TableOrder for Policies {}
 
 impl Order for Policies {
     #[inline(always)]
@@ -220,9 +222,15 @@ impl Cache {
         None
     }
 
-    /// Nothing expires before this moment of the system's clock; `None` if nothing does at all.
-    pub fn quiet_until(&self) -> Option<Time> {
+    /// Nothing expires before this moment of the system's clock.
+    pub fn quiet_until(&self) -> Time {
         self.order.expiry.quiet_until()
+    }
+
+    /// Whether nothing will expire, whatever the time.
+    #[inline]
+    pub fn never_expires(&self) -> bool {
+        self.order.expiry.is_idle()
     }
 
     /// The entry to be evicted next. O(1).

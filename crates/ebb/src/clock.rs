@@ -1,7 +1,7 @@
 //! Time as a cache sees it: moments that can be ordered, of the system's monotonic clock or of one that the caller gives.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A moment or a deadline. Only times of one [`Clock`] can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,13 +10,9 @@ pub struct Time(u64);
 impl Time {
     /// Later than any moment.
     pub const NEVER: Time = Time(u64::MAX);
-    /// Earlier than any moment.
-    pub const START: Time = Time(0);
-
-    /// The earlier of a time and `other`.
-    #[inline]
-    pub fn or_earlier(self, other: Time) -> Time {
-        self.min(other)
+    /// Milliseconds of the system's clock.
+    pub fn millis(self) -> u64 {
+        self.0
     }
 }
 
@@ -49,9 +45,9 @@ impl Clock {
         Time(first_read().elapsed().as_millis() as u64)
     }
 
-    /// How long from `now` until `then` is, by the system's clock.
-    pub fn wait(now: Time, then: Time) -> Option<Duration> {
-        (then != Time::NEVER).then(|| Duration::from_millis(then.0.saturating_sub(now.0)))
+    /// The given clock that shows `now`.
+    pub fn starting_at(now: Time) -> Self {
+        Clock::Given { origin: Self::seconds(now) }
     }
 
     /// The moment that a given clock shows; not a number is no moment.

@@ -90,9 +90,16 @@ impl Expiry {
         self.clock.tick(now) >= self.due_from || (now >= self.waiting_until && self.waiting_until != Time::NEVER)
     }
 
-    /// No entry expires before this, by the system's clock.
-    pub(crate) fn quiet_until(&self) -> Option<Time> {
-        (self.due_from != u64::MAX).then(|| Clock::at_tick(self.due_from).min(self.waiting_until))
+    /// Nothing expires before this moment of the system's clock.
+    pub(crate) fn quiet_until(&self) -> Time {
+        let filed = if self.due_from == u64::MAX { Time::NEVER } else { Clock::at_tick(self.due_from) };
+        filed.min(self.waiting_until)
+    }
+
+    /// Whether anything is filed at all.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.due_from == u64::MAX && self.waiting_until == Time::NEVER
     }
 
     /// A new slot is in no list.

@@ -29,4 +29,5 @@ mod tags;
 pub use cache::{Cache, Deadlines, Keeping, Policies};
 pub use clock::{Clock, Time};
 pub use memory::OutOfMemory;
+pub use order::TableOrder;
 pub use table::{Cursor, EntrySize, Found, Stats, Table};

@@ -26,6 +26,12 @@ pub(crate) trait Order: std::fmt::Debug {
     fn check(&self, heap: &Heap, entries: usize);
 }
 
+/// An order there is: `()`, which is none, or [`Policies`](crate::Policies).
+#[allow(private_bounds)] // only this crate's
+pub trait TableOrder: Order + Send {}
+
+impl TableOrder for () {}
+
 /// No order at all.
 impl Order for () {
     #[inline(always)]

@@ -7,7 +7,7 @@ use crate::chunks::ChunkArray;
 use crate::heap::{Growth, Handle, Heap, Moved, StackId};
 use crate::index::{Fill, Index, Place};
 use crate::memory::OutOfMemory;
-use crate::order::Order;
+use crate::order::TableOrder;
 use crate::segment::Spot;
 use crate::sizes::{CLASSES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::tags::prefetch;
@@ -67,8 +67,7 @@ pub struct Stats {
 
 /// A hash table without holes. See the crate's text. `O` keeps its entries in some order, or in none.
 #[derive(Debug)]
-#[allow(private_bounds)] // the orders there are, are this crate's
-pub struct Table<O: Order = ()> {
+pub struct Table<O: TableOrder = ()> {
     pub(crate) heap: Heap,
     pub(crate) order: O,
     index: Index,
@@ -87,8 +86,7 @@ impl Table {
     }
 }
 
-#[allow(private_bounds)] // as above
-impl<O: Order> Table<O> {
+impl<O: TableOrder> Table<O> {
     /// An empty table whose entries are kept in an order.
     pub(crate) fn in_order(size: EntrySize, order: O) -> Self {
         Table {
@@ -196,16 +194,16 @@ impl<O: Order> Table<O> {
         Ok(handle)
     }
 
-    /// Give an entry new contents of `len` bytes, with the same hash.
+    /// Give an entry new contents of `len` bytes, with the same hash; where it is then.
     ///
     /// O(1), and the length. If memory can't be had, nothing has changed.
     pub fn replace(
         &mut self,
-        found: Found,
+        mut found: Found,
         len: usize,
         rehash: &impl Fn(&[u8]) -> u64,
         write: impl FnOnce(&mut [u8]),
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<Found, OutOfMemory> {
         let old = found.0.spot.handle;
         let old_len = self.entry(found).len();
         let ordering = self.order.bytes();
@@ -218,11 +216,12 @@ impl<O: Order> Table<O> {
         } else {
             let handle = self.new_slot(len, write)?;
             self.index.set_handle(&mut self.heap, found.0, handle);
+            found.0.spot.handle = handle;
             self.order.succeed(&mut self.heap, Moved { from: old, to: handle });
-            self.release_slot(old, rehash);
+            self.release_slot(old, rehash); // another stack than the new slot's
         }
         self.entry_bytes = self.entry_bytes - old_len + len;
-        Ok(())
+        Ok(found)
     }
 
     /// Whether an entry of `len` bytes has the kind of slot that one of `old_len` bytes is in.
@@ -267,6 +266,11 @@ impl<O: Order> Table<O> {
             self.index.relocate(&mut self.heap, hash, moved);
             self.order.moved(&mut self.heap, moved);
         }
+    }
+
+    /// Whether nothing is held at all.
+    pub fn is_bare(&self) -> bool {
+        self.heap.memory.held() == 0
     }
 
     /// Remove everything and give all memory back. O(pages).
