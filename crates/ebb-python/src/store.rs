@@ -10,6 +10,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// The process's own hash: keyed, so that no set of keys made beforehand collides.
@@ -28,7 +29,7 @@ pub(crate) fn hash_int(key: i64) -> u64 {
 }
 
 #[inline]
-fn hash_text(key: &[u8]) -> u64 {
+pub(crate) fn hash_text(key: &[u8]) -> u64 {
     let mut hasher = keyed().build_hasher();
     hasher.write(key);
     hasher.finish()
@@ -55,7 +56,7 @@ pub(crate) struct Layout {
 }
 
 #[inline]
-fn word(bytes: &[u8]) -> u64 {
+pub(crate) fn word(bytes: &[u8]) -> u64 {
     u64::from_ne_bytes(bytes[..8].try_into().expect("eight bytes"))
 }
 
@@ -96,7 +97,7 @@ impl Layout {
     }
 
     #[inline]
-    fn text_key(self, entry: &[u8]) -> &[u8] {
+    pub(crate) fn text_key(self, entry: &[u8]) -> &[u8] {
         self.rest(entry).0
     }
 
@@ -106,6 +107,15 @@ impl Layout {
             return self.rest(entry).1;
         }
         &entry[self.key_bytes..self.key_bytes + self.value_bytes]
+    }
+
+    /// Where in an entry the value is.
+    #[inline]
+    pub(crate) fn value_range(self, entry: &[u8]) -> Range<usize> {
+        if self.value_bytes == 0 {
+            return entry.len() - self.rest(entry).1.len()..entry.len(); // a variable value comes last
+        }
+        self.key_bytes..self.key_bytes + self.value_bytes
     }
 
     #[inline]
@@ -223,6 +233,18 @@ impl Dropped {
     }
 }
 
+/// Whether an entry's key is this object, where that takes no Python code; else it is `unsure`, and taken for it.
+#[inline(always)]
+pub(crate) fn is_object(entry: &[u8], hash: u64, object: &Bound<'_, PyAny>, unsure: &mut bool) -> bool {
+    let candidate = &entry[8..16];
+    objects::is_same(candidate, object)
+        || word(entry) == hash
+            && objects::builtin_equal(candidate, object).unwrap_or_else(|| {
+                *unsure = true;
+                true
+            })
+}
+
 /// The table of one map.
 pub(crate) struct Store {
     pub(crate) layout: Layout,
@@ -256,15 +278,7 @@ impl Store {
             return Ok(self.find_inline(hash, key));
         };
         let mut unsure = false;
-        let found = self.table.find(hash, |entry| {
-            let candidate = &entry[8..16];
-            objects::is_same(candidate, object)
-                || word(entry) == hash
-                    && objects::builtin_equal(candidate, object).unwrap_or_else(|| {
-                        unsure = true;
-                        true
-                    })
-        });
+        let found = self.table.find(hash, |entry| is_object(entry, hash, object, &mut unsure));
         if unsure { Err(()) } else { Ok(found) }
     }
 

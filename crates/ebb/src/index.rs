@@ -10,7 +10,7 @@ use crate::chunks::ChunkArray;
 use crate::heap::{Growth, Handle, Heap, Moved, StackId};
 use crate::line::{Line, SLOTS};
 use crate::memory::OutOfMemory;
-use crate::segment::{Item, MAX_LINES, Segment, Spot, place, place_or_stash, slots, x_of};
+use crate::segment::{Candidates, Item, MAX_LINES, Segment, Spot, place, place_or_stash, slots, x_of};
 use crate::tags::prefetch;
 use std::cell::RefCell;
 
@@ -112,6 +112,12 @@ impl Index {
         let number = self.number(hash);
         let spot = self.segments.get(number).find(heap, hash, is)?;
         Some(Place { segment: number as u32, spot })
+    }
+
+    /// The entries that a lookup of `hash` begins with; there is at least one entry.
+    #[inline(always)]
+    pub(crate) fn candidates(&self, hash: u64) -> Candidates<'_> {
+        self.segments.get(self.number(hash)).candidates(hash)
     }
 
     /// The segment of `hash`, and how many of the hash's low bits say so.

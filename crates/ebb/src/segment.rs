@@ -197,6 +197,18 @@ impl Segment {
         self.find_displaced(heap, x, home, &mut is)
     }
 
+    /// The entries in the home line of `hash` that have its tag and call it home: most likely the one with this hash, and no
+    /// other.
+    #[inline(always)]
+    pub(crate) fn candidates(&self, hash: u64) -> Candidates<'_> {
+        let lines = self.lines();
+        let x = x_of(hash);
+        let home = home_of(x, lines.len());
+        prefetch(lines.as_ptr().wrapping_add(home + 1));
+        let line = lines.get(home).unwrap_or(&Line::EMPTY);
+        Candidates { line, matches: line.matches(x as u8) }
+    }
+
     #[cold]
     fn find_displaced(&self, heap: &Heap, x: u16, home: usize, is: &mut impl FnMut(Handle) -> bool) -> Option<Spot> {
         let lines = self.lines();
@@ -269,6 +281,36 @@ impl Segment {
                 visit(line.handle(slot), x);
             }
         }
+    }
+}
+
+/// See [`Segment::candidates`].
+pub(crate) struct Candidates<'a> {
+    line: &'a Line,
+    matches: u32,
+}
+
+impl Candidates<'_> {
+    /// Whether no other line has an entry of this home.
+    #[inline(always)]
+    pub(crate) fn are_all(&self) -> bool {
+        self.line.overflow() == 0
+    }
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = Handle;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Handle> {
+        while self.matches != 0 {
+            let slot = self.matches.trailing_zeros() as usize;
+            self.matches &= self.matches - 1;
+            if self.line.displacement(slot) == 0 {
+                return Some(self.line.handle(slot));
+            }
+        }
+        None
     }
 }
 

@@ -130,6 +130,41 @@ impl<O: Order> Table<O> {
         self.index.find(&self.heap, hash, |handle| is(self.body(handle))).map(Found)
     }
 
+    /// The bytes of the entry of this hash that `is` recognises: as [`find`](Self::find), in fewer steps.
+    #[inline(always)]
+    pub fn get(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
+        self.handle(hash, is).map(|(_, entry)| entry)
+    }
+
+    /// As [`get`](Self::get), to write; the part that the entry's hash is made from must stay as it is.
+    #[inline(always)]
+    pub fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
+        let (handle, entry) = self.handle(hash, is)?;
+        let (from, len) = (self.order.bytes(), entry.len());
+        Some(&mut self.heap.slot_mut(handle)[from..from + len])
+    }
+
+    #[inline(always)]
+    fn handle(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Handle, &[u8])> {
+        if self.is_empty() {
+            return None;
+        }
+        let candidates = self.index.candidates(hash);
+        let all = candidates.are_all();
+        for handle in candidates {
+            let entry = self.body(handle);
+            if is(entry) {
+                return Some((handle, entry));
+            }
+        }
+        if all { None } else { self.find_displaced(hash, is) }
+    }
+
+    #[cold]
+    fn find_displaced(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<(Handle, &[u8])> {
+        self.find(hash, is).map(|found| (found.0.spot.handle, self.entry(found)))
+    }
+
     /// The bytes of an entry.
     #[inline]
     pub fn entry(&self, found: Found) -> &[u8] {
