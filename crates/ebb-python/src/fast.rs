@@ -6,7 +6,7 @@
 use crate::convert::{Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text};
 use crate::kinds::KeyKind;
 use crate::map::{Kinds, Map};
-use crate::store::{hash, hash_int, hash_text, is_object, word};
+use crate::store::{hash_int, hash_text, is_object, word};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -92,20 +92,20 @@ unsafe fn lane<R>(
     catch_unwind(AssertUnwindSafe(|| work(py, map, map.kinds.get()?, key))).ok().flatten()
 }
 
-/// Look `$key` up with a `$method` of the table, and go on with what is found: `$entry`, in which `$value` says where the
-/// value is. The `$store` stays locked, and `$typed` gives the hash and the key to use it with. Where finding takes Python
-/// code, the lane is left.
+/// Look `$key` up in the `$store`, which is locked, with a `$method` of the table, and go on with what it has `$found`.
+/// `$typed` gives the hash and the key for the store's own methods, `$value` where in an entry the value is, and
+/// `$rehash` an entry's hash. Where finding takes Python code, the lane is left.
 macro_rules! look_up {
-    ($method:ident, $map:expr, $kinds:expr, $key:expr, |$store:ident, $typed:ident, $entry:ident, $value:ident| $work:expr) => {
-        match $kinds.key {
+    ($method:ident, $store:ident, $kind:expr, $key:expr,
+     |$found:ident, $typed:ident, $value:ident, $rehash:ident| $work:expr) => {
+        match $kind {
             KeyKind::Int => {
                 let int = plain_int($key)?;
                 let hash = hash_int(int);
                 let $typed = || (hash, Key::Int(int));
                 let $value = |entry: &[u8]| KeyKind::Int.fixed_bytes()..entry.len();
-                #[allow(unused_mut)]
-                let mut $store = $map.store.try_hold()?;
-                let $entry = $store.table.$method(hash, |entry| word(entry) == int as u64);
+                let $rehash = |entry: &[u8]| hash_int(word(entry) as i64);
+                let $found = $store.table.$method(hash, |entry| word(entry) == int as u64);
                 $work
             }
             KeyKind::Object => {
@@ -113,21 +113,19 @@ macro_rules! look_up {
                 let hash = hash_int(own);
                 let $typed = || (hash, Key::Object($key.as_borrowed(), own));
                 let $value = |entry: &[u8]| KeyKind::Object.fixed_bytes()..entry.len();
-                #[allow(unused_mut)]
-                let mut $store = $map.store.try_hold()?;
+                let $rehash = word;
                 let mut unsure = false;
-                let $entry = $store.table.$method(hash, |entry| is_object(entry, hash, $key, &mut unsure));
+                let $found = $store.table.$method(hash, |entry| is_object(entry, hash, $key, &mut unsure));
                 if unsure { None } else { $work }
             }
             KeyKind::Str | KeyKind::Bytes => {
-                let text = if $kinds.key == KeyKind::Str { plain_text($key) } else { plain_bytes($key) }?;
+                let text = if $kind == KeyKind::Str { plain_text($key) } else { plain_bytes($key) }?;
                 let hash = hash_text(text);
-                let $typed = || (hash, Key::Text(Cow::Borrowed(text)));
-                #[allow(unused_mut)]
-                let mut $store = $map.store.try_hold()?;
                 let layout = $store.layout;
+                let $typed = || (hash, Key::Text(Cow::Borrowed(text)));
                 let $value = |entry: &[u8]| layout.value_range(entry);
-                let $entry = $store.table.$method(hash, |entry| layout.text_key(entry) == text);
+                let $rehash = |entry: &[u8]| hash_text(layout.text_key(entry));
+                let $found = $store.table.$method(hash, |entry| layout.text_key(entry) == text);
                 $work
             }
         }
@@ -137,8 +135,9 @@ macro_rules! look_up {
 /// What `m[key]` is, as a new reference; NULL with an exception set where the object could not be made.
 #[inline(always)]
 fn read(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
-    look_up!(get, map, kinds, key, |store, _typed, entry, value| {
-        let entry = entry?;
+    let store = map.store.try_hold()?;
+    look_up!(get, store, kinds.key, key, |found, _typed, value, _rehash| {
+        let entry = found?;
         new_object(py, kinds.value, &entry[value(entry)])
     })
 }
@@ -146,8 +145,9 @@ fn read(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>) -> Opt
 #[inline(always)]
 fn set(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Option<()> {
     let new = Value::plain(kinds.value, value)?;
-    look_up!(get_mut, map, kinds, key, |store, typed, entry, value| {
-        let dropped = match entry {
+    let mut store = map.store.try_hold()?;
+    look_up!(get_mut, store, kinds.key, key, |found, typed, value, _rehash| {
+        let dropped = match found {
             Some(entry) => {
                 let range = value(entry);
                 if range.len() != new.len() {
@@ -182,15 +182,14 @@ fn resize(py: Python<'_>, map: &Map, hash: u64, key: &Key<'_>, value: &Value<'_>
 
 #[inline(always)]
 fn delete(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>) -> Option<()> {
-    let key = &Key::plain(kinds.key, key)?;
-    let hash = hash(key);
     let mut store = map.store.try_hold()?;
     store.prefetch_removal();
-    let found = store.find_plain(hash, key).ok()??;
-    let dropped = store.remove(py, found);
-    drop(store);
-    dropped.release(py);
-    Some(())
+    look_up!(find, store, kinds.key, key, |found, _typed, _value, rehash| {
+        let dropped = store.remove_hashed(py, found?, &rehash);
+        drop(store);
+        dropped.release(py); // may run `__del__`
+        Some(())
+    })
 }
 
 unsafe extern "C" fn subscript(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
@@ -214,7 +213,8 @@ unsafe extern "C" fn contains(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) 
     // SAFETY: as in `subscript`.
     unsafe {
         let found = lane(slf, key, |_, map, kinds, key| {
-            look_up!(get, map, kinds, key, |store, _typed, entry, _value| Some(entry.is_some()))
+            let store = map.store.try_hold()?;
+            look_up!(get, store, kinds.key, key, |found, _typed, _value, _rehash| Some(found.is_some()))
         });
         found.map_or_else(|| (slots().contains)(slf, key), c_int::from)
     }

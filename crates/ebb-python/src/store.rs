@@ -372,6 +372,7 @@ impl Store {
     }
 
     /// The reference that an entry's value is, to be dropped when the entry has let go of it.
+    #[inline]
     fn value_object(&self, py: Python<'_>, found: Found) -> Option<Py<PyAny>> {
         let word = (self.layout.value == ValueKind::Object).then(|| self.layout.value(self.table.entry(found)))?;
         Some(objects::take_word(py, word))
@@ -414,13 +415,19 @@ impl Store {
     }
 
     /// Take an entry out.
-    #[inline]
     pub(crate) fn remove(&mut self, py: Python<'_>, found: Found) -> Dropped {
         let layout = self.layout;
+        self.remove_hashed(py, found, &|entry| layout.hash(entry))
+    }
+
+    /// As [`remove`](Self::remove), where the kind of key is known: `rehash` is its hash.
+    #[inline(always)]
+    pub(crate) fn remove_hashed(&mut self, py: Python<'_>, found: Found, rehash: &impl Fn(&[u8]) -> u64) -> Dropped {
+        let layout = &self.layout;
         let entry = self.table.entry(found);
         let key = (layout.key == KeyKind::Object).then(|| objects::take_word(py, &entry[8..]));
         let dropped = Dropped { key, value: self.value_object(py, found) };
-        self.remove_inline(found);
+        self.forget(found, rehash);
         dropped
     }
 
@@ -428,10 +435,15 @@ impl Store {
     #[inline]
     pub(crate) fn remove_inline(&mut self, found: Found) {
         let layout = self.layout;
-        if layout.both_variable() {
-            self.overhead -= layout.overhead(self.table.entry(found));
+        self.forget(found, &|entry| layout.hash(entry));
+    }
+
+    #[inline(always)]
+    fn forget(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
+        if self.layout.both_variable() {
+            self.overhead -= self.layout.overhead(self.table.entry(found));
         }
-        self.table.remove(found, &|entry| layout.hash(entry));
+        self.table.remove(found, rehash);
         self.changes += 1;
     }
 

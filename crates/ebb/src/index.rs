@@ -114,10 +114,11 @@ impl Index {
         Some(Place { segment: number as u32, spot })
     }
 
-    /// The entries that a lookup of `hash` begins with; there is at least one entry.
+    /// The entries that a lookup of `hash` begins with, and their segment; there is at least one entry.
     #[inline(always)]
-    pub(crate) fn candidates(&self, hash: u64) -> Candidates<'_> {
-        self.segments.get(self.number(hash)).candidates(hash)
+    pub(crate) fn candidates(&self, hash: u64) -> (u32, Candidates<'_>) {
+        let number = self.number(hash);
+        (number as u32, self.segments.get(number).candidates(hash))
     }
 
     /// The segment of `hash`, and how many of the hash's low bits say so.
@@ -388,7 +389,20 @@ impl Index {
     }
 
     /// The entry that was at handle `moved.from` is at `moved.to`.
+    #[inline]
     pub(crate) fn relocate(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
+        let (segment, candidates) = self.candidates(hash);
+        for spot in candidates {
+            if spot.handle == moved.from {
+                let lines = self.segments.get_mut(segment as usize).lines_mut(heap);
+                return lines[spot.line as usize].set_handle(spot.slot as usize, moved.to);
+            }
+        }
+        self.relocate_displaced(heap, hash, moved);
+    }
+
+    #[cold]
+    fn relocate_displaced(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
         let place = self.find(heap, hash, |handle| handle == moved.from).expect("a moved entry is indexed");
         self.set_handle(heap, place, moved.to);
     }

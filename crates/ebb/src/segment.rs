@@ -201,12 +201,15 @@ impl Segment {
     /// other.
     #[inline(always)]
     pub(crate) fn candidates(&self, hash: u64) -> Candidates<'_> {
-        let lines = self.lines();
+        if self.tagged.is_null() {
+            return Candidates { line: &Line::EMPTY, home: 0, matches: 0 };
+        }
         let x = x_of(hash);
-        let home = home_of(x, lines.len());
-        prefetch(lines.as_ptr().wrapping_add(home + 1));
-        let line = lines.get(home).unwrap_or(&Line::EMPTY);
-        Candidates { line, matches: line.matches(x as u8) }
+        let home = home_of(x, self.home_lines());
+        prefetch(self.base().wrapping_add(home + 1));
+        // SAFETY: as in `lines`; `home` is one of them, as `x` is below `1 << X_BITS`.
+        let line = unsafe { &*self.base().add(home) };
+        Candidates { line, home: home as u32, matches: line.matches(x as u8) }
     }
 
     #[cold]
@@ -287,6 +290,7 @@ impl Segment {
 /// See [`Segment::candidates`].
 pub(crate) struct Candidates<'a> {
     line: &'a Line,
+    home: u32,
     matches: u32,
 }
 
@@ -299,15 +303,15 @@ impl Candidates<'_> {
 }
 
 impl Iterator for Candidates<'_> {
-    type Item = Handle;
+    type Item = Spot;
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Handle> {
+    fn next(&mut self) -> Option<Spot> {
         while self.matches != 0 {
-            let slot = self.matches.trailing_zeros() as usize;
+            let slot = self.matches.trailing_zeros();
             self.matches &= self.matches - 1;
-            if self.line.displacement(slot) == 0 {
-                return Some(self.line.handle(slot));
+            if self.line.displacement(slot as usize) == 0 {
+                return Some(Spot { line: self.home, slot, handle: self.line.handle(slot as usize) });
             }
         }
         None
