@@ -53,6 +53,12 @@ impl Sieve {
         slot[self.mark_at] = 1;
     }
 
+    /// See [`Order::prefetch`](crate::order::Order::prefetch).
+    #[inline]
+    pub(crate) fn prefetch(&self, heap: &Heap, handle: Handle) {
+        self.queue.prefetch(heap, handle);
+    }
+
     pub(crate) fn leave(&mut self, heap: &mut Heap, handle: Handle) {
         if self.hand == Some(handle) {
             self.hand = self.queue.next(heap, handle);

@@ -144,7 +144,7 @@ impl<O: TableOrder> Table<O> {
     }
 
     #[inline(always)]
-    fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
+    pub(crate) fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
         if self.is_empty() {
             return None;
         }
@@ -278,8 +278,9 @@ impl<O: TableOrder> Table<O> {
     pub fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
         let shape = self.shape();
         self.entry_bytes -= self.entry(found).len();
-        self.order.leave(&mut self.heap, found.0.spot.handle);
+        self.order.prefetch(&self.heap, found.0.spot.handle);
         self.index.remove(&mut self.heap, found.0, &|heap: &Heap, handle| rehash(shape.body(heap, handle)));
+        self.order.leave(&mut self.heap, found.0.spot.handle);
         self.release_slot(found.0.spot.handle, rehash);
     }
 
@@ -291,6 +292,7 @@ impl<O: TableOrder> Table<O> {
             && let Some(last) = self.heap.last(self.recent)
         {
             self.index.prefetch_line(rehash(self.body(last)));
+            self.order.prefetch(&self.heap, last);
         }
     }
 

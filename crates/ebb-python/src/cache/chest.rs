@@ -178,7 +178,7 @@ impl Chest {
 
     // --- time ----------------------------------------------------------------------------------------------------
 
-    fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
+    pub(crate) fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
         let after = |seconds: Option<f64>| {
             seconds.map_or(Time::NEVER, |seconds| self.limits.clock.after(moment.time(), seconds))
         };
@@ -333,6 +333,23 @@ impl Chest {
         moment: &Moment,
         gone: &mut Gone,
     ) -> Result<(), Refused> {
+        let deadlines = self.deadlines(lives, moment);
+        self.put_at(py, hash, key, found, value, deadlines, moment, gone)
+    }
+
+    /// As [`put`](Self::put), with the deadlines that the life comes to.
+    #[allow(clippy::too_many_arguments)] // as `put`
+    pub(crate) fn put_at(
+        &mut self,
+        py: Python<'_>,
+        hash: u64,
+        key: &Key<'_>,
+        found: Option<Found>,
+        value: &Value<'_>,
+        deadlines: Deadlines,
+        moment: &Moment,
+        gone: &mut Gone,
+    ) -> Result<(), Refused> {
         let mut found = found;
         if let Some(expired) = found.filter(|&found| self.is_over(found, moment)) {
             self.depart(py, expired, Cause::Expired, gone)?;
@@ -340,7 +357,6 @@ impl Chest {
         }
         self.check_fits(key, value)?;
         let kept_key = found.and_then(|found| self.store.key_word(found));
-        let deadlines = self.deadlines(lives, moment);
         if found.is_none() {
             self.make_room_for_one(py, moment, gone)?;
         }

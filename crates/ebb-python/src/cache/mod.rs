@@ -32,8 +32,8 @@ pub(crate) struct Settings {
     pub(crate) kinds: Kinds,
     limits: Limits,
     max_bytes: Option<usize>,
-    on_remove: Option<Py<PyAny>>,
-    timer: Option<Py<PyAny>>,
+    pub(crate) on_remove: Option<Py<PyAny>>,
+    pub(crate) timer: Option<Py<PyAny>>,
 }
 
 impl Settings {
