@@ -6,6 +6,7 @@ import gc
 import math
 import multiprocessing
 import os
+import random
 import sys
 import threading
 import weakref
@@ -136,6 +137,16 @@ def test_one_call_for_many_threads(threads: Threads) -> None:
     assert gate.calls == 1
 
 
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads take turns far more often."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("restless")
 def test_one_call_for_threads_that_start_together(threads: Threads) -> None:
     """Whoever comes just as the call ends must not make another."""
     load = Cache().memoize(counted := Counted())
@@ -154,6 +165,44 @@ def test_one_call_for_threads_that_start_together(threads: Threads) -> None:
     assert len(counted.calls) == 300
 
 
+def test_a_value_found_in_the_cache_is_no_answer_to_a_refresh() -> None:
+    call = _flights.Call(owner=1)
+    assert not call.answers(anew=False)
+    call.value = "found"
+    assert (call.answers(anew=False), call.answers(anew=True)) == (True, False)
+    call.computed = True
+    assert (call.answers(anew=False), call.answers(anew=True)) == (True, True)
+
+
+def test_who_missed_just_before_the_result_was_there_makes_no_other_call(threads: Threads) -> None:
+    missed, is_there = threading.Event(), threading.Event()
+
+    class Key:
+        """Is hashed for the lookup, and then, in the thread that is late, only when the result is there."""
+
+        late = False
+
+        def __hash__(self) -> int:
+            if self.late:
+                missed.set()
+                assert is_there.wait(30)
+            self.late = threading.current_thread() is thread
+            return 1
+
+    thread: threading.Thread | None = None
+    key, counted = Key(), Counted()
+    load = Cache().memoize(counted)
+    begin = threading.Event()
+    thread = threads.start(lambda: begin.wait(30) and load(key))
+    begin.set()
+    assert missed.wait(30)
+    key.late = False
+    assert load(key) == (key, 1)
+    is_there.set()
+    assert threads.outcomes == [(key, 1)]
+    assert len(counted.calls) == 1
+
+
 def test_other_keys_do_not_wait(threads: Threads) -> None:
     gate = Gate("result")
     load = Cache().memoize(lambda n: n and gate())
@@ -162,6 +211,37 @@ def test_other_keys_do_not_wait(threads: Threads) -> None:
     assert load(0) == 0
     gate.let_through.release()
     assert threads.outcomes == ["result"]
+
+
+@pytest.mark.usefixtures("restless")
+def test_nothing_from_before_an_invalidate_or_refresh_is_seen_after_it(threads: Threads) -> None:
+    """Versions rise; what is loaded after a reading and an `invalidate`, or by `refresh`, is no older."""
+    versions, calling = [0] * 3, [0] * 3
+    writing = threading.Lock()
+
+    @Cache(key=int, value=int).memoize
+    def load(key: int) -> int:
+        calling[key] += 1
+        assert calling[key] == 1, "two calls at a time"
+        version = versions[key]
+        os.sched_yield()
+        calling[key] -= 1
+        return version
+
+    def run(seed: int) -> None:
+        choose = random.Random(seed)
+        for _ in range(1500):
+            key, way = choose.randrange(3), choose.randrange(4)
+            with writing:
+                versions[key] += way == 0
+            least = versions[key] if way < 3 else 0
+            if way < 2:
+                load.invalidate(key)
+            assert (load.refresh if way == 2 else load)(key) >= least
+
+    for seed in range(4):
+        threads.start(run, seed)
+    assert threads.outcomes == [None] * 4
 
 
 def test_an_error_is_not_kept_and_goes_to_all_who_waited(threads: Threads) -> None:

@@ -232,9 +232,11 @@ def _typed_key(names: list[str], name: str, kind: str, /, *args: Any, **kwargs: 
 def _object_key(names: list[str], /, *args: Any, **kwargs: Any) -> Hashable:
     if kwargs:
         args = _in_place(names, args, kwargs)
-    if len(args) == 1 and not kwargs and type(args[0]) in (int, str, bytes):
+        if kwargs:
+            return (*args, Keywords, *sorted(kwargs.items()))
+    if len(args) == 1 and type(args[0]) in (int, str, bytes):
         return args[0]  # type: ignore[no-any-return]  # one of the three
-    return _tuple_key(names, (), *args, **kwargs)
+    return args
 
 
 def _tuple_key(names: list[str], prefix: tuple[Any, ...], /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
@@ -299,18 +301,20 @@ def _wrapper(
         make = _async_stale if is_async else _stale
         return make(cache._get_with_lifetime, key_of, margin, flights)
     if bare and not is_async:
-        return _bare(cache.get, key_of, flights.compute)
+        return _bare(cache.get, key_of, flights.compute, cache.kinds[0] is object)
     return (_async_any if is_async else _any)(cache.get, key_of, flights.compute)
 
 
-def _bare(get: Any, key_of: Any, compute: Any) -> Any:
+def _bare(get: Any, key_of: Any, compute: Any, tuples: bool) -> Any:
+    """Where a single int, str or bytes is its own key, and perhaps several arguments are theirs, as a tuple."""
+
     def wrapper(first: Any = ABSENT, /, *rest: Any, **kwargs: Any) -> Any:
         kind = type(first)
         if (kind is int or kind is str or kind is bytes) and not rest and not kwargs:
             found = get(first, ABSENT)
             return found if found is not ABSENT else compute(first, (first,), kwargs)
         args = () if first is ABSENT else (first, *rest)
-        key = key_of(*args, **kwargs)
+        key = args if tuples and rest and not kwargs else key_of(*args, **kwargs)
         found = get(key, ABSENT)
         return found if found is not ABSENT else compute(key, args, kwargs)
 
