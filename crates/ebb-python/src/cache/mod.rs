@@ -487,13 +487,15 @@ impl Cache {
         Ok(self.finish(py, read)?.unwrap_or(default))
     }
 
-    /// The value of `key` and the seconds until it expires (inf for never), or None. A use of the entry. O(1).
-    fn _get_with_lifetime(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<(Py<PyAny>, f64)>> {
+    /// The value of `key` and the seconds that its ttl leaves it (inf for ever), or None. A use of the entry, unless
+    /// only `peeking`. O(1).
+    #[pyo3(signature = (key, peeking=false))]
+    fn _get_with_lifetime(&self, key: &Bound<'_, PyAny>, peeking: bool) -> PyResult<Option<(Py<PyAny>, f64)>> {
         let py = key.py();
         let (key, moment) = (self.key(key)?, self.moment(py)?);
         let read = self.locate(py, &key, &moment, |chest, _, found, _| {
-            let found = chest.using(found, &moment)?;
-            let left = chest.seconds_left(found, &moment).unwrap_or(f64::INFINITY);
+            let found = if peeking { chest.alive(found, &moment)? } else { chest.using(found, &moment)? };
+            let left = chest.lives_left(found, &moment).hard.unwrap_or(f64::INFINITY);
             Some((chest.store.read_value(py, found), left))
         })?;
         let Some((read, left)) = read else { return Ok(None) };
