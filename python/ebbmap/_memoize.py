@@ -306,7 +306,7 @@ def _wrapper(
 
 
 def _bare(get: Any, key_of: Any, compute: Any, tuples: bool) -> Any:
-    """Where a single int, str or bytes is its own key, and perhaps several arguments are theirs, as a tuple."""
+    """Where a single int, str or bytes is its own key, and perhaps several arguments a tuple of them."""
 
     def wrapper(first: Any = ABSENT, /, *rest: Any, **kwargs: Any) -> Any:
         kind = type(first)
