@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // type slots
 
 use crate::cache::chest::{Chest, Moment};
-use crate::cache::gone::{Cause, Gone};
+use crate::cache::gone::Gone;
 use crate::cache::{Cache, Settings};
 use crate::convert::{Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text};
 use crate::fast::look_up;
@@ -146,18 +146,23 @@ fn delete(
     mut chest: Holding<'_, Chest>,
     key: &Bound<'_, PyAny>,
 ) -> Option<()> {
-    let mut gone = Gone::default();
-    chest.store.prefetch_removal();
-    let store = &chest.store;
-    let found = look_up!(find, store, settings.kinds.key, key, |found, _typed, _value, _rehash| found)?;
-    if Clock::has_come(chest.store.table.deadlines(found).first()) {
+    if settings.on_remove.is_some() {
         return None;
     }
-    let done = chest.depart(py, found, Cause::Deleted, &mut gone);
-    cache.end_step(py, &mut chest, &Moment::later(), &mut gone);
+    chest.store.prefetch_removal();
+    let Chest { store, counts, .. } = &mut *chest;
+    let dropped = look_up!(find, store, settings.kinds.key, key, |found, _typed, _value, rehash| {
+        let found = found?;
+        if Clock::has_come(store.table.deadlines(found).first()) {
+            return None;
+        }
+        counts.deleted += 1;
+        Some(store.remove_hashed(py, found, &rehash))
+    });
+    cache.end_step(py, &mut chest, &Moment::later(), &mut Gone::default());
     drop(chest);
-    cache.after_step(py, gone);
-    done.ok()
+    dropped?.release(py); // may run `__del__`
+    Some(())
 }
 
 unsafe extern "C" fn subscript(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
