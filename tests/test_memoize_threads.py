@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import threading
+import traceback
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -264,6 +265,18 @@ def test_an_error_is_not_kept_and_goes_to_all_who_waited(threads: Threads) -> No
     gate.let_through.release(2)
     assert threads.outcomes == [error] * 3
     assert load(1) == "result"
+
+
+def test_a_traceback_does_not_grow_with_those_who_get_it(threads: Threads) -> None:
+    error = KeyError("gone")
+    gate = Gate(error)
+    load = Cache().memoize(gate)
+    for n in range(16):
+        threads.start(load, 1)
+        until(waiters(n))
+    gate.let_through.release()
+    assert threads.outcomes == [error] * 16
+    assert len(traceback.extract_tb(error.__traceback__)) < 30
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, GeneratorExit])

@@ -76,7 +76,7 @@ class AsyncFlights(Flights):
             call.value = value
             return value
         except Exception as error:
-            call.error = error
+            call.fail(error)
             raise
         finally:
             del call
