@@ -181,7 +181,9 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     # --- copying -------------------------------------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _refill, (type(self), self._settings(), self._entries()), self.__getstate__()
+        # The entries are state, as they may hold the cache itself, which has to be there by then.
+        state = self.__getstate__(), self._entries()
+        return _rebuild, (type(self), self._settings()), state, None, None, _refill
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         from copy import deepcopy
@@ -294,8 +296,7 @@ def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:
     return made
 
 
-def _refill(cls: type[C], settings: dict[str, Any], entries: Iterable[tuple[Any, ...]]) -> C:
-    made = _rebuild(cls, settings)
-    for entry in entries:
+def _refill(made: Cache[Any, Any], state: tuple[Any, Iterable[tuple[Any, ...]]]) -> None:
+    for entry in state[1]:
         made._restore(*entry)
-    return made
+    set_state(made, state[0])

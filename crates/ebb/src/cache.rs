@@ -7,7 +7,7 @@ use crate::links::LINK_BYTES;
 use crate::memory::{Memory, OutOfMemory};
 use crate::order::{Order, TableOrder};
 use crate::sieve::{SIEVE_BYTES, Sieve};
-use crate::table::{EntrySize, Found, Table};
+use crate::table::{Cursor, EntrySize, Found, Table};
 
 /// A [`Table`] with deadlines and an order of eviction.
 pub type Cache = Table<Policies>;
@@ -293,6 +293,20 @@ impl Cache {
     pub fn victim(&mut self, rehash: &impl Fn(&[u8]) -> u64) -> Option<Found> {
         let victim = self.order.sieve.as_mut()?.victim(&mut self.heap)?;
         Some(self.found_at(victim, rehash))
+    }
+
+    /// Call `visit` with every entry and when it expires: in the order they came in, where the cache is bounded. O(n).
+    pub fn visit_all(&self, mut visit: impl FnMut(&[u8], Deadlines)) {
+        if let Some(sieve) = &self.order.sieve {
+            sieve.visit(&self.heap, |handle| {
+                visit(self.body(handle), self.order.fields.read(self.heap.slot(handle)));
+            });
+            return;
+        }
+        let mut cursor = Cursor::default();
+        while let Some(handle) = self.next_handle(&mut cursor) {
+            visit(self.body(handle), self.order.fields.read(self.heap.slot(handle)));
+        }
     }
 
     /// Hold at most `bytes` (as [`bytes`](Table::bytes) counts them) at any moment: what would take more is refused as

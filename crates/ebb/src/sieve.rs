@@ -88,6 +88,15 @@ impl Sieve {
         self.hand.or_else(|| self.queue.first(QUEUE))
     }
 
+    /// Call `visit` with every entry, the oldest first.
+    pub(crate) fn visit(&self, heap: &Heap, mut visit: impl FnMut(Handle)) {
+        let mut next = self.queue.first(QUEUE);
+        while let Some(handle) = next {
+            visit(handle);
+            next = self.queue.next(heap, handle);
+        }
+    }
+
     /// Walk the queue; how many slots there are.
     pub(crate) fn check(&self, heap: &Heap) -> usize {
         let (mut count, mut hand_seen) = (0, self.hand.is_none());

@@ -395,6 +395,10 @@ impl<O: TableOrder> Table<O> {
 
     /// The next entry of a walk in no particular order. O(1) on average.
     pub fn next(&self, cursor: &mut Cursor) -> Option<&[u8]> {
+        self.next_handle(cursor).map(|handle| self.body(handle))
+    }
+
+    pub(crate) fn next_handle(&self, cursor: &mut Cursor) -> Option<Handle> {
         while (cursor.segment as usize) < self.index.segment_count() {
             let lines = self.index.lines_of(&self.heap, cursor.segment as usize);
             while let Some(line) = lines.get(cursor.line as usize) {
@@ -403,7 +407,7 @@ impl<O: TableOrder> Table<O> {
                 }
                 if (cursor.slot as usize) < line.count() {
                     cursor.slot += 1;
-                    return Some(self.body(line.handle(cursor.slot as usize - 1)));
+                    return Some(line.handle(cursor.slot as usize - 1));
                 }
                 (cursor.line, cursor.slot) = (cursor.line + 1, 0);
             }
