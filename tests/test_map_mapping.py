@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import collections
-import unittest
 from collections.abc import Iterator, MutableMapping
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from cpython_tests import PROTOCOL_TESTS, passes
 from ebbmap import ItemsView, KeysView, Map, ValuesView
-
-REASON = "CPython's `test` package is not installed"
-mapping_tests: Any = pytest.importorskip("test.mapping_tests", reason=REASON)
 
 
 class Plain(Map[Any, Any]):
@@ -44,8 +41,6 @@ class OwnMethods(Map[Any, Any]):
         super().__delitem__(key)
 
 
-# CPython's tests of hash maps; looked up here, so that pytest does not collect the class itself.
-PROTOCOL_TESTS = [name for name in dir(mapping_tests.TestHashMappingProtocol) if name.startswith("test_")]
 CLASSES = [Map, Plain, WithMissing, WithSlots, OwnMethods]
 
 
@@ -56,11 +51,7 @@ def test_there_are_22_protocol_tests() -> None:
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("name", PROTOCOL_TESTS)
 def test_cpython_mapping_protocol(cls: type[Map[Any, Any]], name: str) -> None:
-    case = type("Case", (mapping_tests.TestHashMappingProtocol,), {"type2test": cls})(name)
-    result = unittest.TestResult()
-    case.run(result)
-    assert result.testsRun == 1
-    assert not result.errors and not result.failures and not result.skipped, result
+    passes(name, cls)
 
 
 def test_it_is_a_mutable_mapping_as_dict_is() -> None:

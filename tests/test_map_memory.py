@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +10,9 @@ import numpy as np
 import pytest
 
 from ebbmap import Map
-from map_helpers import FIXED, agrees, promised, run
+from map_helpers import FIXED, LIMIT, RSS, agrees, linux, promised, run
 
 AnyMap: Any = Map
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def held(m: Map[Any, Any]) -> None:
@@ -132,14 +129,6 @@ def test_no_operation_does_much_at_once() -> None:
 
 # --- the process ---------------------------------------------------------------------------------------
 
-RSS = """
-    import gc, sys
-    from ebbmap import Map
-    def rss():
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * 4096
-"""
-
 
 @linux
 @pytest.mark.parametrize(("key", "value"), [("int", "bytes"), ("str", "int"), ("int", "int")])
@@ -186,16 +175,6 @@ def test_resident_memory_follows_half_way_down_and_up_again() -> None:
     for line in run(script).splitlines():
         resident, nbytes = map(int, line.split())
         assert resident <= nbytes + (2 << 20)
-
-
-LIMIT = """
-    import resource, sys
-    from ebbmap import Map, _bulk
-    def limit(extra):
-        with open("/proc/self/statm") as file:
-            used = int(file.read().split()[0]) * 4096
-        resource.setrlimit(resource.RLIMIT_AS, (used + extra, resource.RLIM_INFINITY))
-"""
 
 
 @linux
