@@ -1,19 +1,25 @@
-"""A map whose memory follows its contents, up and down.
+"""A map and a cache whose memory follows their contents, up and down.
 
 >>> from ebbmap import Map
 >>> m = Map(int, bytes)
 >>> m[42] = b"..."
 >>> m.nbytes
+>>> from ebbmap import Cache
+>>> c = Cache(ttl="1h", max_items=1000)
+>>> c[42] = "..."
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 
 from ebbmap import _core
-from ebbmap._map import ItemsView, KeysView, Map, ValuesView
+from ebbmap._cache import Cache
+from ebbmap._map import Map
+from ebbmap._views import ItemsView, KeysView, ValuesView
 
-__all__ = ["ItemsView", "KeysView", "Map", "ValuesView"]
+__all__ = ["Cache", "ItemsView", "KeysView", "Map", "ValuesView"]
 
 
 def __getattr__(name: str) -> str:
@@ -30,3 +36,5 @@ if hasattr(os, "register_at_fork"):
         after_in_parent=_core._after_fork,
         after_in_child=_core._after_fork_in_child,
     )
+
+atexit.register(_core._stop_sweeper)

@@ -1,23 +1,25 @@
-"""Bulk calls of `Map`: iterables go to the native module as lists, arrays as buffers."""
+"""Bulk calls of `Map` and `Cache`: iterables go to the native module as lists, arrays as buffers."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ebbmap._cache import Cache
     from ebbmap._map import Map
 
+    Either: TypeAlias = Map[Any, Any] | Cache[Any, Any]
     Array = npt.NDArray[Any]
 
 # Array types of the values that are of a fixed size.
 _DTYPES = {"int": "i8", "float": "f8"}
 
 
-def get_many(m: Map[Any, Any], keys: Any, default: Any, mask: bool, absent: Any) -> Any:
+def get_many(m: Either, keys: Any, default: Any, mask: bool, absent: Any) -> Any:
     """See `Map.get_many`; `absent` as `default` stands for none given."""
     dtype = _value_dtype(m) if _is_array(keys) else None
     if dtype is None:
@@ -35,7 +37,7 @@ def get_many(m: Map[Any, Any], keys: Any, default: Any, mask: bool, absent: Any)
     return values
 
 
-def _get_array(m: Map[Any, Any], keys: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+def _get_array(m: Either, keys: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
     np = sys.modules["numpy"]
     values = np.zeros(keys.shape, dtype)
     found = np.zeros(keys.shape, bool)
@@ -49,11 +51,11 @@ def _get_array(m: Map[Any, Any], keys: Array, dtype: np.dtype[Any]) -> tuple[Arr
     return values, found
 
 
-def set_many(m: Map[Any, Any], keys: Any, values: Any) -> None:
-    """See `Map.set_many`."""
+def set_many(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
+    """See `Map.set_many`, and `Cache.set_many`, which has a `ttl`."""
     dtype = _value_dtype(m) if _is_array(keys) and _is_array(values) else None
     if dtype is None or m._kinds()[0] != "int":
-        m._set_lists(_as_list(keys), _as_list(values))
+        m._set_lists(_as_list(keys), _as_list(values), *ttl)
         return
     np = sys.modules["numpy"]
     if keys.shape != values.shape:
@@ -61,10 +63,10 @@ def set_many(m: Map[Any, Any], keys: Any, values: Any) -> None:
     if values.dtype != dtype and not np.can_cast(values.dtype, dtype, "same_kind"):
         raise TypeError(f"values must be of dtype {dtype}, not {values.dtype}")
     _check_range(values, dtype)
-    m._set_array(_int_array(keys), _bytes_of(np.ascontiguousarray(values, dtype)))
+    m._set_array(_int_array(keys), _bytes_of(np.ascontiguousarray(values, dtype)), *ttl)
 
 
-def delete_many(m: Map[Any, Any], keys: Any) -> int:
+def delete_many(m: Either, keys: Any) -> int:
     """See `Map.delete_many`."""
     if _is_array(keys) and m._kinds()[0] == "int" and m._kinds()[1] != "object":
         return m._delete_array(_int_array(keys))
@@ -76,7 +78,7 @@ def _is_array(given: object) -> bool:
     return numpy is not None and isinstance(given, numpy.ndarray)
 
 
-def _value_dtype(m: Map[Any, Any]) -> np.dtype[Any] | None:
+def _value_dtype(m: Either) -> np.dtype[Any] | None:
     _, value, codec = m._kinds()
     if codec is not None:
         dtype: np.dtype[Any] = codec.dtype

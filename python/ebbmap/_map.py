@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import ItemsView as _ItemsView
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from collections.abc import KeysView as _KeysView
-from collections.abc import ValuesView as _ValuesView
+from collections.abc import Iterable, MutableMapping
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
+from ebbmap._views import ABSENT, Shared, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -23,9 +21,6 @@ M = TypeVar("M", bound="Map[Any, Any]")
 if TYPE_CHECKING:
     _Contents = SupportsKeysAndGetItem[K, V] | Iterable[tuple[K, V]]
 
-_ABSENT: Any = object()
-_BUILTIN_KINDS = {"object": object, "int": int, "float": float, "str": str, "bytes": bytes}
-
 
 def _is_kind(given: object) -> bool:
     """Whether an argument of `Map(...)` names a kind rather than being the contents."""
@@ -35,7 +30,7 @@ def _is_kind(given: object) -> bool:
     return numpy is not None and isinstance(given, numpy.dtype)
 
 
-class Map(_core.Map[K, V]):
+class Map(Shared[K, V], _core.Map[K, V]):
     """A hash map whose memory follows its contents, up and down.
 
     `Map()` takes any hashable key and any object, like `dict`. `Map(key, value)` names kinds: a key of kind
@@ -56,8 +51,6 @@ class Map(_core.Map[K, V]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _core._add_fast_lanes(cls)
-
-    __hash__ = None  # type: ignore[assignment]  # mutable, as dict
 
     # What type checkers read: no kinds, one kind, two kinds, each with or without contents.
     @overload
@@ -98,33 +91,13 @@ class Map(_core.Map[K, V]):
             self._set_kinds(*kinds, *([object] if len(kinds) == 1 else []))
         self.update(*contents, **kwargs)
 
-    # --- kinds ---------------------------------------------------------------------------------------------
-
-    @property
-    def kinds(self) -> tuple[Any, Any]:
-        """What the map was made with: the key's type, and the value's type or dtype."""
-        key, value, codec = self._kinds()
-        return _BUILTIN_KINDS[key], _BUILTIN_KINDS[value] if codec is None else codec.dtype
-
     def _empty_like_self(self) -> Self:
         """No entries, but the same class, kinds and attributes."""
         empty = _rebuild(type(self), *self.kinds)
-        _set_state(empty, self.__getstate__())
+        set_state(empty, self.__getstate__())
         return empty
 
     # --- contents ------------------------------------------------------------------------------------------
-
-    def update(self, other: Any = (), /, **kwargs: Any) -> None:
-        """Set every item of a mapping, or of an iterable of pairs, then the keywords. O(items)."""
-        if isinstance(other, dict | Map):
-            self._set_pairs(other.items())
-        elif hasattr(other, "keys"):
-            for key in other.keys():  # noqa: SIM118 -- as dict does: any object with keys() and []
-                self[key] = other[key]
-        else:
-            self._set_pairs(other)
-        if kwargs:
-            self._set_pairs(kwargs.items())
 
     @classmethod
     def fromkeys(cls, iterable: Iterable[K], value: Any = None, /) -> Map[K, Any]:
@@ -142,53 +115,13 @@ class Map(_core.Map[K, V]):
 
     __copy__ = copy
 
-    def keys(self) -> KeysView[K]:
-        """A live view of the keys, with the operations of a set."""
-        return KeysView(self)
-
-    def values(self) -> ValuesView[V]:
-        """A live view of the values."""
-        return ValuesView(self)
-
-    def items(self) -> ItemsView[K, V]:
-        """A live view of the items, with the operations of a set."""
-        return ItemsView(self)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        one, two = self, other
-        if isinstance(other, Map) and self._kinds()[0] == "object":
-            one, two = other, self  # only object keys can be looked up with anything: 1 with 1.0, say
-        return len(one) == len(two) and all(_has_item(two, key, value) for key, value in _steady_items(one))
-
-    def __or__(self, other: Any) -> Self:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        made = self.copy()
-        made.update(other)
-        return made
-
-    def __ror__(self, other: Any) -> Self:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        made = self._empty_like_self()
-        made.update(other)
-        made.update(self)
-        return made
-
-    def __ior__(self, other: Any) -> Self:
-        self.update(other)
-        return self
-
     @recursive_repr("{...}")
     def __repr__(self) -> str:
-        contents = "{" + ", ".join(f"{key!r}: {value!r}" for key, value in self._snapshot()) + "}"
+        contents = contents_repr(self._snapshot())
         key, value = self.kinds
         if (key, value) == (object, object):
             return contents
-        named = value.__name__ if isinstance(value, type) else repr(value)
-        return f"{type(self).__name__}({key.__name__}, {named}, {contents})"
+        return f"{type(self).__name__}({kind_name(key)}, {kind_name(value)}, {contents})"
 
     # --- copying -------------------------------------------------------------------------------------------
 
@@ -197,7 +130,7 @@ class Map(_core.Map[K, V]):
 
     # --- bulk ----------------------------------------------------------------------------------------------
 
-    def get_many(self, keys: Any, default: Any = _ABSENT, *, mask: bool = False) -> Any:
+    def get_many(self, keys: Any, default: Any = ABSENT, *, mask: bool = False) -> Any:
         """The values of many keys. O(keys); about eight times as fast on arrays as one by one.
 
         `keys` is an iterable, and the result a list with `default` (or None) for keys that are missing; or an
@@ -205,7 +138,7 @@ class Map(_core.Map[K, V]):
         missing key is `default` if given, and else raises `KeyError`. With `mask=True` the result is
         `(values, found)`, with True where a key was found; the other values are zero, or None in a list.
         """
-        return _bulk_module().get_many(self, keys, default, mask, _ABSENT)
+        return _bulk_module().get_many(self, keys, default, mask, ABSENT)
 
     def set_many(self, keys: Any, values: Any) -> None:
         """Set many keys, each to the value in the same place. O(keys).
@@ -232,9 +165,6 @@ class Map(_core.Map[K, V]):
         """
         return self._stats()
 
-    def __sizeof__(self) -> int:
-        return self.nbytes
-
 
 _core._add_fast_lanes(Map)
 MutableMapping.register(Map)
@@ -251,110 +181,3 @@ def _rebuild(cls: type[M], key: Any, value: Any) -> M:
     made = cls.__new__(cls)
     made._set_kinds(key, value)
     return made
-
-
-def _set_state(made: Any, state: Any) -> None:
-    """Give `made` the attributes of its like, as `copy.copy` does."""
-    if state is None:
-        return
-    if hasattr(made, "__setstate__"):
-        made.__setstate__(state)
-        return
-    for attributes in state if isinstance(state, tuple) else (state,):
-        for name, value in (attributes or {}).items():
-            setattr(made, name, value)
-
-
-def _steady_items(m: Map[K, V]) -> Iterator[tuple[K, V]]:
-    """The items, and once more those of one moment where another thread, or an `==`, changes the map."""
-    walk = m._iter_items()
-    while True:
-        try:
-            item = next(walk, None)
-        except RuntimeError:
-            yield from m._snapshot()
-            return
-        if item is None:
-            return
-        yield item
-
-
-def _has_item(mapping: Mapping[Any, Any], key: object, value: object) -> bool:
-    # `get`, as [] of a defaultdict would add the key.
-    peek = mapping._peek if isinstance(mapping, Map) else mapping.get
-    theirs = peek(key, _ABSENT)
-    return theirs is value or (theirs is not _ABSENT and bool(theirs == value))
-
-
-class KeysView(_KeysView[K]):
-    """The keys of a map: live, and a set."""
-
-    __slots__ = ()
-    _mapping: Map[K, Any]
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(self._mapping)
-
-    def __contains__(self, key: object) -> bool:
-        return self._mapping._peek(key, _ABSENT) is not _ABSENT
-
-    @recursive_repr()
-    def __repr__(self) -> str:
-        return f"KeysView({list(self)!r})"
-
-    @property
-    def mapping(self) -> Map[K, Any]:
-        """The map that this is a view of."""
-        return self._mapping
-
-    @classmethod
-    def _from_iterable(cls, keys: Iterable[Any]) -> set[Any]:
-        return set(keys)
-
-
-class ItemsView(_ItemsView[K, V]):
-    """The items of a map: live, and a set."""
-
-    __slots__ = ()
-    _mapping: Map[K, V]
-
-    def __iter__(self) -> Iterator[tuple[K, V]]:
-        return self._mapping._iter_items()
-
-    def __contains__(self, item: object) -> bool:
-        return isinstance(item, tuple) and len(item) == 2 and _has_item(self._mapping, *item)
-
-    @recursive_repr()
-    def __repr__(self) -> str:
-        return f"ItemsView({list(self)!r})"
-
-    @property
-    def mapping(self) -> Map[K, V]:
-        """The map that this is a view of."""
-        return self._mapping
-
-    @classmethod
-    def _from_iterable(cls, items: Iterable[Any]) -> set[Any]:
-        return set(items)
-
-
-class ValuesView(_ValuesView[V]):
-    """The values of a map: live."""
-
-    __slots__ = ()
-    _mapping: Map[Any, V]
-
-    def __iter__(self) -> Iterator[V]:
-        return self._mapping._iter_values()
-
-    def __contains__(self, value: object) -> bool:
-        return any(theirs is value or theirs == value for theirs in self)
-
-    @recursive_repr()
-    def __repr__(self) -> str:
-        return f"ValuesView({list(self)!r})"
-
-    @property
-    def mapping(self) -> Map[Any, V]:
-        """The map that this is a view of."""
-        return self._mapping

@@ -5,7 +5,8 @@
 use crate::convert::{Key, Read, Value};
 use crate::kinds::KeyKind;
 use crate::map::{Map, out_of_memory};
-use crate::store::{Layout, Store, hash, hash_int};
+use crate::search::Holder;
+use crate::store::{Store, hash, hash_int};
 use ebb::OutOfMemory;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -17,21 +18,25 @@ use std::borrow::Cow;
 const BATCH: usize = 16;
 
 /// The elements of a contiguous buffer, for as long as the buffer is held.
-struct Elements<T>(*mut T, usize);
+pub(crate) struct Elements<T>(*mut T, usize);
 // SAFETY: plain numbers. As with NumPy's own functions that release the GIL, a program that writes to an array while
 // another thread has it in a call gets some old and some new numbers.
 unsafe impl<T: Copy + Send> Send for Elements<T> {}
 
 impl<T: pyo3::buffer::Element> Elements<T> {
-    fn of(buffer: &PyBuffer<T>, writable: bool) -> PyResult<Self> {
+    pub(crate) fn of(buffer: &PyBuffer<T>, writable: bool) -> PyResult<Self> {
         if !buffer.is_c_contiguous() || (writable && buffer.readonly()) {
             return Err(PyValueError::new_err("an array must be contiguous, and writable to be filled"));
         }
         Ok(Elements(buffer.buf_ptr().cast(), buffer.item_count()))
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.1
+    }
+
     #[inline]
-    fn get(&self, i: usize) -> T {
+    pub(crate) fn get(&self, i: usize) -> T {
         assert!(i < self.1);
         // SAFETY: in bounds; the buffer is held by the caller and contiguous, and `T` is its element type.
         unsafe { self.0.add(i).read_unaligned() }
@@ -40,14 +45,14 @@ impl<T: pyo3::buffer::Element> Elements<T> {
 
 impl Elements<u8> {
     #[inline]
-    fn slice(&self, from: usize, len: usize) -> &[u8] {
+    pub(crate) fn slice(&self, from: usize, len: usize) -> &[u8] {
         assert!(from + len <= self.1);
         // SAFETY: in bounds, as in `get`.
         unsafe { std::slice::from_raw_parts(self.0.add(from), len) }
     }
 
     #[inline]
-    fn write(&mut self, from: usize, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, from: usize, bytes: &[u8]) {
         assert!(from + bytes.len() <= self.1);
         // SAFETY: in bounds, as in `get`; the buffer is writable.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.add(from), bytes.len()) }
@@ -57,11 +62,11 @@ impl Elements<u8> {
 /// Call `each` with the place and hash of every key, batch by batch. The lines of the batch after next and the entries
 /// of the next are on their way meanwhile.
 #[inline]
-fn in_batches<R>(
-    store: &mut Store,
+pub(crate) fn in_batches<H: Holder, R>(
+    holder: &mut H,
     count: usize,
     hash_at: impl Fn(usize) -> u64,
-    mut each: impl FnMut(&mut Store, usize, u64) -> Result<(), R>,
+    mut each: impl FnMut(&mut H, usize, u64) -> Result<(), R>,
 ) -> Result<(), R> {
     let mut hashes = [[0; BATCH]; 3];
     let batches = count.div_ceil(BATCH);
@@ -70,14 +75,14 @@ fn in_batches<R>(
         if step < batches {
             let coming = &mut hashes[step % 3];
             places(step).zip(&mut *coming).for_each(|(i, hash)| *hash = hash_at(i));
-            store.table.prefetch_lines(&coming[..places(step).len()]);
+            holder.store().table.prefetch_lines(&coming[..places(step).len()]);
         }
         if (1..=batches).contains(&step) {
-            store.table.prefetch_entries(&hashes[(step - 1) % 3][..places(step - 1).len()]);
+            holder.store().table.prefetch_entries(&hashes[(step - 1) % 3][..places(step - 1).len()]);
         }
         if let Some(batch) = step.checked_sub(2) {
             for (i, &hash) in places(batch).zip(&hashes[batch % 3]) {
-                each(store, i, hash)?;
+                each(holder, i, hash)?;
             }
         }
     }
@@ -118,7 +123,7 @@ fn set_all<'a>(
     in_batches(store, others.len(), hash_at, |store, i, hash| {
         let key = key_at(others[i]);
         let found = store.find_inline(hash, &key).expect("found a moment ago");
-        store.overwrite(found, hash, &key, &value_at(others[i]))
+        store.overwrite(found, hash, &key, &value_at(others[i])).map(drop)
     })
 }
 
@@ -139,7 +144,7 @@ impl Map {
 }
 
 /// As `Iterator::collect`, with `MemoryError` where there is no room for so many.
-fn collect<T>(items: impl ExactSizeIterator<Item = PyResult<T>>) -> PyResult<Vec<T>> {
+pub(crate) fn collect<T>(items: impl ExactSizeIterator<Item = PyResult<T>>) -> PyResult<Vec<T>> {
     let mut collected = Vec::new();
     collected.try_reserve_exact(items.len()).map_err(out_of_memory)?;
     for item in items {
@@ -148,24 +153,28 @@ fn collect<T>(items: impl ExactSizeIterator<Item = PyResult<T>>) -> PyResult<Vec
     Ok(collected)
 }
 
-fn objects_of<'py>(list: &Bound<'py, PyList>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+pub(crate) fn objects_of<'py>(list: &Bound<'py, PyList>) -> PyResult<Vec<Bound<'py, PyAny>>> {
     collect(list.iter().map(Ok))
 }
 
 /// The two of a pair, with the errors `dict.update` gives.
-fn pair<'py>(item: &Bound<'py, PyAny>, place: usize) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+pub(crate) fn pair<'py>(
+    item: &Bound<'py, PyAny>,
+    place: usize,
+    what: &str,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     if let Ok(pair) = item.cast::<PyTuple>()
         && pair.len() == 2
     {
         return Ok((pair.get_item(0)?, pair.get_item(1)?));
     }
     let parts = item.try_iter().map_err(|_| {
-        PyTypeError::new_err(format!("cannot convert map update sequence element #{place} to a sequence"))
+        PyTypeError::new_err(format!("cannot convert {what} update sequence element #{place} to a sequence"))
     })?;
     let parts: Vec<_> = parts.collect::<PyResult<_>>()?;
     let len = parts.len();
     let [key, value] = <[_; 2]>::try_from(parts).map_err(|_| {
-        PyValueError::new_err(format!("map update sequence element #{place} has length {len}; 2 is required"))
+        PyValueError::new_err(format!("{what} update sequence element #{place} has length {len}; 2 is required"))
     })?;
     Ok((key, value))
 }
@@ -175,7 +184,7 @@ impl Map {
     /// Set every pair of an iterable, in order.
     fn _set_pairs(&self, pairs: &Bound<'_, PyAny>) -> PyResult<()> {
         for (place, item) in pairs.try_iter()?.enumerate() {
-            let (key, value) = pair(&item?, place)?;
+            let (key, value) = pair(&item?, place, "map")?;
             self.set(&key, &value)?;
         }
         Ok(())
@@ -266,7 +275,7 @@ impl Map {
         values: PyBuffer<u8>,
         found: PyBuffer<u8>,
     ) -> PyResult<()> {
-        let layout = self.array_layout()?;
+        let layout = self.kinds().array_layout("map")?;
         let (keys, mut to, mut flags) =
             (Elements::of(&keys, false)?, Elements::of(&values, true)?, Elements::of(&found, true)?);
         let size = layout.value.fixed_bytes();
@@ -293,7 +302,7 @@ impl Map {
 
     /// Set an array of int keys to an array of values, given as its bytes. The interpreter is released.
     fn _set_array(&self, py: Python<'_>, keys: PyBuffer<i64>, values: PyBuffer<u8>) -> PyResult<()> {
-        let layout = self.array_layout()?;
+        let layout = self.kinds().array_layout("map")?;
         let (keys, values) = (Elements::of(&keys, false)?, Elements::of(&values, false)?);
         let size = layout.value.fixed_bytes();
         if values.1 != keys.1 * size {
@@ -309,9 +318,7 @@ impl Map {
 
     /// Remove the keys of an int array that are there; how many were. The interpreter is released.
     fn _delete_array(&self, py: Python<'_>, keys: PyBuffer<i64>) -> PyResult<usize> {
-        if self.kinds().key != KeyKind::Int || !self.is_inline() {
-            return Err(PyTypeError::new_err("only a map of int keys and inline values takes an array of keys"));
-        }
+        self.kinds().int_keys_layout("map")?;
         let keys = Elements::of(&keys, false)?;
         Ok(self.store.with_detached(py, move |store| {
             let keys = &keys;
@@ -330,16 +337,5 @@ impl Map {
             );
             removed
         }))
-    }
-}
-
-impl Map {
-    /// The layout of a map that arrays can be read from and written to.
-    fn array_layout(&self) -> PyResult<Layout> {
-        let layout = self.kinds().layout();
-        let plain = layout.key == KeyKind::Int && !layout.has_objects() && !layout.value.is_variable();
-        plain
-            .then_some(layout)
-            .ok_or_else(|| PyTypeError::new_err("only a map of int keys and values of a fixed size takes arrays"))
     }
 }

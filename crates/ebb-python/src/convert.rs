@@ -259,6 +259,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A copy of the bytes of a value that is no object.
+    pub(crate) fn to_bytes(&self) -> PyResult<Vec<u8>> {
+        match self {
+            Value::Object(_) => Ok(Vec::new()),
+            Value::Word(word) => copy_of(word),
+            Value::Bytes(bytes) => copy_of(bytes),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Value::Object(_) | Value::Word(_) => 8,

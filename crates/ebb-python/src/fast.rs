@@ -5,6 +5,7 @@
 
 use crate::convert::{Key, Read, Value};
 use crate::map::Map;
+use crate::slots::Slots;
 use crate::store::{Dropped, Store, hash};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -12,58 +13,28 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::fn_addr_eq;
 use std::sync::OnceLock;
 
-struct Slots {
-    subscript: ffi::binaryfunc,
-    assign: ffi::objobjargproc,
-    contains: ffi::objobjproc,
-}
-
 static MADE_BY_PYO3: OnceLock<Slots> = OnceLock::new();
+const LANES: Slots = Slots { subscript, assign, contains };
 
 /// Remember the slots that PyO3 made for `Map`.
 pub(crate) fn remember(map: &Bound<'_, PyType>) {
-    let map = map.as_type_ptr();
-    // SAFETY: `map` is the heap type of `Map`, which has both tables.
-    let slots = unsafe {
-        let (mapping, sequence) = ((*map).tp_as_mapping, (*map).tp_as_sequence);
-        (|| {
-            Some(Slots {
-                subscript: (*mapping).mp_subscript?,
-                assign: (*mapping).mp_ass_subscript?,
-                contains: (*sequence).sq_contains?,
-            })
-        })()
-    };
-    if let Some(slots) = slots {
+    if let Some(slots) = Slots::of(map) {
         let _ = MADE_BY_PYO3.set(slots);
     }
 }
 
-/// Put the fast lanes into a class that was just made, for those slots that it has from `Map` unchanged: a class copies
-/// its base's slots from the methods' wrappers, so each has to be told.
+/// Put the fast lanes into a class that was just made, for those slots that it has unchanged from `Map` or `Cache`.
 #[pyfunction]
 pub(crate) fn _add_fast_lanes(class: &Bound<'_, PyType>) -> PyResult<()> {
-    if !class.is_subclass_of::<Map>()? {
-        return Err(PyTypeError::new_err("only a subclass of Map has its slots"));
-    }
-    let Some(made) = MADE_BY_PYO3.get() else { return Ok(()) };
-    let class = class.as_type_ptr();
-    // SAFETY: 1. A subclass of the heap type `Map` is a heap type, with both tables. 2. Only a slot that is the one
-    // PyO3 made, which takes the same arguments, is replaced.
-    unsafe {
-        let (mapping, sequence) = ((*class).tp_as_mapping, (*class).tp_as_sequence);
-        if (*mapping).mp_subscript.is_some_and(|slot| fn_addr_eq(slot, made.subscript)) {
-            (*mapping).mp_subscript = Some(subscript);
-        }
-        if (*mapping).mp_ass_subscript.is_some_and(|slot| fn_addr_eq(slot, made.assign)) {
-            (*mapping).mp_ass_subscript = Some(assign);
-        }
-        if (*sequence).sq_contains.is_some_and(|slot| fn_addr_eq(slot, made.contains)) {
-            (*sequence).sq_contains = Some(contains);
-        }
+    if class.is_subclass_of::<crate::cache::Cache>()? {
+        crate::cache::fast::add_lanes(class);
+    } else if !class.is_subclass_of::<Map>()? {
+        return Err(PyTypeError::new_err("only a subclass of Map or Cache has their slots"));
+    } else if let Some(made) = MADE_BY_PYO3.get() {
+        // SAFETY: a subclass of `Map`, as the lanes expect.
+        unsafe { made.replace_in(class, &LANES) };
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! with kinds is a `store`, its lock is in `lock`; the classes are thin.
 
 mod bulk;
+mod cache;
 mod convert;
 mod fast;
 mod iter;
@@ -9,12 +10,18 @@ mod kinds;
 mod lock;
 mod map;
 mod objects;
+mod search;
+mod slots;
 mod store;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::cache::sweeper::_stop_sweeper;
+    #[pymodule_export]
+    use crate::cache::{Cache, CacheIterator};
     #[pymodule_export]
     use crate::fast::_add_fast_lanes;
     #[pymodule_export]
@@ -28,6 +35,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::fast::remember(&module.py().get_type::<Map>());
+        crate::cache::fast::remember(&module.py().get_type::<Cache>());
         Ok(())
     }
 }

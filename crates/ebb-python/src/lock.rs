@@ -4,20 +4,21 @@
 //! That is also why it need not be re-entrant.
 #![allow(unsafe_code)] // a lock
 
+use crate::cache::sweeper;
 use pyo3::prelude::*;
 use std::cell::{RefCell, UnsafeCell};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-/// A value that one thread at a time uses.
-pub(crate) struct Guarded<T> {
+/// A value that one thread at a time uses; with `BEYOND`, also threads that have not attached to the interpreter.
+pub(crate) struct Guarded<T, const BEYOND: bool = false> {
     busy: AtomicBool,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: `value` is only reached by whoever set `busy`; values that move between threads must be Send.
-unsafe impl<T: Send> Sync for Guarded<T> {}
+unsafe impl<T: Send, const BEYOND: bool> Sync for Guarded<T, BEYOND> {}
 
 struct Held<'a>(&'a AtomicBool);
 
@@ -34,7 +35,7 @@ impl Drop for Held<'_> {
     }
 }
 
-impl<T> Guarded<T> {
+impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     pub(crate) fn new(value: T) -> Self {
         Guarded { busy: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
@@ -84,27 +85,30 @@ impl<T> Guarded<T> {
         Some(work(unsafe { &mut *self.value.get() }))
     }
 
+    /// Use the value if nobody does and nobody forks, from a thread that has not attached.
+    pub(crate) fn try_with_unattached<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+        const { assert!(BEYOND) };
+        let _working = Working::try_begin()?;
+        self.try_with(work)
+    }
+
     /// The value of a guard that is going.
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
 
-    #[cfg(not(Py_GIL_DISABLED))]
     #[inline]
     fn try_acquire(&self) -> Option<Held<'_>> {
+        if BEYOND || cfg!(Py_GIL_DISABLED) {
+            let taken = self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
+            return taken.is_ok().then(|| Held(&self.busy));
+        }
         // Only a thread with the GIL sets `busy`, so looking and setting need not be one step.
         if self.busy.load(Ordering::Acquire) {
             return None;
         }
         self.busy.store(true, Ordering::Relaxed);
         Some(Held(&self.busy))
-    }
-
-    #[cfg(Py_GIL_DISABLED)]
-    #[inline]
-    fn try_acquire(&self) -> Option<Held<'_>> {
-        let taken = self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok().then(|| Held(&self.busy))
     }
 
     #[inline]
@@ -183,11 +187,13 @@ pub(crate) fn _before_fork() {
         gate = FREED.wait(gate).unwrap_or_else(PoisonError::into_inner);
     }
     CLOSED.set(Some(gate));
+    sweeper::before_fork();
 }
 
 /// Go on, in the parent and in the child.
 #[pyfunction]
 pub(crate) fn _after_fork() {
+    sweeper::after_fork();
     CLOSED.take();
 }
 
@@ -195,5 +201,6 @@ pub(crate) fn _after_fork() {
 #[pyfunction]
 pub(crate) fn _after_fork_in_child() {
     WAITERS.store(0, Ordering::SeqCst);
+    sweeper::after_fork_in_child();
     CLOSED.take();
 }

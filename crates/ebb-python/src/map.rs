@@ -5,7 +5,8 @@ use crate::iter::{MapIterator, What, snapshot};
 use crate::kinds::{Codec, KeyKind, ValueKind, value_kind};
 use crate::lock::Guarded;
 use crate::objects::release_nested;
-use crate::store::{Asked, Layout, Probe, Store, hash};
+use crate::search;
+use crate::store::{Layout, Store};
 use ebb::Found;
 use pyo3::exceptions::{PyKeyError, PyMemoryError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -21,10 +22,33 @@ pub(crate) struct Kinds {
 }
 
 impl Kinds {
-    const OBJECTS: Kinds = Kinds { key: KeyKind::Object, value: ValueKind::Object, codec: None };
+    pub(crate) const OBJECTS: Kinds = Kinds { key: KeyKind::Object, value: ValueKind::Object, codec: None };
 
     pub(crate) fn layout(&self) -> Layout {
         Layout::new(self.key, self.value)
+    }
+
+    /// Their names, and the codec of a dtype.
+    pub(crate) fn names<'py>(&self, py: Python<'py>) -> (&'static str, &'static str, Option<Bound<'py, PyAny>>) {
+        (self.key.name(), self.value.name(), self.codec.as_ref().map(|codec| codec.object(py).clone()))
+    }
+
+    /// The layout, if keys can come as an array of ints; `what` has these kinds.
+    pub(crate) fn int_keys_layout(&self, what: &str) -> PyResult<Layout> {
+        let layout = self.layout();
+        let plain = layout.key == KeyKind::Int && !layout.has_objects();
+        plain.then_some(layout).ok_or_else(|| {
+            PyTypeError::new_err(format!("only a {what} of int keys and inline values takes an array of keys"))
+        })
+    }
+
+    /// The layout, if keys and values can come and go as arrays.
+    pub(crate) fn array_layout(&self, what: &str) -> PyResult<Layout> {
+        let layout = self.layout();
+        let plain = layout.key == KeyKind::Int && !layout.has_objects() && !layout.value.is_variable();
+        plain.then_some(layout).ok_or_else(|| {
+            PyTypeError::new_err(format!("only a {what} of int keys and values of a fixed size takes arrays"))
+        })
     }
 }
 
@@ -41,7 +65,7 @@ pub(crate) fn out_of_memory<E>(_: E) -> PyErr {
 }
 
 #[cold]
-fn missing(key: &Bound<'_, PyAny>) -> PyErr {
+pub(crate) fn missing(key: &Bound<'_, PyAny>) -> PyErr {
     PyKeyError::new_err((key.clone().unbind(),))
 }
 
@@ -51,9 +75,7 @@ impl Map {
         self.kinds.get_or_init(|| Kinds::OBJECTS)
     }
 
-    /// Find `key` and do `work` with it, in one step that nobody sees half of. Objects are asked whether they are
-    /// equal outside the lock; an answer holds for as long as this search has a reference to who gave it, so the
-    /// search need not start from nothing when the table was changed meanwhile.
+    /// See [`search::locate`].
     #[inline]
     pub(crate) fn locate<R>(
         &self,
@@ -61,39 +83,7 @@ impl Map {
         key: &Key<'_>,
         work: impl FnOnce(&mut Store, u64, Option<Found>) -> R,
     ) -> PyResult<R> {
-        let hash = hash(key);
-        match key {
-            Key::Int(int) => Ok(self.store.with(py, |store| {
-                let found = store.find_int(hash, *int);
-                work(store, hash, found)
-            })),
-            Key::Text(text) => Ok(self.store.with(py, |store| {
-                let found = store.find_text(hash, text);
-                work(store, hash, found)
-            })),
-            Key::Object(object, _) => self.locate_object(py, hash, object, work),
-        }
-    }
-
-    fn locate_object<R>(
-        &self,
-        py: Python<'_>,
-        hash: u64,
-        key: &Bound<'_, PyAny>,
-        work: impl FnOnce(&mut Store, u64, Option<Found>) -> R,
-    ) -> PyResult<R> {
-        let mut asked = Asked::default();
-        let mut work = Some(work);
-        loop {
-            let step = self.store.with(py, |store| match store.probe(py, hash, key, &asked) {
-                Probe::Known(found) => Ok((work.take().expect("used once"))(store, hash, found)),
-                Probe::Ask(candidates) => Err(candidates),
-            });
-            match step {
-                Ok(result) => return Ok(result),
-                Err(candidates) => asked.ask(candidates, key)?,
-            }
-        }
+        search::locate(&self.store, py, key, work)
     }
 
     pub(crate) fn key<'a>(&self, key: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
@@ -183,8 +173,7 @@ impl Map {
 
     /// The names of the kinds, and the codec of a dtype.
     fn _kinds<'py>(&self, py: Python<'py>) -> (&'static str, &'static str, Option<Bound<'py, PyAny>>) {
-        let kinds = self.kinds();
-        (kinds.key.name(), kinds.value.name(), kinds.codec.as_ref().map(|codec| codec.object(py).clone()))
+        self.kinds().names(py)
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
@@ -200,7 +189,7 @@ impl Map {
         let map = slf.get();
         match map.find_value(py, &map.key(key)?)? {
             Some(value) => Ok(value),
-            None => call_missing(slf, key),
+            None => call_missing(slf.as_any(), key),
         }
     }
 
@@ -325,29 +314,8 @@ impl Map {
 
     fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (stats, payload) = self.store.with(py, |store| store.stats());
-        let own = size_of::<Self>() - size_of::<ebb::Table>();
         let dict = PyDict::new(py);
-        let sizes = [
-            ("entries", stats.entries),
-            ("payload_bytes", payload),
-            ("nbytes", stats.held_bytes + own),
-            ("page_bytes", stats.page_bytes),
-            ("index_bytes", stats.index_bytes),
-            ("spare_bytes", stats.spare_bytes),
-            ("directory_bytes", stats.directory_bytes + own),
-            ("segments", stats.segments),
-        ];
-        for (name, value) in sizes {
-            dict.set_item(name, value)?;
-        }
-        for (name, value) in [
-            ("splits", stats.splits),
-            ("merges", stats.merges),
-            ("pages_got", stats.blocks_got),
-            ("pages_given_back", stats.blocks_returned),
-        ] {
-            dict.set_item(name, value)?;
-        }
+        describe(&dict, &stats, payload, size_of::<Self>() - size_of::<ebb::Table>())?;
         Ok(dict)
     }
 
@@ -376,9 +344,35 @@ impl Map {
     }
 }
 
+/// Put what a table holds and has done into `dict`; `own` bytes are around the table.
+pub(crate) fn describe(dict: &Bound<'_, PyDict>, stats: &ebb::Stats, payload: usize, own: usize) -> PyResult<()> {
+    let sizes = [
+        ("entries", stats.entries),
+        ("payload_bytes", payload),
+        ("nbytes", stats.held_bytes + own),
+        ("page_bytes", stats.page_bytes),
+        ("index_bytes", stats.index_bytes),
+        ("spare_bytes", stats.spare_bytes),
+        ("directory_bytes", stats.directory_bytes + own),
+        ("segments", stats.segments),
+    ];
+    for (name, value) in sizes {
+        dict.set_item(name, value)?;
+    }
+    for (name, value) in [
+        ("splits", stats.splits),
+        ("merges", stats.merges),
+        ("pages_got", stats.blocks_got),
+        ("pages_given_back", stats.blocks_returned),
+    ] {
+        dict.set_item(name, value)?;
+    }
+    Ok(())
+}
+
 /// `__getitem__` of an absent key: a subclass may have `__missing__`.
 #[cold]
-fn call_missing(slf: &Bound<'_, Map>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+pub(crate) fn call_missing(slf: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     if slf.get_type().hasattr("__missing__")? {
         return Ok(slf.call_method1("__missing__", (key,))?.unbind());
     }

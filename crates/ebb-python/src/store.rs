@@ -1,9 +1,9 @@
 //! A table with kinds: the layout of its entries, and each operation of a map as one step that runs no Python code.
 
-use crate::convert::{Key, Read, Value, read_bytes, read_int, read_text, read_value};
+use crate::convert::{Key, Read, Value, copy_of, read_bytes, read_int, read_text, read_value};
 use crate::kinds::{KeyKind, ValueKind};
 use crate::objects;
-use ebb::{Cursor, EntrySize, Found, OutOfMemory, Stats, Table};
+use ebb::{Cursor, EntrySize, Found, OutOfMemory, Stats, Table, TableOrder};
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -41,6 +41,19 @@ pub(crate) fn hash(key: &Key<'_>) -> u64 {
         Key::Object(_, hash) => hash_int(*hash),
         Key::Int(int) => hash_int(*int),
         Key::Text(text) => hash_text(text),
+    }
+}
+
+/// A key of a table, kept aside.
+pub(crate) enum KeptKey {
+    Object(Py<PyAny>),
+    Int(i64),
+    Text(Vec<u8>),
+}
+
+impl KeptKey {
+    pub(crate) fn object(&self) -> Option<&Py<PyAny>> {
+        if let KeptKey::Object(object) = self { Some(object) } else { None }
     }
 }
 
@@ -117,6 +130,30 @@ impl Layout {
         }
     }
 
+    /// The key of an entry as an object.
+    pub(crate) fn read_key(self, py: Python<'_>, entry: &[u8]) -> PyResult<Read> {
+        match self.key {
+            KeyKind::Object => Ok(Read::Done(objects::clone_word(py, &entry[8..]))),
+            KeyKind::Int => Ok(Read::Done(read_int(py, word(entry) as i64)?)),
+            KeyKind::Bytes => Ok(Read::Done(read_bytes(py, self.text_key(entry))?)),
+            KeyKind::Str => read_text(py, self.text_key(entry)),
+        }
+    }
+
+    /// The value of an entry as an object.
+    pub(crate) fn read_value(self, py: Python<'_>, entry: &[u8]) -> PyResult<Read> {
+        read_value(py, self.value, self.value(entry))
+    }
+
+    /// The key of an entry, to find it again by.
+    pub(crate) fn keep_key(self, py: Python<'_>, entry: &[u8]) -> PyResult<KeptKey> {
+        Ok(match self.key {
+            KeyKind::Object => KeptKey::Object(objects::clone_word(py, &entry[8..])),
+            KeyKind::Int => KeptKey::Int(word(entry) as i64),
+            KeyKind::Str | KeyKind::Bytes => KeptKey::Text(copy_of(self.text_key(entry))?),
+        })
+    }
+
     /// Bytes of the length that stands before a text key.
     fn prefix(self, key_len: usize) -> usize {
         if self.both_variable() { len_bytes(key_len) } else { 0 }
@@ -128,14 +165,14 @@ impl Layout {
         hash + if self.both_variable() { read_len(&entry[self.fixed_bytes()..]).1 } else { 0 }
     }
 
-    fn entry_len(self, key: &Key<'_>, value_len: usize) -> usize {
+    pub(crate) fn entry_len(self, key: &Key<'_>, value_len: usize) -> usize {
         let key_len = if let Key::Text(text) = key { text.len() } else { 0 };
         let value_len = if self.value.is_variable() { value_len } else { 0 };
         self.fixed_bytes() + self.prefix(key_len) + key_len + value_len
     }
 
     #[inline]
-    fn write(self, entry: &mut [u8], hash: u64, key: &Key<'_>, value: &Value<'_>) {
+    pub(crate) fn write(self, entry: &mut [u8], hash: u64, key: &Key<'_>, value: &Value<'_>) {
         let (fixed_key, tail) = entry.split_at_mut(self.key_bytes);
         let (fixed_value, mut rest) = tail.split_at_mut(self.value_bytes);
         match key {
@@ -211,6 +248,14 @@ pub(crate) struct Dropped {
 }
 
 impl Dropped {
+    pub(crate) fn nothing() -> Self {
+        Dropped { key: None, value: None }
+    }
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.key.is_none() && self.value.is_none()
+    }
+
     /// Drop them. Runs `__del__`, so never under a lock.
     #[inline]
     pub(crate) fn release(self, py: Python<'_>) {
@@ -223,10 +268,20 @@ impl Dropped {
     }
 }
 
-/// The table of one map.
-pub(crate) struct Store {
+/// An object's bytes, copied from an entry that is about to have others in their place.
+pub(crate) struct Word([u8; 8]);
+
+impl Word {
+    /// The reference that the entry had.
+    pub(crate) fn into_dropped(self, py: Python<'_>) -> Dropped {
+        Dropped { key: None, value: Some(objects::take_word(py, &self.0)) }
+    }
+}
+
+/// The table of one map or cache.
+pub(crate) struct Store<O: TableOrder = ()> {
     pub(crate) layout: Layout,
-    pub(crate) table: Table,
+    pub(crate) table: Table<O>,
     /// Counts inserts and removals, which end iterations.
     pub(crate) changes: u64,
     /// Bytes of entries that are neither key nor value.
@@ -235,7 +290,70 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(layout: Layout) -> Self {
-        Store { layout, table: Table::new(layout.entry_size()), changes: 0, overhead: 0 }
+        Store::over(layout, Table::new(layout.entry_size()))
+    }
+
+    /// Insert or replace; `found` is what a search for the key has found.
+    #[inline]
+    pub(crate) fn set(
+        &mut self,
+        py: Python<'_>,
+        hash: u64,
+        key: &Key<'_>,
+        found: Option<Found>,
+        value: &Value<'_>,
+    ) -> Result<Dropped, OutOfMemory> {
+        let Some(found) = found else {
+            self.insert(hash, key, value)?;
+            return Ok(Dropped { key: None, value: None });
+        };
+        let old = self.value_object(py, found);
+        self.overwrite(found, hash, key, value)?;
+        Ok(Dropped { key: None, value: old })
+    }
+
+    /// Add an entry whose key a search has not found.
+    #[inline]
+    pub(crate) fn insert(&mut self, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Result<(), OutOfMemory> {
+        self.insert_by(key, value, |table, layout, len| {
+            table.insert(hash, len, &|entry| layout.hash(entry), |entry| layout.write(entry, hash, key, value))
+        })
+    }
+
+    /// A copy of all entries. When memory runs out it has some of them, for the caller to release.
+    pub(crate) fn copy(&self, py: Python<'_>) -> (Store, Result<(), OutOfMemory>) {
+        let layout = self.layout;
+        let mut copy = Store { overhead: self.overhead, ..Store::new(layout) };
+        copy.table.set_allowance(self.table.allowance());
+        let mut cursor = Cursor::default();
+        while let Some(entry) = self.table.next(&mut cursor) {
+            let write = |to: &mut [u8]| to.copy_from_slice(entry);
+            let done = copy.table.insert(layout.hash(entry), entry.len(), &|entry| layout.hash(entry), write);
+            if done.is_err() {
+                return (copy, done);
+            }
+            if layout.key == KeyKind::Object {
+                objects::keep_word(py, &entry[8..]);
+            }
+            if layout.value == ValueKind::Object {
+                objects::keep_word(py, layout.value(entry));
+            }
+        }
+        (copy, Ok(()))
+    }
+
+    /// Everything, leaving nothing.
+    pub(crate) fn take(&mut self) -> Contents {
+        let empty = Store { changes: self.changes + 1, ..Store::new(self.layout) };
+        let store = std::mem::replace(self, empty);
+        store.into_contents()
+    }
+}
+
+impl<O: TableOrder> Store<O> {
+    /// A store over an empty table.
+    pub(crate) fn over(layout: Layout, table: Table<O>) -> Self {
+        Store { layout, table, changes: 0, overhead: 0 }
     }
 
     #[inline(always)]
@@ -300,11 +418,15 @@ impl Store {
 
     /// The key of an entry as an object.
     pub(crate) fn read_key(&self, py: Python<'_>, entry: &[u8]) -> PyResult<Read> {
-        match self.layout.key {
-            KeyKind::Object => Ok(Read::Done(objects::clone_word(py, &entry[8..]))),
-            KeyKind::Int => Ok(Read::Done(read_int(py, word(entry) as i64)?)),
-            KeyKind::Bytes => Ok(Read::Done(read_bytes(py, self.layout.text_key(entry))?)),
-            KeyKind::Str => read_text(py, self.layout.text_key(entry)),
+        self.layout.read_key(py, entry)
+    }
+
+    /// The entry whose very key this is.
+    pub(crate) fn find_kept(&self, hash: u64, key: &KeptKey) -> Option<Found> {
+        match key {
+            KeptKey::Object(object) => self.find_object(hash, object.as_ptr() as usize as u64),
+            KeptKey::Int(int) => self.find_int(hash, *int),
+            KeptKey::Text(text) => self.find_text(hash, text),
         }
     }
 
@@ -318,27 +440,8 @@ impl Store {
         }
     }
 
-    /// Insert or replace; `found` is what a search for the key has found.
-    #[inline]
-    pub(crate) fn set(
-        &mut self,
-        py: Python<'_>,
-        hash: u64,
-        key: &Key<'_>,
-        found: Option<Found>,
-        value: &Value<'_>,
-    ) -> Result<Dropped, OutOfMemory> {
-        let Some(found) = found else {
-            self.insert(hash, key, value)?;
-            return Ok(Dropped { key: None, value: None });
-        };
-        let old = self.value_object(py, found);
-        self.overwrite(found, hash, key, value)?;
-        Ok(Dropped { key: None, value: old })
-    }
-
-    /// Give an entry another value. Only one of variable size may take memory; an object's old reference is the
-    /// caller's to drop.
+    /// Give an entry another value; where the entry is then. Only a value of variable size may take memory; an object's
+    /// old reference is the caller's to drop.
     #[inline]
     pub(crate) fn overwrite(
         &mut self,
@@ -346,7 +449,7 @@ impl Store {
         hash: u64,
         key: &Key<'_>,
         value: &Value<'_>,
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<Found, OutOfMemory> {
         let layout = self.layout;
         if layout.value.is_variable() {
             return self.replace(found, hash, key, value);
@@ -354,7 +457,24 @@ impl Store {
         let (from, bytes) = (layout.key_bytes, layout.value_bytes);
         value.write(&mut self.table.entry_mut(found)[from..from + bytes]);
         value.keep();
-        Ok(())
+        Ok(found)
+    }
+
+    /// The bytes of an object key.
+    pub(crate) fn key_word(&self, found: Found) -> Option<u64> {
+        let is_object = self.layout.key == KeyKind::Object;
+        is_object.then(|| word(&self.table.entry(found)[8..]))
+    }
+
+    /// The entry whose key is the object of these bytes.
+    pub(crate) fn find_object(&self, hash: u64, object: u64) -> Option<Found> {
+        self.table.find(hash, |entry| word(&entry[8..]) == object)
+    }
+
+    /// The bytes of an object value.
+    pub(crate) fn value_word(&self, found: Found) -> Option<Word> {
+        let is_object = self.layout.value == ValueKind::Object;
+        is_object.then(|| Word(word(self.layout.value(self.table.entry(found))).to_ne_bytes()))
     }
 
     /// The reference that an entry's value is, to be dropped when the entry has let go of it.
@@ -363,12 +483,16 @@ impl Store {
         Some(objects::take_word(py, word))
     }
 
-    /// Add an entry whose key a search has not found.
+    /// Add an entry whose key a search has not found; `put` puts it into the table.
     #[inline]
-    pub(crate) fn insert(&mut self, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Result<(), OutOfMemory> {
+    pub(crate) fn insert_by(
+        &mut self,
+        key: &Key<'_>,
+        value: &Value<'_>,
+        put: impl FnOnce(&mut Table<O>, Layout, usize) -> Result<(), OutOfMemory>,
+    ) -> Result<(), OutOfMemory> {
         let layout = self.layout;
-        let len = layout.entry_len(key, value.len());
-        self.table.insert(hash, len, &|entry| layout.hash(entry), |entry| layout.write(entry, hash, key, value))?;
+        put(&mut self.table, layout, layout.entry_len(key, value.len()))?;
         match key {
             Key::Text(text) => self.overhead += layout.prefix(text.len()),
             Key::Object(object, _) => objects::keep(object),
@@ -380,7 +504,7 @@ impl Store {
     }
 
     /// Give a variable value new bytes. The key stays the one that is there.
-    fn replace(&mut self, found: Found, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Result<(), OutOfMemory> {
+    fn replace(&mut self, found: Found, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Result<Found, OutOfMemory> {
         let layout = self.layout;
         let len = layout.entry_len(key, value.len());
         let mut fixed_key = [0; 16];
@@ -421,35 +545,6 @@ impl Store {
         self.changes += 1;
     }
 
-    /// A copy of all entries. When memory runs out it has some of them, for the caller to release.
-    pub(crate) fn copy(&self, py: Python<'_>) -> (Store, Result<(), OutOfMemory>) {
-        let layout = self.layout;
-        let mut copy = Store { overhead: self.overhead, ..Store::new(layout) };
-        copy.table.set_allowance(self.table.allowance());
-        let mut cursor = Cursor::default();
-        while let Some(entry) = self.table.next(&mut cursor) {
-            let write = |to: &mut [u8]| to.copy_from_slice(entry);
-            let done = copy.table.insert(layout.hash(entry), entry.len(), &|entry| layout.hash(entry), write);
-            if done.is_err() {
-                return (copy, done);
-            }
-            if layout.key == KeyKind::Object {
-                objects::keep_word(py, &entry[8..]);
-            }
-            if layout.value == ValueKind::Object {
-                objects::keep_word(py, layout.value(entry));
-            }
-        }
-        (copy, Ok(()))
-    }
-
-    /// Everything, leaving nothing.
-    pub(crate) fn take(&mut self) -> Contents {
-        let empty = Store { changes: self.changes + 1, ..Store::new(self.layout) };
-        let store = std::mem::replace(self, empty);
-        Contents { layout: store.layout, table: store.table }
-    }
-
     /// Bytes of keys and values; an object counts as the pointer it is here.
     pub(crate) fn payload_bytes(&self) -> usize {
         let hashes = if self.layout.key == KeyKind::Object { 8 * self.table.len() } else { 0 };
@@ -458,6 +553,11 @@ impl Store {
 
     pub(crate) fn stats(&self) -> (Stats, usize) {
         (self.table.stats(), self.payload_bytes())
+    }
+
+    /// All there is, to be released.
+    pub(crate) fn into_contents(self) -> Contents<O> {
+        Contents { layout: self.layout, table: self.table }
     }
 
     /// Walk every invariant.
@@ -488,12 +588,20 @@ impl Store {
 
 /// What a map held, on its way out.
 #[must_use]
-pub(crate) struct Contents {
+pub(crate) struct Contents<O: TableOrder = ()> {
     layout: Layout,
-    table: Table,
+    table: Table<O>,
 }
 
-impl Contents {
+impl<O: TableOrder> Contents<O> {
+    /// Call `visit` with every entry.
+    pub(crate) fn each(&self, mut visit: impl FnMut(Layout, &[u8])) {
+        let mut cursor = Cursor::default();
+        while let Some(entry) = self.table.next(&mut cursor) {
+            visit(self.layout, entry);
+        }
+    }
+
     /// Drop every object, then the memory. Runs `__del__`, so never under a lock.
     pub(crate) fn release(self, py: Python<'_>) {
         if self.layout.has_objects() {

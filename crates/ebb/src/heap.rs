@@ -15,7 +15,10 @@ pub(crate) type StackId = u16;
 
 const SLOT_BITS: u32 = 14;
 const MAX_SLOTS: usize = 1 << SLOT_BITS;
-const MAX_PAGES: usize = 1 << (32 - SLOT_BITS);
+/// The last page numbers are left to [`links`](crate::links).
+const MAX_PAGES: usize = (1 << (32 - SLOT_BITS)) - 2;
+/// No handle is above this.
+pub(crate) const LAST_HANDLE: Handle = ((MAX_PAGES as u32) << SLOT_BITS) - 1;
 /// Page numbers come and go in chunks of this many.
 const PER_CHUNK: usize = ChunkArray::<Page>::PER_CHUNK;
 const NONE: u32 = u32::MAX;
@@ -161,6 +164,14 @@ impl Heap {
         unsafe { std::slice::from_raw_parts_mut(self.address(handle), self.page(handle).slot_bytes as usize) }
     }
 
+    /// Copy the first `bytes` of one slot to another.
+    pub(crate) fn copy_front(&mut self, moved: Moved, bytes: usize) {
+        let front = self.slot(moved.from)[..bytes].as_ptr();
+        let to = self.slot_mut(moved.to)[..bytes].as_mut_ptr();
+        // SAFETY: the fronts of two slots in use, both at least `bytes` long; `copy` lets them overlap.
+        unsafe { std::ptr::copy(front, to, bytes) }
+    }
+
     /// The stack of a slot in use; `None` for a lone one.
     #[inline]
     pub(crate) fn stack_of(&self, handle: Handle) -> Option<StackId> {
@@ -229,7 +240,9 @@ impl Heap {
             Growth::OneOfMany => (bytes / 16, bytes / 512, huge_pages_fit(bytes, slot_bytes as usize)),
             Growth::Lines => (bytes / 16, self.memory.held() / 8192, bytes >= 32 * HUGE_PAGE),
         };
-        if huge { late.max(HUGE_PAGE) } else { late.max(early.min(SMALL_PAGE)) }
+        let wanted = if huge { late.max(HUGE_PAGE) } else { late.max(early.min(SMALL_PAGE)) };
+        // What is given up at a time where room has to be made.
+        wanted.min((self.memory.limit() / 256).max(OS_PAGE))
     }
 
     /// Take a slot out: the last of its stack moves into its place, which `Moved` tells, unless it was the last itself.
@@ -402,6 +415,15 @@ impl Heap {
         }
     }
 
+    /// Give the spare pages back.
+    pub(crate) fn release_spares(&mut self) {
+        for spare in &mut self.spare {
+            if let Some(block) = spare.take() {
+                self.memory.release(block);
+            }
+        }
+    }
+
     fn take_spare(&mut self, bytes: usize) -> Option<Block> {
         let spare = self.spare.iter_mut().find(|spare| spare.as_ref().is_some_and(|block| block.bytes == bytes))?;
         spare.take()
@@ -474,11 +496,7 @@ impl Heap {
                 self.memory.release(block_of(&page));
             }
         }
-        for spare in &mut self.spare {
-            if let Some(block) = spare.take() {
-                self.memory.release(block);
-            }
-        }
+        self.release_spares();
         self.pages.clear(&mut self.memory);
         self.in_use.clear(&mut self.memory);
         self.stacks.clear(&mut self.memory);

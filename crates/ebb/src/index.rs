@@ -114,6 +114,27 @@ impl Index {
         Some(Place { segment: number as u32, spot })
     }
 
+    /// The segment of `hash`, and how many of the hash's low bits say so.
+    pub(crate) fn part(&self, hash: u64) -> (usize, u32) {
+        let half = (self.mask >> 1) + usize::from(self.mask > 0);
+        let low = hash as usize & half.wrapping_sub(1);
+        let split = half > 0 && low + half < self.count;
+        (self.number(hash), self.mask.count_ones() - u32::from(half > 0 && !split))
+    }
+
+    /// Call `visit` with every place in use of a segment.
+    pub(crate) fn each_place(&self, heap: &Heap, number: usize, mut visit: impl FnMut(Place)) {
+        if self.entries == 0 {
+            return;
+        }
+        for (at, line) in self.lines_of(heap, number).iter().enumerate() {
+            for slot in 0..line.count() {
+                let spot = Spot { line: at as u32, slot: slot as u32, handle: line.handle(slot) };
+                visit(Place { segment: number as u32, spot });
+            }
+        }
+    }
+
     /// Ask for what a lookup of `hash` reads first.
     #[inline]
     pub(crate) fn prefetch_line(&self, hash: u64) {

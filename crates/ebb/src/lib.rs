@@ -10,15 +10,24 @@
 //! No operation but `clear` does work that grows with the table, none needs more than a segment's worth of memory
 //! beside what is there, and all that needs memory can fail without harm.
 
+mod cache;
 mod chunks;
+mod clock;
+mod expiry;
 mod heap;
 mod index;
 mod line;
+mod links;
 mod memory;
+mod order;
 mod segment;
+mod sieve;
 mod sizes;
 mod table;
 mod tags;
 
+pub use cache::{Cache, Deadlines, Keeping, Policies};
+pub use clock::{Clock, Time};
 pub use memory::OutOfMemory;
+pub use order::TableOrder;
 pub use table::{Cursor, EntrySize, Found, Stats, Table};

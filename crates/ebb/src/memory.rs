@@ -44,11 +44,29 @@ pub(crate) struct Memory {
     returned: u64,
     /// How many more allocations succeed; tests lower it.
     allowance: u64,
+    /// No more than this is held at any moment.
+    limit: usize,
+    /// Whether something was refused because of the limit.
+    limited: bool,
 }
 
 impl Memory {
     pub(crate) const fn new() -> Self {
-        Memory { held: 0, got: 0, returned: 0, allowance: u64::MAX }
+        Memory { held: 0, got: 0, returned: 0, allowance: u64::MAX, limit: usize::MAX, limited: false }
+    }
+
+    /// Hold at most `limit` bytes from now on.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether an allocation was refused because of the limit since this was last asked.
+    pub(crate) fn was_limited(&mut self) -> bool {
+        std::mem::take(&mut self.limited)
     }
 
     /// Bytes held now.
@@ -85,6 +103,10 @@ impl Memory {
             return Err(OutOfMemory);
         }
         let bytes = Self::block_bytes(bytes);
+        if self.held + bytes > self.limit {
+            self.limited = true;
+            return Err(OutOfMemory);
+        }
         let base = if bytes < OS_PAGE { heap_allocate(bytes) } else { map(bytes) }.ok_or(OutOfMemory)?;
         if self.allowance != u64::MAX {
             self.allowance -= 1;

@@ -4,9 +4,10 @@
 //! caller's functions say (`rehash`, `is`). They must not panic on entries that the caller wrote.
 
 use crate::chunks::ChunkArray;
-use crate::heap::{Growth, Handle, Heap, StackId};
+use crate::heap::{Growth, Handle, Heap, Moved, StackId};
 use crate::index::{Fill, Index, Place};
 use crate::memory::OutOfMemory;
+use crate::order::TableOrder;
 use crate::segment::Spot;
 use crate::sizes::{CLASSES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::tags::prefetch;
@@ -25,7 +26,7 @@ pub enum EntrySize {
 
 /// Where an entry was found: good until the next change of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found(Place);
+pub struct Found(pub(crate) Place);
 
 /// Where a walk over all entries is. It stays good while entries are replaced, not when any is inserted or removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,10 +65,11 @@ pub struct Stats {
     pub blocks_returned: u64,
 }
 
-/// A hash table without holes. See the crate's text.
+/// A hash table without holes. See the crate's text. `O` keeps its entries in some order, or in none.
 #[derive(Debug)]
-pub struct Table {
-    heap: Heap,
+pub struct Table<O: TableOrder = ()> {
+    pub(crate) heap: Heap,
+    pub(crate) order: O,
     index: Index,
     size: EntrySize,
     /// The stack of each size class, plus 1; of class 0 alone if entries have a fixed size.
@@ -80,9 +82,17 @@ pub struct Table {
 impl Table {
     /// An empty table; it holds no memory until the first insert.
     pub fn new(size: EntrySize) -> Self {
+        Table::in_order(size, ())
+    }
+}
+
+impl<O: TableOrder> Table<O> {
+    /// An empty table whose entries are kept in an order.
+    pub(crate) fn in_order(size: EntrySize, order: O) -> Self {
         Table {
             heap: Heap::new(),
-            index: Index::new(fill(size)),
+            index: Index::new(fill(size, order.bytes())),
+            order,
             size,
             stacks: ChunkArray::new(),
             entry_bytes: 0,
@@ -127,13 +137,24 @@ impl Table {
     /// The bytes of an entry, to write; the part that its hash is made from must stay as it is.
     #[inline]
     pub fn entry_mut(&mut self, found: Found) -> &mut [u8] {
-        let len = self.entry(found).len();
-        &mut self.heap.slot_mut(found.0.spot.handle)[..len]
+        let (from, len) = (self.order.bytes(), self.entry(found).len());
+        &mut self.heap.slot_mut(found.0.spot.handle)[from..from + len]
     }
 
     #[inline(always)]
-    fn body(&self, handle: Handle) -> &[u8] {
-        body(&self.heap, self.size, handle)
+    pub(crate) fn body(&self, handle: Handle) -> &[u8] {
+        self.shape().body(&self.heap, handle)
+    }
+
+    #[inline(always)]
+    fn shape(&self) -> Shape {
+        Shape { size: self.size, ordering: self.order.bytes() }
+    }
+
+    /// The entry in a slot.
+    pub(crate) fn found_at(&self, handle: Handle, rehash: &impl Fn(&[u8]) -> u64) -> Found {
+        let place = self.index.find(&self.heap, rehash(self.body(handle)), |candidate| candidate == handle);
+        Found(place.expect("every slot is indexed"))
     }
 
     /// Add an entry of `len` bytes, which `write` fills; it must not be in the table yet.
@@ -148,42 +169,59 @@ impl Table {
         rehash: &impl Fn(&[u8]) -> u64,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), OutOfMemory> {
+        self.insert_slot(hash, len, rehash, write).map(drop)
+    }
+
+    /// As [`insert`](Self::insert); where the entry is.
+    #[inline]
+    pub(crate) fn insert_slot(
+        &mut self,
+        hash: u64,
+        len: usize,
+        rehash: &impl Fn(&[u8]) -> u64,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<Handle, OutOfMemory> {
+        self.order.prepare(&mut self.heap.memory)?;
         let handle = self.new_slot(len, write)?;
-        let size = self.size;
-        let rehash = |heap: &Heap, handle| rehash(body(heap, size, handle));
+        self.order.start(self.heap.slot_mut(handle));
+        let shape = self.shape();
+        let rehash = |heap: &Heap, handle| rehash(shape.body(heap, handle));
         if let Err(error) = self.index.insert(&mut self.heap, hash, handle, &rehash) {
             self.heap.remove(handle); // the last of its stack: nothing moves
             return Err(error);
         }
         self.entry_bytes += len;
-        Ok(())
+        Ok(handle)
     }
 
-    /// Give an entry new contents of `len` bytes, with the same hash.
+    /// Give an entry new contents of `len` bytes, with the same hash; where it is then.
     ///
     /// O(1), and the length. If memory can't be had, nothing has changed.
     pub fn replace(
         &mut self,
-        found: Found,
+        mut found: Found,
         len: usize,
         rehash: &impl Fn(&[u8]) -> u64,
         write: impl FnOnce(&mut [u8]),
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<Found, OutOfMemory> {
         let old = found.0.spot.handle;
         let old_len = self.entry(found).len();
-        if self.fits(old, old_len, len) {
+        let ordering = self.order.bytes();
+        if self.fits(old, old_len + ordering, len + ordering) {
             let slot = self.heap.slot_mut(old);
-            write(&mut slot[..len]);
+            write(&mut slot[ordering..ordering + len]);
             if len != old_len {
-                write_trailer(slot, class_of(len).trailer, len);
+                write_trailer(slot, class_of(len + ordering).trailer, len + ordering);
             }
         } else {
             let handle = self.new_slot(len, write)?;
             self.index.set_handle(&mut self.heap, found.0, handle);
-            self.release_slot(old, rehash);
+            found.0.spot.handle = handle;
+            self.order.succeed(&mut self.heap, Moved { from: old, to: handle });
+            self.release_slot(old, rehash); // another stack than the new slot's
         }
         self.entry_bytes = self.entry_bytes - old_len + len;
-        Ok(())
+        Ok(found)
     }
 
     /// Whether an entry of `len` bytes has the kind of slot that one of `old_len` bytes is in.
@@ -201,9 +239,10 @@ impl Table {
     /// left for later.
     #[inline]
     pub fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
-        let size = self.size;
+        let shape = self.shape();
         self.entry_bytes -= self.entry(found).len();
-        self.index.remove(&mut self.heap, found.0, &|heap: &Heap, handle| rehash(body(heap, size, handle)));
+        self.order.leave(&mut self.heap, found.0.spot.handle);
+        self.index.remove(&mut self.heap, found.0, &|heap: &Heap, handle| rehash(shape.body(heap, handle)));
         self.release_slot(found.0.spot.handle, rehash);
     }
 
@@ -225,12 +264,19 @@ impl Table {
         if let Some(moved) = self.heap.remove(handle) {
             let hash = rehash(self.body(moved.to));
             self.index.relocate(&mut self.heap, hash, moved);
+            self.order.moved(&mut self.heap, moved);
         }
+    }
+
+    /// Whether nothing is held at all.
+    pub fn is_bare(&self) -> bool {
+        self.heap.memory.held() == 0
     }
 
     /// Remove everything and give all memory back. O(pages).
     pub fn clear(&mut self) {
         self.index.clear(&mut self.heap);
+        self.order.clear(&mut self.heap.memory);
         self.stacks.clear(&mut self.heap.memory);
         self.heap.clear();
         (self.entry_bytes, self.recent) = (0, 0);
@@ -238,15 +284,17 @@ impl Table {
 
     #[inline]
     fn new_slot(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> Result<Handle, OutOfMemory> {
+        let from = self.order.bytes();
+        let all = from + len;
         let (number, slot_bytes, trailer) = match self.size {
-            EntrySize::Fixed(bytes) => (0, bytes, 0),
-            EntrySize::Variable if len > MAX_STACKED => {
-                let handle = self.heap.push_lone(len)?;
-                write(self.heap.slot_mut(handle));
+            EntrySize::Fixed(bytes) => (0, bytes + from, 0),
+            EntrySize::Variable if all > MAX_STACKED => {
+                let handle = self.heap.push_lone(all)?;
+                write(&mut self.heap.slot_mut(handle)[from..]);
                 return Ok(handle);
             }
             EntrySize::Variable => {
-                let class = class_of(len);
+                let class = class_of(all);
                 (class.number, class.slot_bytes, class.trailer)
             }
         };
@@ -254,9 +302,9 @@ impl Table {
         self.recent = stack;
         let handle = self.heap.push(stack)?;
         let slot = self.heap.slot_mut(handle);
-        write(&mut slot[..len]);
+        write(&mut slot[from..all]);
         if trailer > 0 {
-            write_trailer(slot, trailer, len);
+            write_trailer(slot, trailer, all);
         }
         Ok(handle)
     }
@@ -350,7 +398,7 @@ impl Table {
         let held_bytes = self.bytes();
         let index_bytes = self.index.block_bytes(&self.heap) + self.index.table_bytes();
         let spare_bytes = self.heap.spare_bytes();
-        let directory_bytes = self.heap.directory_bytes() + self.stacks.bytes() + size_of::<Self>();
+        let directory_bytes = self.heap.directory_bytes() + self.stacks.bytes() + self.order.held() + size_of::<Self>();
         Stats {
             entries: self.len(),
             entry_bytes: self.entry_bytes,
@@ -365,6 +413,25 @@ impl Table {
             blocks_got,
             blocks_returned,
         }
+    }
+
+    /// Call `visit` with every entry of a part of the table, and give the position of the next part; `None` after the last.
+    /// A walk begins at 0. It stays good whatever happens to the table meanwhile: what is there all along is visited
+    /// exactly once. O(a segment).
+    pub fn visit_part(
+        &self,
+        position: u64,
+        rehash: &impl Fn(&[u8]) -> u64,
+        mut visit: impl FnMut(Found),
+    ) -> Option<u64> {
+        // Positions are hashes with their bits reversed: then a segment is a range of them, split and merged in place.
+        let (number, bits) = self.index.part(position.reverse_bits());
+        self.index.each_place(&self.heap, number, |place| {
+            if rehash(self.body(place.spot.handle)).reverse_bits() >= position {
+                visit(Found(place));
+            }
+        });
+        (position | u64::MAX.checked_shr(bits).unwrap_or(0)).checked_add(1)
     }
 
     /// Let only `allocations` more succeed, for tests of what happens then; `u64::MAX` lifts the limit.
@@ -382,7 +449,8 @@ impl Table {
     pub fn check(&self, rehash: &impl Fn(&[u8]) -> u64) {
         let mut handles = std::collections::HashSet::new();
         let mut bytes = 0;
-        self.heap.check(self.index.table_bytes() + self.stacks.bytes());
+        self.heap.check(self.index.table_bytes() + self.stacks.bytes() + self.order.held());
+        self.order.check(&self.heap, self.len());
         self.index.check(&self.heap, &|_, handle| rehash(self.body(handle)), |handle| {
             assert!(handles.insert(handle), "an entry is indexed once");
             bytes += self.body(handle).len();
@@ -410,21 +478,31 @@ impl Table {
 }
 
 /// How full the index may be: as full as it gets where a tenth of an entry is all that may be held beside the entries.
-fn fill(size: EntrySize) -> Fill {
+fn fill(size: EntrySize, ordering: usize) -> Fill {
     match size {
-        EntrySize::Fixed(64..80) => Fill::DENSE,
+        EntrySize::Fixed(64..80) if ordering == 0 => Fill::DENSE,
         _ => Fill::ROOMY,
     }
 }
 
-/// The bytes of the entry at `handle`.
-#[inline(always)]
-fn body(heap: &Heap, size: EntrySize, handle: Handle) -> &[u8] {
-    match size {
-        EntrySize::Fixed(_) => heap.slot(handle),
-        EntrySize::Variable => match heap.tagged_slot(handle) {
-            (slot, Some(trailer)) => entry_in(slot, trailer),
-            (slot, None) => slot,
-        },
+/// How entries lie in slots: the order's own bytes, then the entry.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    size: EntrySize,
+    ordering: usize,
+}
+
+impl Shape {
+    /// The bytes of the entry at `handle`.
+    #[inline(always)]
+    fn body(self, heap: &Heap, handle: Handle) -> &[u8] {
+        let slot = match self.size {
+            EntrySize::Fixed(_) => heap.slot(handle),
+            EntrySize::Variable => match heap.tagged_slot(handle) {
+                (slot, Some(trailer)) => entry_in(slot, trailer),
+                (slot, None) => slot,
+            },
+        };
+        &slot[self.ordering..]
     }
 }

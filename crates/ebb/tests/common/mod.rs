@@ -161,7 +161,7 @@ impl Model {
         let rehash = |entry: &[u8]| hashing.of(key_of(entry));
         let write = |slot: &mut [u8]| slot.copy_from_slice(&entry);
         let done = match self.find(key) {
-            Some(found) => self.table.replace(found, entry.len(), &rehash, write),
+            Some(found) => self.table.replace(found, entry.len(), &rehash, write).map(drop),
             None => self.table.insert(hashing.of(key), entry.len(), &rehash, write),
         };
         match done {

@@ -1,0 +1,487 @@
+//! What a cache holds behind its lock, and each operation on it as one step that runs no Python code: entries with
+//! deadlines, bounds, and counts of all that has happened.
+
+use crate::cache::gone::{Cause, Departed, Gone};
+use crate::convert::{Key, Value};
+use crate::kinds::ValueKind;
+use crate::map::out_of_memory;
+use crate::search::Holder;
+use crate::store::{Contents, Layout, Store};
+use ebb::{Cache as Table, Clock, Deadlines, Found, Keeping, OutOfMemory, Policies, Time};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::cell::Cell;
+
+/// Steps of sweeping that an operation takes on.
+const STEPS: usize = 4;
+/// Steps that looking for something expired may take before something alive is evicted.
+const STEPS_FOR_ROOM: usize = 256;
+/// Entries that leave under one hold of the lock.
+pub(crate) const BATCH: usize = 256;
+/// An entry so much smaller than the bound fits it, whatever tables it takes.
+const ALWAYS_FITS: usize = 32 << 10;
+
+/// Now: read at most once an operation, and only by those that need it.
+pub(crate) struct Moment {
+    read: Cell<Option<Time>>,
+}
+
+impl Moment {
+    /// The system's clock, not read yet.
+    pub(crate) const fn later() -> Self {
+        Moment { read: Cell::new(None) }
+    }
+
+    /// As a given clock has shown it.
+    pub(crate) fn at(time: Time) -> Self {
+        Moment { read: Cell::new(Some(time)) }
+    }
+
+    #[inline]
+    pub(crate) fn time(&self) -> Time {
+        self.read.get().unwrap_or_else(|| {
+            let now = Clock::now();
+            self.read.set(Some(now));
+            now
+        })
+    }
+
+    fn was_read(&self) -> Option<Time> {
+        self.read.get()
+    }
+}
+
+/// How long an entry lives, in seconds; `None` for ever.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lives {
+    pub(crate) hard: Option<f64>,
+    pub(crate) idle: Option<f64>,
+}
+
+/// What does not change once a cache is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) clock: Clock,
+    pub(crate) ttl: Option<f64>,
+    pub(crate) idle: Option<f64>,
+    pub(crate) max_items: usize,
+    /// Of the table: what the objects around it take is left out.
+    pub(crate) max_bytes: usize,
+    /// Whether those who leave are announced.
+    pub(crate) tells: bool,
+}
+
+impl Limits {
+    pub(crate) const NONE: Limits = Limits {
+        clock: Clock::System,
+        ttl: None,
+        idle: None,
+        max_items: usize::MAX,
+        max_bytes: usize::MAX,
+        tells: false,
+    };
+
+    /// The life of an entry that is set with a lifetime of its own, or with the cache's.
+    pub(crate) fn lives(&self, ttl: Option<f64>) -> Lives {
+        Lives { hard: ttl.or(self.ttl), idle: self.idle }
+    }
+
+    fn keeping(&self) -> Keeping {
+        let bounded = self.max_items != usize::MAX || self.max_bytes != usize::MAX;
+        Keeping { clock: self.clock, idle: self.idle.is_some(), bounded }
+    }
+
+    fn table(&self, layout: Layout) -> Table {
+        let mut table = Table::keeping(layout.entry_size(), self.keeping());
+        if self.max_bytes != usize::MAX {
+            table.set_limit(self.max_bytes);
+        }
+        table
+    }
+}
+
+/// What has happened so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) sets: u64,
+    pub(crate) replaced: u64,
+    pub(crate) expired: u64,
+    pub(crate) evicted_by_count: u64,
+    pub(crate) evicted_by_bytes: u64,
+    pub(crate) deleted: u64,
+    pub(crate) cleared: u64,
+}
+
+/// Why an operation could not be done.
+pub(crate) enum Refused {
+    OutOfMemory,
+    /// The entry alone takes more than `max_bytes`.
+    TooLarge(usize),
+    Error(PyErr),
+}
+
+impl From<PyErr> for Refused {
+    fn from(error: PyErr) -> Self {
+        Refused::Error(error)
+    }
+}
+
+impl Refused {
+    pub(crate) fn into_error(self, max_bytes: Option<usize>) -> PyErr {
+        match self {
+            Refused::OutOfMemory => out_of_memory(()),
+            Refused::TooLarge(bytes) => PyValueError::new_err(format!(
+                "an entry must fit into max_bytes ({}), not take {bytes} bytes and more",
+                max_bytes.unwrap_or(usize::MAX)
+            )),
+            Refused::Error(error) => error,
+        }
+    }
+}
+
+pub(crate) struct Chest {
+    pub(crate) store: Store<Policies>,
+    pub(crate) limits: Limits,
+    pub(crate) counts: Counts,
+    /// The thread that last added a key.
+    pub(crate) last_inserter: usize,
+}
+
+impl Holder for Chest {
+    type Order = Policies;
+
+    #[inline(always)]
+    fn store(&mut self) -> &mut Store<Policies> {
+        &mut self.store
+    }
+}
+
+/// A number for the calling thread.
+#[inline]
+pub(crate) fn this_thread() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| std::ptr::from_ref(here).addr())
+}
+
+impl Chest {
+    pub(crate) fn new(layout: Layout, limits: Limits) -> Self {
+        let store = Store::over(layout, limits.table(layout));
+        Chest { store, limits, counts: Counts::default(), last_inserter: 0 }
+    }
+
+    /// How many keys were added so far, and all those removed.
+    pub(crate) fn inserts(&self) -> u64 {
+        self.counts.sets - self.counts.replaced
+    }
+
+    // --- time ----------------------------------------------------------------------------------------------------
+
+    fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
+        let after = |seconds: Option<f64>| {
+            seconds.map_or(Time::NEVER, |seconds| self.limits.clock.after(moment.time(), seconds))
+        };
+        Deadlines { hard: after(lives.hard), idle: after(lives.idle) }
+    }
+
+    /// Whether an entry has expired.
+    #[inline]
+    pub(crate) fn is_over(&self, found: Found, moment: &Moment) -> bool {
+        let deadline = self.store.table.deadlines(found).first();
+        deadline != Time::NEVER && deadline <= moment.time()
+    }
+
+    /// What was found, if it is alive.
+    #[inline]
+    pub(crate) fn alive(&self, found: Option<Found>, moment: &Moment) -> Option<Found> {
+        found.filter(|&found| !self.is_over(found, moment))
+    }
+
+    /// What was found, if it is alive, as a use of it.
+    #[inline]
+    pub(crate) fn using(&mut self, found: Option<Found>, moment: &Moment) -> Option<Found> {
+        let alive = self.alive(found, moment);
+        match alive {
+            Some(found) => self.hit(found, moment),
+            None => self.counts.misses += 1,
+        }
+        alive
+    }
+
+    /// An entry that is alive was used.
+    #[inline]
+    pub(crate) fn hit(&mut self, found: Found, moment: &Moment) {
+        self.counts.hits += 1;
+        if let Some(idle) = self.limits.idle {
+            let hard = self.store.table.deadlines(found).hard;
+            let idle = self.limits.clock.after(moment.time(), idle);
+            self.store.table.renew(found, Deadlines { hard, idle });
+        }
+        self.store.table.mark(found);
+    }
+
+    /// Seconds until an entry expires; `None` for never.
+    pub(crate) fn seconds_left(&self, found: Found, moment: &Moment) -> Option<f64> {
+        let deadline = self.store.table.deadlines(found).first();
+        (deadline != Time::NEVER).then(|| self.limits.clock.seconds_left(moment.time(), deadline))?
+    }
+
+    /// Seconds until an entry's deadlines.
+    pub(crate) fn lives_left(&self, found: Found, moment: &Moment) -> Lives {
+        let Deadlines { hard, idle } = self.store.table.deadlines(found);
+        let left = |deadline| {
+            (deadline != Time::NEVER).then(|| self.limits.clock.seconds_left(moment.time(), deadline)).flatten()
+        };
+        Lives { hard: left(hard), idle: left(idle) }
+    }
+
+    /// Let an entry live for another while.
+    pub(crate) fn touch(&mut self, found: Found, lives: Lives, moment: &Moment) {
+        let deadlines = self.deadlines(lives, moment);
+        self.store.table.renew(found, deadlines);
+        self.store.table.mark(found);
+    }
+
+    // --- leaving -------------------------------------------------------------------------------------------------
+
+    fn count(&mut self, cause: Cause) {
+        let counts = &mut self.counts;
+        let count = match cause {
+            Cause::Expired => &mut counts.expired,
+            Cause::EvictedByCount => &mut counts.evicted_by_count,
+            Cause::EvictedByBytes => &mut counts.evicted_by_bytes,
+            Cause::Replaced => &mut counts.replaced,
+            Cause::Deleted => &mut counts.deleted,
+            Cause::Cleared => &mut counts.cleared,
+        };
+        *count += 1;
+    }
+
+    /// Take an entry out; what has to be told or dropped once the lock is open goes to `gone`. If that can't be had,
+    /// the entry stays.
+    pub(crate) fn depart(&mut self, py: Python<'_>, found: Found, cause: Cause, gone: &mut Gone) -> PyResult<()> {
+        let told = self.told(py, found)?;
+        if told.is_some() || self.store.layout.has_objects() {
+            gone.reserve()?;
+        }
+        let dropped = self.store.remove(py, found);
+        self.count(cause);
+        if told.is_some() || !dropped.is_nothing() {
+            gone.push(Departed { cause, told, dropped });
+        }
+        Ok(())
+    }
+
+    /// Key and value of an entry, where its leaving is announced.
+    fn told(&self, py: Python<'_>, found: Found) -> PyResult<Option<Told>> {
+        if !self.limits.tells {
+            return Ok(None);
+        }
+        let key = self.store.read_key(py, self.store.table.entry(found))?;
+        Ok(Some((key, self.store.read_value(py, found)?)))
+    }
+
+    pub(crate) fn next_expired(&mut self, now: Time, steps: &mut usize) -> Option<Found> {
+        let layout = self.store.layout;
+        self.store.table.next_expired(now, steps, &|entry| layout.hash(entry))
+    }
+
+    /// Take out what has expired, in a bounded number of steps. What can't leave for want of memory stays for later.
+    pub(crate) fn sweep(&mut self, py: Python<'_>, now: Time, mut steps: usize, gone: &mut Gone) {
+        while let Some(found) = self.next_expired(now, &mut steps) {
+            if self.depart(py, found, Cause::Expired, gone).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// As [`sweep`](Self::sweep), for entries without objects whose leaving is not announced: it needs no interpreter.
+    pub(crate) fn sweep_silently(&mut self, now: Time, mut steps: usize) {
+        while let Some(found) = self.next_expired(now, &mut steps) {
+            self.store.remove_inline(found);
+            self.count(Cause::Expired);
+        }
+    }
+
+    pub(crate) fn is_due(&self, moment: &Moment) -> bool {
+        !self.store.table.never_expires() && self.store.table.is_due(moment.time())
+    }
+
+    /// The sweeping that goes with an operation: none where it had no need of the time.
+    #[inline]
+    pub(crate) fn tidy(&mut self, py: Python<'_>, moment: &Moment, gone: &mut Gone) {
+        if let Some(now) = moment.was_read()
+            && self.store.table.is_due(now)
+        {
+            self.sweep(py, now, STEPS, gone);
+        }
+    }
+
+    // --- coming --------------------------------------------------------------------------------------------------
+
+    /// Set a key; `found` is what a search for it has found. Nothing has changed if it is refused, but for what made room.
+    #[allow(clippy::too_many_arguments)] // an entry is a key and a value with a life
+    pub(crate) fn put(
+        &mut self,
+        py: Python<'_>,
+        hash: u64,
+        key: &Key<'_>,
+        found: Option<Found>,
+        value: &Value<'_>,
+        lives: Lives,
+        moment: &Moment,
+        gone: &mut Gone,
+    ) -> Result<(), Refused> {
+        let mut found = found;
+        if let Some(expired) = found.filter(|&found| self.is_over(found, moment)) {
+            self.depart(py, expired, Cause::Expired, gone)?;
+            found = None;
+        }
+        self.check_fits(key, value)?;
+        let kept_key = found.and_then(|found| self.store.key_word(found));
+        let deadlines = self.deadlines(lives, moment);
+        if found.is_none() {
+            self.make_room_for_one(py, moment, gone)?;
+        }
+        loop {
+            let done = match found {
+                Some(found) => self.replace(py, hash, key, found, value, deadlines, gone)?,
+                None => self.insert(hash, key, value, deadlines),
+            };
+            if done.is_ok() {
+                self.counts.sets += 1;
+                return Ok(());
+            }
+            if !self.store.table.was_limited() {
+                return Err(Refused::OutOfMemory);
+            }
+            self.make_room(py, moment, gone)?;
+            found = found.and_then(|_| self.find_again(hash, key, kept_key));
+        }
+    }
+
+    fn insert(&mut self, hash: u64, key: &Key<'_>, value: &Value<'_>, deadlines: Deadlines) -> Result<(), OutOfMemory> {
+        self.store.insert_by(key, value, |table, layout, len| {
+            table.insert_until(hash, len, deadlines, &|entry| layout.hash(entry), |entry| {
+                layout.write(entry, hash, key, value);
+            })
+        })?;
+        self.last_inserter = this_thread();
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)] // as `put`
+    fn replace(
+        &mut self,
+        py: Python<'_>,
+        hash: u64,
+        key: &Key<'_>,
+        found: Found,
+        value: &Value<'_>,
+        deadlines: Deadlines,
+        gone: &mut Gone,
+    ) -> Result<Result<(), OutOfMemory>, Refused> {
+        let told = self.told(py, found)?;
+        if told.is_some() || self.store.layout.value == ValueKind::Object {
+            gone.reserve()?;
+        }
+        // The entry's reference passes to `old` only once it has another value.
+        let old = self.store.value_word(found);
+        let found = match self.store.overwrite(found, hash, key, value) {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.store.table.renew(found, deadlines);
+        self.store.table.mark(found);
+        self.count(Cause::Replaced);
+        let dropped = old.map_or_else(crate::store::Dropped::nothing, |word| word.into_dropped(py));
+        if told.is_some() || !dropped.is_nothing() {
+            gone.push(Departed { cause: Cause::Replaced, told, dropped });
+        }
+        Ok(Ok(()))
+    }
+
+    /// An entry that was there a moment ago, if it has not been evicted since. An object is known by its address, as
+    /// equal ones would have to be asked; nobody else has it: evicted keys are still held.
+    fn find_again(&self, hash: u64, key: &Key<'_>, kept: Option<u64>) -> Option<Found> {
+        match kept {
+            Some(kept) => self.store.find_object(hash, kept),
+            None => self.store.find_inline(hash, key),
+        }
+    }
+
+    /// Whether an entry fits if it is the only one.
+    fn check_fits(&self, key: &Key<'_>, value: &Value<'_>) -> Result<(), Refused> {
+        let Limits { max_bytes, .. } = self.limits;
+        let len = self.store.layout.entry_len(key, value.len());
+        if max_bytes == usize::MAX || len.saturating_mul(2).saturating_add(ALWAYS_FITS) <= max_bytes {
+            return Ok(());
+        }
+        let mut trial = self.limits.table(self.store.layout);
+        let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
+        let done = trial.insert_until(0, len, never, &|_| 0, |_| {});
+        match done {
+            Ok(()) => Ok(()),
+            Err(OutOfMemory) if trial.was_limited() => Err(Refused::TooLarge(len)),
+            Err(OutOfMemory) => Err(Refused::OutOfMemory),
+        }
+    }
+
+    /// Keep below `max_items`.
+    fn make_room_for_one(&mut self, py: Python<'_>, moment: &Moment, gone: &mut Gone) -> PyResult<()> {
+        while self.store.table.len() >= self.limits.max_items {
+            if !self.expire_one(py, moment, gone)? {
+                self.evict(py, Cause::EvictedByCount, gone)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Give bytes up: spare pages, then what has expired, then whom SIEVE names.
+    fn make_room(&mut self, py: Python<'_>, moment: &Moment, gone: &mut Gone) -> Result<(), Refused> {
+        self.store.table.release_spares();
+        if self.store.table.is_empty() {
+            // Tables that have not shrunk; `check_fits` says that the entry fits without them.
+            if !self.store.table.is_bare() {
+                self.store.table.clear();
+                return Ok(());
+            }
+            return Err(Refused::OutOfMemory);
+        }
+        if !self.expire_one(py, moment, gone)? {
+            self.evict(py, Cause::EvictedByBytes, gone)?;
+        }
+        Ok(())
+    }
+
+    fn expire_one(&mut self, py: Python<'_>, moment: &Moment, gone: &mut Gone) -> PyResult<bool> {
+        if self.store.table.never_expires() {
+            return Ok(false);
+        }
+        let mut steps = STEPS_FOR_ROOM;
+        match self.next_expired(moment.time(), &mut steps) {
+            Some(found) => self.depart(py, found, Cause::Expired, gone).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn evict(&mut self, py: Python<'_>, cause: Cause, gone: &mut Gone) -> PyResult<()> {
+        let layout = self.store.layout;
+        match self.store.table.victim(&|entry| layout.hash(entry)) {
+            Some(victim) => self.depart(py, victim, cause, gone),
+            None => Ok(()),
+        }
+    }
+
+    // --- everything ----------------------------------------------------------------------------------------------
+
+    /// Everything, leaving nothing; counted as cleared if it is.
+    pub(crate) fn take(&mut self) -> Contents<Policies> {
+        let layout = self.store.layout;
+        let empty = Store::over(layout, self.limits.table(layout));
+        std::mem::replace(&mut self.store, empty).into_contents()
+    }
+}
+
+pub(crate) type Told = (crate::convert::Read, crate::convert::Read);

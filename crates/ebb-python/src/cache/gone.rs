@@ -1,0 +1,82 @@
+//! Entries that have left a cache, between the lock that they left under and what is told and dropped after it.
+
+use crate::cache::chest::Told;
+use crate::kinds::Codec;
+use crate::map::out_of_memory;
+use crate::store::Dropped;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+/// Why an entry left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Expired,
+    EvictedByCount,
+    EvictedByBytes,
+    Replaced,
+    Deleted,
+    Cleared,
+}
+
+impl Cause {
+    /// What `on_remove` is told.
+    pub(crate) fn name(self, py: Python<'_>) -> &Bound<'_, PyString> {
+        match self {
+            Cause::Expired => intern!(py, "expired"),
+            Cause::EvictedByCount | Cause::EvictedByBytes => intern!(py, "evicted"),
+            Cause::Replaced => intern!(py, "replaced"),
+            Cause::Deleted => intern!(py, "deleted"),
+            Cause::Cleared => intern!(py, "cleared"),
+        }
+    }
+}
+
+pub(crate) struct Departed {
+    pub(crate) cause: Cause,
+    pub(crate) told: Option<Told>,
+    pub(crate) dropped: Dropped,
+}
+
+/// See the module's text; most operations have none.
+#[derive(Default)]
+#[must_use]
+pub(crate) struct Gone(Vec<Departed>);
+
+impl Gone {
+    /// Have room for one more.
+    pub(crate) fn reserve(&mut self) -> PyResult<()> {
+        self.0.try_reserve(1).map_err(out_of_memory)
+    }
+
+    pub(crate) fn push(&mut self, departed: Departed) {
+        self.0.push(departed);
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Key and value of those who left, as pairs, where they are told.
+    pub(crate) fn settle(self, py: Python<'_>, on_remove: Option<&Py<PyAny>>, codec: Option<&Codec>) {
+        for departed in self.0 {
+            if let (Some(told), Some(on_remove)) = (departed.told, on_remove) {
+                tell(py, on_remove, codec, told, departed.cause);
+            }
+            departed.dropped.release(py);
+        }
+    }
+}
+
+/// Call `on_remove`. What it raises is nobody's to catch.
+pub(crate) fn tell(py: Python<'_>, on_remove: &Py<PyAny>, codec: Option<&Codec>, told: Told, cause: Cause) {
+    let (key, value) = told;
+    let called = key.finish(py, None).and_then(|key| {
+        let value = value.finish(py, codec)?;
+        on_remove.call1(py, (key, value, cause.name(py)))
+    });
+    if let Err(error) = called {
+        error.write_unraisable(py, Some(on_remove.bind(py)));
+    }
+}

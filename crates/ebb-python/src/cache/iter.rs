@@ -1,0 +1,217 @@
+//! Walks over a cache. Entries may come, go and expire meanwhile: what is there all along is met exactly once.
+
+use crate::cache::chest::{BATCH, Chest, Moment, this_thread};
+use crate::cache::gone::{Cause, Gone};
+use crate::cache::{Cache, finished_pair};
+use crate::convert::Read;
+use crate::map::out_of_memory;
+use crate::store::KeptKey;
+use ebb::Found;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+pub(crate) use crate::iter::What;
+
+/// Over the keys, values or items of a cache.
+#[pyclass(module = "ebbmap._core")]
+pub(crate) struct CacheIterator {
+    /// `None` once the end was reached.
+    cache: Option<Py<Cache>>,
+    what: What,
+    /// Where the next part of the table is; `None` after the last.
+    position: Option<u64>,
+    /// Keys of this part that are still to come.
+    keys: Vec<(u64, KeptKey)>,
+    changes: u64,
+    left: usize,
+}
+
+impl CacheIterator {
+    pub(crate) fn new(cache: &Bound<'_, Cache>, what: What) -> Self {
+        let (changes, left) =
+            cache.get().shared.chest.with(cache.py(), |chest| (chest.inserts(), chest.store.table.len()));
+        CacheIterator { cache: Some(cache.clone().unbind()), what, position: Some(0), keys: Vec::new(), changes, left }
+    }
+
+    /// The next entry that is alive; what it takes to read it is held, so nothing needs to be asked.
+    fn next_read(
+        &mut self,
+        py: Python<'_>,
+        chest: &mut Chest,
+        moment: &Moment,
+        passed: &mut Vec<KeptKey>,
+    ) -> PyResult<Option<(Option<Read>, Option<Read>)>> {
+        loop {
+            while let Some((hash, key)) = self.keys.pop() {
+                let found = chest.alive(chest.store.find_kept(hash, &key), moment);
+                passed.push(key);
+                let Some(found) = found else { continue };
+                let key = (self.what != What::Values).then(|| chest.store.read_key(py, chest.store.table.entry(found)));
+                let value = (self.what != What::Keys).then(|| chest.store.read_value(py, found));
+                return Ok(Some((key.transpose()?, value.transpose()?)));
+            }
+            let Some(position) = self.position else { return Ok(None) };
+            self.position = part_keys(py, chest, position, moment, &mut self.keys)?;
+        }
+    }
+}
+
+/// Collect the keys of a part of the table; where the next part is.
+fn part_keys(
+    py: Python<'_>,
+    chest: &Chest,
+    position: u64,
+    moment: &Moment,
+    keys: &mut Vec<(u64, KeptKey)>,
+) -> PyResult<Option<u64>> {
+    let layout = chest.store.layout;
+    let mut done = Ok(());
+    let next = chest.store.table.visit_part(position, &|entry| layout.hash(entry), |found| {
+        if done.is_ok() && !chest.is_over(found, moment) {
+            done = keys.try_reserve(1).map_err(out_of_memory).and_then(|()| {
+                let entry = chest.store.table.entry(found);
+                keys.push((layout.hash(entry), layout.keep_key(py, entry)?));
+                Ok(())
+            });
+        }
+    });
+    done.map(|()| next)
+}
+
+#[pymethods]
+impl CacheIterator {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __length_hint__(&self) -> usize {
+        self.left
+    }
+
+    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let Some(cache) = self.cache.as_ref().map(|cache| cache.clone_ref(py)) else { return Ok(None) };
+        let cache = cache.get();
+        let moment = cache.moment(py)?;
+        let mut passed = Vec::new();
+        let read = cache.shared.chest.with(py, |chest| {
+            if chest.inserts() != self.changes {
+                if chest.last_inserter == this_thread() {
+                    return Err(PyRuntimeError::new_err("cache got a new key during iteration"));
+                }
+                self.changes = chest.inserts();
+            }
+            self.next_read(py, chest, &moment, &mut passed)
+        })?;
+        drop(passed);
+        self.left = self.left.saturating_sub(1);
+        match read {
+            Some((Some(key), Some(value))) => Ok(Some(finished_pair(cache, py, (key, value))?.unbind())),
+            Some((Some(key), None)) => key.finish(py, None).map(Some),
+            Some((None, Some(value))) => value.finish(py, cache.kinds().codec.as_ref()).map(Some),
+            Some((None, None)) => unreachable!("an iterator is over something"),
+            None => {
+                self.cache = None;
+                Ok(None)
+            }
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Some(cache) = &self.cache {
+            visit.call(cache)?;
+        }
+        self.keys.iter().try_for_each(|(_, key)| key.object().map_or(Ok(()), |object| visit.call(object)))
+    }
+
+    fn __clear__(&mut self) {
+        self.cache = None;
+        self.keys.clear();
+    }
+}
+
+/// Read all that is alive at one moment.
+fn read_all<T>(
+    cache: &Cache,
+    py: Python<'_>,
+    moment: &Moment,
+    read: impl Fn(&Chest, Found) -> PyResult<T>,
+) -> PyResult<Vec<T>> {
+    cache.shared.chest.with(py, |chest| {
+        let mut all = Vec::new();
+        all.try_reserve_exact(chest.store.table.len()).map_err(out_of_memory)?;
+        let layout = chest.store.layout;
+        let (mut position, mut done) = (Some(0), Ok(()));
+        while let Some(at) = position {
+            position = chest.store.table.visit_part(at, &|entry| layout.hash(entry), |found| {
+                if done.is_ok() && !chest.is_over(found, moment) {
+                    done = read(chest, found).map(|read| all.push(read));
+                }
+            });
+        }
+        done.map(|()| all)
+    })
+}
+
+fn read_pair(py: Python<'_>, chest: &Chest, found: Found) -> PyResult<(Read, Read)> {
+    Ok((chest.store.read_key(py, chest.store.table.entry(found))?, chest.store.read_value(py, found)?))
+}
+
+/// All items at one moment.
+pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+    let moment = cache.moment(py)?;
+    let items = PyList::empty(py);
+    for read in read_all(cache, py, &moment, |chest, found| read_pair(py, chest, found))? {
+        items.append(finished_pair(cache, py, read)?)?;
+    }
+    Ok(items)
+}
+
+/// All items at one moment, with what is left of their lives.
+pub(crate) fn entries<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+    let moment = cache.moment(py)?;
+    let all = read_all(cache, py, &moment, |chest, found| {
+        Ok((read_pair(py, chest, found)?, chest.lives_left(found, &moment)))
+    })?;
+    let items = PyList::empty(py);
+    for ((key, value), lives) in all {
+        let value = value.finish(py, cache.kinds().codec.as_ref())?;
+        items.append((key.finish(py, None)?, value, lives.hard, lives.idle))?;
+    }
+    Ok(items)
+}
+
+/// Remove all that has expired; the items.
+pub(crate) fn expire<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+    let moment = cache.moment(py)?;
+    let items = PyList::empty(py);
+    loop {
+        let mut reads = Vec::new();
+        let more = cache.step(py, &moment, |chest, gone| expire_some(py, chest, &moment, &mut reads, gone));
+        for read in reads {
+            items.append(finished_pair(cache, py, read)?)?;
+        }
+        if !more? {
+            return Ok(items);
+        }
+    }
+}
+
+/// Remove some that have expired; whether there are more.
+fn expire_some(
+    py: Python<'_>,
+    chest: &mut Chest,
+    moment: &Moment,
+    reads: &mut Vec<(Read, Read)>,
+    gone: &mut Gone,
+) -> PyResult<bool> {
+    let mut steps = BATCH;
+    while let Some(found) = chest.next_expired(moment.time(), &mut steps) {
+        reads.try_reserve(1).map_err(out_of_memory)?;
+        let read = read_pair(py, chest, found)?;
+        chest.depart(py, found, Cause::Expired, gone)?;
+        reads.push(read);
+    }
+    Ok(chest.is_due(moment))
+}

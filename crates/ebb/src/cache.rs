@@ -1,0 +1,257 @@
+//! A table whose entries live for a time and make room for each other: what a cache is but for its keys and values.
+
+use crate::clock::{Clock, Time};
+use crate::expiry::{Expiry, Step};
+use crate::heap::{Handle, Heap, Moved};
+use crate::links::LINK_BYTES;
+use crate::memory::{Memory, OutOfMemory};
+use crate::order::{Order, TableOrder};
+use crate::sieve::{SIEVE_BYTES, Sieve};
+use crate::table::{EntrySize, Found, Table};
+
+/// A [`Table`] with deadlines and an order of eviction.
+pub type Cache = Table<Policies>;
+
+/// What a cache keeps of its entries.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Keeping {
+    /// Where its times come from.
+    pub clock: Clock,
+    /// Whether entries also expire when they are not used.
+    pub idle: bool,
+    /// Whether entries make room for others.
+    pub bounded: bool,
+}
+
+/// When an entry expires: whatever happens, and unless it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// At the latest.
+    pub hard: Time,
+    /// When not used; [`Time::NEVER`] in a cache without idle expiry.
+    pub idle: Time,
+}
+
+impl Deadlines {
+    /// The earlier of both.
+    #[inline]
+    pub fn first(self) -> Time {
+        self.hard.min(self.idle)
+    }
+}
+
+/// Deadlines and eviction order; in front of each entry are `[deadline][idle deadline][links of expiry][links and mark
+/// of eviction]`, those of them that the cache has.
+#[derive(Debug)]
+pub struct Policies {
+    fields: Fields,
+    expiry: Expiry,
+    sieve: Option<Sieve>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fields {
+    clock: Clock,
+    /// Where the idle deadline is; 0 if there is none.
+    idle_at: usize,
+    bytes: usize,
+}
+
+impl Fields {
+    #[inline]
+    fn read(self, slot: &[u8]) -> Deadlines {
+        let idle = if self.idle_at == 0 { Time::NEVER } else { self.clock.read(&slot[self.idle_at..]) };
+        Deadlines { hard: self.clock.read(slot), idle }
+    }
+
+    #[inline]
+    fn write(self, slot: &mut [u8], deadlines: Deadlines) {
+        self.clock.write(slot, deadlines.hard);
+        if self.idle_at > 0 {
+            self.clock.write(&mut slot[self.idle_at..], deadlines.idle);
+        }
+    }
+}
+
+impl Policies {
+    fn new(keeping: Keeping) -> Self {
+        let deadline = keeping.clock.bytes();
+        let links_at = if keeping.idle { 2 * deadline } else { deadline };
+        let sieve_at = links_at + LINK_BYTES;
+        let bytes = sieve_at + if keeping.bounded { SIEVE_BYTES } else { 0 };
+        Policies {
+            fields: Fields { clock: keeping.clock, idle_at: if keeping.idle { deadline } else { 0 }, bytes },
+            expiry: Expiry::new(keeping.clock, links_at),
+            sieve: keeping.bounded.then(|| Sieve::new(sieve_at)),
+        }
+    }
+}
+
+impl TableOrder for Policies {}
+
+impl Order for Policies {
+    #[inline(always)]
+    fn bytes(&self) -> usize {
+        self.fields.bytes
+    }
+
+    #[inline]
+    fn prepare(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory> {
+        self.expiry.prepare(memory)?;
+        self.sieve.as_mut().map_or(Ok(()), |sieve| sieve.prepare(memory))
+    }
+
+    #[inline]
+    fn start(&self, slot: &mut [u8]) {
+        self.fields.write(slot, Deadlines { hard: Time::NEVER, idle: Time::NEVER });
+        self.expiry.start(slot);
+        if let Some(sieve) = &self.sieve {
+            sieve.start(slot);
+        }
+    }
+
+    #[inline]
+    fn moved(&mut self, heap: &mut Heap, moved: Moved) {
+        self.expiry.lists().moved(heap, moved.to);
+        if let Some(sieve) = &mut self.sieve {
+            sieve.moved(heap, moved);
+        }
+    }
+
+    fn succeed(&mut self, heap: &mut Heap, moved: Moved) {
+        heap.copy_front(moved, self.fields.bytes);
+        self.moved(heap, moved);
+    }
+
+    #[inline]
+    fn leave(&mut self, heap: &mut Heap, handle: Handle) {
+        self.expiry.lists().unlink(heap, handle);
+        if let Some(sieve) = &mut self.sieve {
+            sieve.leave(heap, handle);
+        }
+    }
+
+    fn clear(&mut self, memory: &mut Memory) {
+        self.expiry.clear(memory);
+        if let Some(sieve) = &mut self.sieve {
+            sieve.clear(memory);
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.expiry.bytes() + self.sieve.as_ref().map_or(0, Sieve::bytes)
+    }
+
+    fn check(&self, heap: &Heap, entries: usize) {
+        let fields = self.fields;
+        assert!(self.expiry.check(heap, |slot| fields.read(slot).first()) <= entries);
+        if let Some(sieve) = &self.sieve {
+            assert_eq!(sieve.check(heap), entries, "every entry is in the order of eviction");
+        }
+    }
+}
+
+impl Cache {
+    /// An empty cache.
+    pub fn keeping(size: EntrySize, keeping: Keeping) -> Self {
+        Table::in_order(size, Policies::new(keeping))
+    }
+
+    /// As [`insert`](Table::insert), with deadlines.
+    #[inline]
+    pub fn insert_until(
+        &mut self,
+        hash: u64,
+        len: usize,
+        deadlines: Deadlines,
+        rehash: &impl Fn(&[u8]) -> u64,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), OutOfMemory> {
+        let handle = self.insert_slot(hash, len, rehash, write)?;
+        self.order.fields.write(self.heap.slot_mut(handle), deadlines);
+        self.order.expiry.file(&mut self.heap, handle, deadlines.first());
+        if let Some(sieve) = &mut self.order.sieve {
+            sieve.push(&mut self.heap, handle);
+        }
+        Ok(())
+    }
+
+    /// When an entry expires.
+    #[inline]
+    pub fn deadlines(&self, found: Found) -> Deadlines {
+        self.order.fields.read(self.heap.slot(found.0.spot.handle))
+    }
+
+    /// Give an entry other deadlines. O(1), and next to nothing where they are later.
+    #[inline]
+    pub fn renew(&mut self, found: Found, deadlines: Deadlines) {
+        let handle = found.0.spot.handle;
+        let slot = self.heap.slot_mut(handle);
+        let before = self.order.fields.read(slot).first();
+        self.order.fields.write(slot, deadlines);
+        if deadlines.first() < before {
+            self.order.expiry.refile(&mut self.heap, handle, deadlines.first());
+        }
+    }
+
+    /// An entry was used: it is not the next to be evicted.
+    #[inline]
+    pub fn mark(&mut self, found: Found) {
+        if let Some(sieve) = &self.order.sieve {
+            sieve.mark(self.heap.slot_mut(found.0.spot.handle));
+        }
+    }
+
+    /// Whether something may have expired by `now`. O(1).
+    #[inline]
+    pub fn is_due(&self, now: Time) -> bool {
+        self.order.expiry.is_due(now)
+    }
+
+    /// An entry that has expired by `now`, found in at most `steps` steps of O(1), which are counted down. `None` where
+    /// there is none, or the steps have run out.
+    pub fn next_expired(&mut self, now: Time, steps: &mut usize, rehash: &impl Fn(&[u8]) -> u64) -> Option<Found> {
+        let fields = self.order.fields;
+        while *steps > 0 && self.is_due(now) {
+            *steps -= 1;
+            let step = self.order.expiry.step(&mut self.heap, now, |slot| fields.read(slot).first());
+            if let Step::Expired(handle) = step {
+                return Some(self.found_at(handle, rehash));
+            }
+        }
+        None
+    }
+
+    /// Nothing expires before this moment of the system's clock.
+    pub fn quiet_until(&self) -> Time {
+        self.order.expiry.quiet_until()
+    }
+
+    /// Whether nothing will expire, whatever the time.
+    #[inline]
+    pub fn never_expires(&self) -> bool {
+        self.order.expiry.is_idle()
+    }
+
+    /// The entry to be evicted next. O(1).
+    pub fn victim(&mut self, rehash: &impl Fn(&[u8]) -> u64) -> Option<Found> {
+        let victim = self.order.sieve.as_mut()?.victim(&mut self.heap)?;
+        Some(self.found_at(victim, rehash))
+    }
+
+    /// Hold at most `bytes` (as [`bytes`](Table::bytes) counts them) at any moment: what would take more is refused as
+    /// if there were no more memory.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.heap.memory.set_limit(bytes.saturating_sub(size_of::<Self>()));
+    }
+
+    /// Whether something was refused because of the limit since this was last asked.
+    pub fn was_limited(&mut self) -> bool {
+        self.heap.memory.was_limited()
+    }
+
+    /// Give spare pages back.
+    pub fn release_spares(&mut self) {
+        self.heap.release_spares();
+    }
+}

@@ -1,0 +1,158 @@
+//! Time as a cache sees it: moments that can be ordered, of the system's monotonic clock or of one that the caller gives.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+/// A moment or a deadline. Only times of one [`Clock`] can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(u64);
+
+impl Time {
+    /// Later than any moment.
+    pub const NEVER: Time = Time(u64::MAX);
+    /// Milliseconds of the system's clock.
+    pub fn millis(self) -> u64 {
+        self.0
+    }
+}
+
+/// Where times come from, which says how they are counted and how many bytes a deadline takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Clock {
+    /// The system's monotonic clock in milliseconds since it was first read here; a deadline takes five bytes.
+    System,
+    /// A clock of the caller's, in seconds of any origin; a deadline takes eight bytes.
+    Given {
+        /// What it showed when the cache was made.
+        origin: f64,
+    },
+}
+
+/// Deadlines of the system's clock from here on, some 34 years, are `NEVER`.
+const LAST_MILLI: u64 = (1 << 40) - 1;
+/// Ticks are milliseconds, and at most this many.
+pub(crate) const LAST_TICK: u64 = (1 << 40) - 1;
+
+fn first_read() -> Instant {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    *FIRST.get_or_init(Instant::now)
+}
+
+impl Clock {
+    /// Now, by the system's clock.
+    #[inline]
+    pub fn now() -> Time {
+        Time(first_read().elapsed().as_millis() as u64)
+    }
+
+    /// The given clock that shows `now`.
+    pub fn starting_at(now: Time) -> Self {
+        Clock::Given { origin: Self::seconds(now) }
+    }
+
+    /// The moment that a given clock shows; not a number is no moment.
+    pub fn given(seconds: f64) -> Option<Time> {
+        if seconds.is_nan() {
+            return None;
+        }
+        let bits = (seconds + 0.0).to_bits(); // -0.0 is 0.0
+        let ordered = if bits >> 63 == 0 { bits | 1 << 63 } else { !bits };
+        Some(if seconds == f64::INFINITY { Time::NEVER } else { Time(ordered) })
+    }
+
+    fn seconds(time: Time) -> f64 {
+        f64::from_bits(if time.0 >> 63 == 0 { !time.0 } else { time.0 & !(1 << 63) })
+    }
+
+    /// The deadline `seconds` (positive) after `now`: for a given clock the sum as floats are added, for the system's at
+    /// least one millisecond.
+    pub fn after(self, now: Time, seconds: f64) -> Time {
+        match self {
+            Clock::System => {
+                let deadline = now.0.saturating_add((seconds * 1000.0).round().max(1.0) as u64);
+                if deadline < LAST_MILLI { Time(deadline) } else { Time::NEVER }
+            }
+            Clock::Given { .. } => Self::given(Self::seconds(now) + seconds).unwrap_or(Time::NEVER),
+        }
+    }
+
+    /// Seconds from `now` until `deadline`; `None` for `NEVER`.
+    pub fn seconds_left(self, now: Time, deadline: Time) -> Option<f64> {
+        (deadline != Time::NEVER).then(|| match self {
+            Clock::System => deadline.0.saturating_sub(now.0) as f64 / 1000.0,
+            Clock::Given { .. } => Self::seconds(deadline) - Self::seconds(now),
+        })
+    }
+
+    /// The millisecond that a time is in, from 0 to `LAST_TICK`.
+    #[inline]
+    pub(crate) fn tick(self, time: Time) -> u64 {
+        match self {
+            Clock::System => time.0.min(LAST_TICK),
+            // A cast from a float saturates, and not-a-number becomes 0.
+            Clock::Given { origin } => (((Self::seconds(time) - origin) * 1000.0) as u64).min(LAST_TICK),
+        }
+    }
+
+    /// The moment of the system's clock that a tick is.
+    pub(crate) fn at_tick(tick: u64) -> Time {
+        Time(tick)
+    }
+
+    /// Bytes of a deadline.
+    #[inline]
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Clock::System => 5,
+            Clock::Given { .. } => 8,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn read(self, from: &[u8]) -> Time {
+        match self {
+            Clock::System => {
+                let low = u32::from_le_bytes([from[0], from[1], from[2], from[3]]);
+                let millis = u64::from(low) | u64::from(from[4]) << 32;
+                if millis == LAST_MILLI { Time::NEVER } else { Time(millis) }
+            }
+            Clock::Given { .. } => Time(u64::from_le_bytes(from[..8].try_into().expect("eight bytes"))),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn write(self, to: &mut [u8], time: Time) {
+        let bytes = self.bytes();
+        to[..bytes].copy_from_slice(&time.0.to_le_bytes()[..bytes]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_times_are_ordered_as_their_seconds_are() {
+        let seconds = [f64::NEG_INFINITY, -1e300, -2.5, -1e-300, 0.0, 1e-300, 0.1, 0.2, 1e9, 1e300, f64::INFINITY];
+        let times: Vec<Time> = seconds.iter().map(|&s| Clock::given(s).unwrap()).collect();
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(times[..10].iter().zip(&seconds).all(|(&time, &s)| Clock::seconds(time) == s));
+        assert_eq!(Clock::given(-0.0), Clock::given(0.0));
+        assert_eq!(Clock::given(f64::NAN), None);
+    }
+
+    #[test]
+    fn deadlines_are_written_and_read() {
+        let given = Clock::Given { origin: 5.0 };
+        for (clock, now) in [(Clock::System, Time(12_345)), (given, Clock::given(7.25).unwrap())] {
+            for deadline in [now, clock.after(now, 0.5), clock.after(now, 3e6), clock.after(now, 1e12), Time::NEVER] {
+                let mut bytes = [0xaa; 8];
+                clock.write(&mut bytes, deadline);
+                assert_eq!(clock.read(&bytes), deadline);
+            }
+            assert_eq!(clock.seconds_left(now, clock.after(now, 0.5)), Some(0.5));
+            assert_eq!(clock.after(now, f64::INFINITY), Time::NEVER);
+            assert_eq!(clock.tick(clock.after(now, 1.0)) - clock.tick(now), 1000);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Lists through the slots of a heap: each slot that is in a list keeps the slots before and after it, and what it keeps
+//! is put right when a slot moves. A list takes no memory but its two ends, so joining one never fails.
+
+use crate::chunks::{ChunkArray, Plain};
+use crate::heap::{Handle, Heap};
+use crate::memory::{Memory, OutOfMemory};
+
+/// Which list.
+pub(crate) type ListId = u16;
+
+/// A slot, or an end of a list, as it is kept: 0 for none; a handle, plus 1; from the top down, a list itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Link(u32);
+
+/// Links from here on are lists: handles end below (see `heap::MAX_PAGES`).
+const LISTS_FROM: u32 = u32::MAX - ListId::MAX as u32 / 4;
+const _: () = assert!(crate::heap::LAST_HANDLE < LISTS_FROM - 1);
+
+impl Link {
+    const NONE: Link = Link(0);
+
+    fn to(handle: Handle) -> Link {
+        debug_assert!(handle < LISTS_FROM - 1);
+        Link(handle + 1)
+    }
+
+    fn list(id: ListId) -> Link {
+        Link(u32::MAX - u32::from(id))
+    }
+
+    fn target(self) -> Target {
+        match self.0 {
+            0 => Target::None,
+            link if link >= LISTS_FROM => Target::List((u32::MAX - link) as ListId),
+            link => Target::Slot(link - 1),
+        }
+    }
+}
+
+enum Target {
+    None,
+    Slot(Handle),
+    List(ListId),
+}
+
+/// The first and the last slot of a list; `NONE` twice if it is empty.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    first: Link,
+    last: Link,
+}
+
+// SAFETY: zeros are the ends of an empty list.
+#[allow(unsafe_code)]
+unsafe impl Plain for Ends {}
+
+/// Bytes of a pair of links in a slot.
+pub(crate) const LINK_BYTES: usize = 8;
+
+/// Some lists, of which a slot is in at most one. Its pair of links (before, after) is at `at` of a slot.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    ends: ChunkArray<Ends>,
+    at: usize,
+}
+
+impl Lists {
+    pub(crate) const fn new(at: usize) -> Self {
+        Lists { ends: ChunkArray::new(), at }
+    }
+
+    /// Have room for lists below `count`.
+    pub(crate) fn reserve(&mut self, memory: &mut Memory, count: usize) -> Result<(), OutOfMemory> {
+        if count <= self.ends.capacity() { Ok(()) } else { self.ends.reserve(memory, count) }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.ends.bytes()
+    }
+
+    pub(crate) fn clear(&mut self, memory: &mut Memory) {
+        self.ends.clear(memory);
+    }
+
+    fn before(&self, heap: &Heap, handle: Handle) -> Link {
+        read(&heap.slot(handle)[self.at..])
+    }
+
+    fn after(&self, heap: &Heap, handle: Handle) -> Link {
+        read(&heap.slot(handle)[self.at + 4..])
+    }
+
+    /// What comes after `place` is `link`.
+    fn set_after(&mut self, heap: &mut Heap, place: Link, link: Link) {
+        match place.target() {
+            Target::Slot(handle) => write(&mut heap.slot_mut(handle)[self.at + 4..], link),
+            Target::List(id) => self.ends.get_mut(id as usize).first = link,
+            Target::None => {}
+        }
+    }
+
+    fn set_before(&mut self, heap: &mut Heap, place: Link, link: Link) {
+        match place.target() {
+            Target::Slot(handle) => write(&mut heap.slot_mut(handle)[self.at..], link),
+            Target::List(id) => self.ends.get_mut(id as usize).last = link,
+            Target::None => {}
+        }
+    }
+
+    /// A new slot is in no list.
+    pub(crate) fn start(&self, slot: &mut [u8]) {
+        write(&mut slot[self.at..], Link::NONE);
+    }
+
+    /// The oldest slot of a list.
+    #[inline]
+    pub(crate) fn first(&self, id: ListId) -> Option<Handle> {
+        let first = if (id as usize) < self.ends.capacity() { self.ends.get(id as usize).first } else { Link::NONE };
+        if let Target::Slot(handle) = first.target() { Some(handle) } else { None }
+    }
+
+    /// The slot after one that is in a list.
+    pub(crate) fn next(&self, heap: &Heap, handle: Handle) -> Option<Handle> {
+        if let Target::Slot(next) = self.after(heap, handle).target() { Some(next) } else { None }
+    }
+
+    /// Add a slot that is in no list as the last of `id`.
+    pub(crate) fn push(&mut self, heap: &mut Heap, id: ListId, handle: Handle) {
+        let (list, new) = (Link::list(id), Link::to(handle));
+        let last = self.ends.get(id as usize).last;
+        let last = if last == Link::NONE { list } else { last };
+        let slot = heap.slot_mut(handle);
+        write(&mut slot[self.at..], last);
+        write(&mut slot[self.at + 4..], list);
+        self.set_after(heap, last, new);
+        self.set_before(heap, list, new);
+    }
+
+    /// Take a slot out of its list, if it is in one.
+    pub(crate) fn unlink(&mut self, heap: &mut Heap, handle: Handle) {
+        let (before, after) = (self.before(heap, handle), self.after(heap, handle));
+        if before == Link::NONE {
+            return;
+        }
+        if before == after {
+            // Alone: both are the list.
+            if let Target::List(id) = before.target() {
+                *self.ends.get_mut(id as usize) = Ends { first: Link::NONE, last: Link::NONE };
+            }
+        } else {
+            self.set_after(heap, before, after);
+            self.set_before(heap, after, before);
+        }
+        self.start(heap.slot_mut(handle));
+    }
+
+    /// What was in a slot is in slot `to` now.
+    pub(crate) fn moved(&mut self, heap: &mut Heap, to: Handle) {
+        let (before, after) = (self.before(heap, to), self.after(heap, to));
+        if before != Link::NONE {
+            self.set_after(heap, before, Link::to(to));
+            self.set_before(heap, after, Link::to(to));
+        }
+    }
+
+    /// Put all of list `from` behind list `to`. O(1).
+    pub(crate) fn append(&mut self, heap: &mut Heap, from: ListId, to: ListId) {
+        let Ends { first, last } = *self.ends.get(from as usize);
+        if first == Link::NONE {
+            return;
+        }
+        *self.ends.get_mut(from as usize) = Ends { first: Link::NONE, last: Link::NONE };
+        let list = Link::list(to);
+        let before = match self.ends.get(to as usize).last {
+            Link::NONE => list,
+            last => last,
+        };
+        self.set_after(heap, before, first);
+        self.set_before(heap, first, before);
+        self.set_after(heap, last, list);
+        self.set_before(heap, list, last);
+    }
+
+    /// Call `visit` with each slot of a list, checking that the links agree in both directions.
+    pub(crate) fn check(&self, heap: &Heap, id: ListId, mut visit: impl FnMut(Handle)) {
+        let mut before = Link::list(id);
+        let mut next = self.first(id);
+        while let Some(handle) = next {
+            assert_eq!(self.before(heap, handle), before, "links agree");
+            visit(handle);
+            before = Link::to(handle);
+            next = self.next(heap, handle);
+        }
+        let last = if (id as usize) < self.ends.capacity() { self.ends.get(id as usize).last } else { Link::NONE };
+        assert!(last == before || (last == Link::NONE && before == Link::list(id)), "a list's end is its last slot");
+    }
+}
+
+fn read(from: &[u8]) -> Link {
+    Link(u32::from_ne_bytes([from[0], from[1], from[2], from[3]]))
+}
+
+fn write(to: &mut [u8], link: Link) {
+    to[..4].copy_from_slice(&link.0.to_ne_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heap::Growth;
+    use std::collections::VecDeque;
+
+    #[test]
+    fn lists_keep_their_order_while_slots_move() {
+        let mut heap = Heap::new();
+        let stack = heap.new_stack(12, Growth::Alone, 0).unwrap();
+        let mut lists = Lists::new(4);
+        lists.reserve(&mut heap.memory, 3).unwrap();
+        let mut model: [VecDeque<u32>; 3] = Default::default();
+        let mut where_is = std::collections::HashMap::new();
+        let number = |heap: &Heap, handle| u32::from_ne_bytes(heap.slot(handle)[..4].try_into().unwrap());
+        for i in 0..3000u32 {
+            let list = (i * 7 % 3) as usize;
+            let handle = heap.push(stack).unwrap();
+            heap.slot_mut(handle)[..4].copy_from_slice(&i.to_ne_bytes());
+            lists.start(heap.slot_mut(handle));
+            lists.push(&mut heap, list as ListId, handle);
+            model[list].push_back(i);
+            where_is.insert(i, handle);
+            if i % 5 > 1 {
+                let victim = (i * 31) % (i + 1);
+                if let Some(handle) = where_is.remove(&victim) {
+                    lists.unlink(&mut heap, handle);
+                    model.iter_mut().for_each(|list| list.retain(|&n| n != victim));
+                    if let Some(moved) = heap.remove(handle) {
+                        lists.moved(&mut heap, moved.to);
+                        where_is.insert(number(&heap, moved.to), moved.to);
+                    }
+                }
+            }
+            if i == 2000 {
+                lists.append(&mut heap, 0, 1);
+                let all: Vec<u32> = model[0].drain(..).collect();
+                model[1].extend(all);
+            }
+            for (id, list) in model.iter().enumerate() {
+                let mut seen = VecDeque::new();
+                lists.check(&heap, id as ListId, |handle| seen.push_back(number(&heap, handle)));
+                assert_eq!(&seen, list);
+            }
+        }
+    }
+}

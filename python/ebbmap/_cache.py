@@ -1,0 +1,259 @@
+"""`Cache`: the mapping protocol, and what is told in Python, around the native cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from reprlib import recursive_repr
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
+
+from ebbmap import _core
+from ebbmap._units import byte_count, seconds
+from ebbmap._views import ABSENT, Shared, contents_repr, kind_name, set_state
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    Duration: TypeAlias = float | str | timedelta
+
+K = TypeVar("K")
+V = TypeVar("V")
+C = TypeVar("C", bound="Cache[Any, Any]")
+
+Cause: TypeAlias = Literal["expired", "evicted", "replaced", "deleted", "cleared"]
+
+
+class Cache(Shared[K, V], _core.Cache[K, V]):
+    """A cache whose memory follows its contents: what has expired is gone, and so is its memory, whether or
+    not anybody touches the cache again.
+
+    `ttl` is how long an entry lives after it was set, `idle` how long after it was last used: seconds, a
+    `timedelta`, or text such as "90s", "10m", "1h", "7d". At most `max_items` entries are kept, in at most
+    `max_bytes` (an int, or "512MiB", "2GiB") of real memory, index and all, at every moment; who has to go
+    for others is chosen by SIEVE, expired ones first. `key` and `value` are kinds, as for `Map`.
+
+    `on_remove(key, value, cause)` is called once for each entry that leaves, after it has, with cause
+    "expired", "evicted", "replaced", "deleted" or "cleared"; what it raises goes to `sys.unraisablehook`.
+    `timer()` gives the time in seconds: then time only moves when it does. By default it is the system's
+    monotonic clock, in ticks of a millisecond, and a thread of the process removes what has expired when
+    nobody else does.
+
+    A full `MutableMapping` over what is alive, unordered. Every call is atomic. Getting, setting and deleting
+    are O(1); none does work that grows with the cache. `len`, `stats`, `clear` and `popitem` first remove all
+    that has expired: O(1) for each.
+
+    Raises `TypeError` and `ValueError` for settings that are none, and for keys and values as `Map` does.
+    """
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _core._add_fast_lanes(cls)
+
+    # What type checkers read: no kinds, or either, or both.
+    @overload
+    def __init__(
+        self: Cache[Any, Any],
+        *,
+        ttl: Duration | None = None,
+        idle: Duration | None = None,
+        max_items: int | None = None,
+        max_bytes: int | str | None = None,
+        on_remove: Callable[[Any, Any, Cause], object] | None = None,
+        timer: Callable[[], float] | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Cache[K, Any],
+        *,
+        ttl: Duration | None = None,
+        idle: Duration | None = None,
+        max_items: int | None = None,
+        max_bytes: int | str | None = None,
+        key: type[K],
+        on_remove: Callable[[Any, Any, Cause], object] | None = None,
+        timer: Callable[[], float] | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Cache[Any, V],
+        *,
+        ttl: Duration | None = None,
+        idle: Duration | None = None,
+        max_items: int | None = None,
+        max_bytes: int | str | None = None,
+        value: type[V],
+        on_remove: Callable[[Any, Any, Cause], object] | None = None,
+        timer: Callable[[], float] | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        *,
+        ttl: Duration | None = None,
+        idle: Duration | None = None,
+        max_items: int | None = None,
+        max_bytes: int | str | None = None,
+        key: type[K],
+        value: type[V],
+        on_remove: Callable[[Any, Any, Cause], object] | None = None,
+        timer: Callable[[], float] | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Cache[K, Any],
+        *,
+        ttl: Duration | None = None,
+        idle: Duration | None = None,
+        max_items: int | None = None,
+        max_bytes: int | str | None = None,
+        key: type[K] = ...,
+        value: object,  # a dtype
+        on_remove: Callable[[Any, Any, Cause], object] | None = None,
+        timer: Callable[[], float] | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        *,
+        ttl: Any = None,
+        idle: Any = None,
+        max_items: int | None = None,
+        max_bytes: int | str | None = None,
+        key: Any = object,
+        value: Any = object,
+        on_remove: Any = None,
+        timer: Any = None,
+    ) -> None:
+        for name, given in (("on_remove", on_remove), ("timer", timer)):
+            if given is not None and not callable(given):
+                raise TypeError(f"{name} must be callable, not {type(given).__name__}")
+        self._configure(
+            key,
+            value,
+            None if ttl is None else seconds(ttl, "ttl"),
+            None if idle is None else seconds(idle, "idle"),
+            None if max_items is None else _item_count(max_items),
+            None if max_bytes is None else byte_count(max_bytes, "max_bytes"),
+            on_remove,
+            timer,
+        )
+
+    # --- contents ------------------------------------------------------------------------------------------
+
+    def _empty_like_self(self) -> Self:
+        """No entries, but the same class, settings and attributes."""
+        empty = _rebuild(type(self), self._settings())
+        set_state(empty, self.__getstate__())
+        return empty
+
+    def _settings(self) -> dict[str, Any]:
+        key, value = self.kinds
+        names = "ttl", "idle", "max_items", "max_bytes", "on_remove", "timer"
+        return {"key": key, "value": value, **{name: getattr(self, name) for name in names}}
+
+    def copy(self) -> Self:
+        """A shallow copy with the same settings, class and lifetimes; `__init__` is not called. O(n).
+
+        Counts begin anew, and `on_remove` is the same.
+        """
+        made = self._empty_like_self()
+        for entry in self._entries():
+            made._restore(*entry)
+        return made
+
+    __copy__ = copy
+
+    @recursive_repr("{...}")
+    def __repr__(self) -> str:
+        settings = self._settings()
+        shown = [
+            f"{name}={given!r}" for name, given in settings.items() if name in _SHOWN and given is not None
+        ]
+        kinds = [
+            f"{name}={kind_name(settings[name])}" for name in ("key", "value") if settings[name] is not object
+        ]
+        return f"<{' '.join([type(self).__name__, *shown, *kinds])}: {contents_repr(self._snapshot())}>"
+
+    # --- copying -------------------------------------------------------------------------------------------
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _refill, (type(self), self._settings(), self._entries()), self.__getstate__()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        from copy import deepcopy
+
+        settings = self._settings()
+        made = _rebuild(type(self), settings)
+        memo[id(self)] = made
+        for key, value, hard, idle in self._entries():
+            made._restore(deepcopy(key, memo), deepcopy(value, memo), hard, idle)
+        set_state(made, deepcopy(self.__getstate__(), memo))
+        return made
+
+    # --- bulk ----------------------------------------------------------------------------------------------
+
+    def get_many(self, keys: Any, default: Any = ABSENT, *, mask: bool = False) -> Any:
+        """The values of many keys, as `Map.get_many` gives them; a use of each. O(keys)."""
+        return _bulk_module().get_many(self, keys, default, mask, ABSENT)
+
+    def set_many(self, keys: Any, values: Any, ttl: Duration | None = None) -> None:
+        """Set many keys, each to the value in the same place, to live for `ttl` (None: the cache's). O(keys).
+
+        Both are iterables of the same length (else `ValueError`) or NumPy arrays. A key or value of the wrong
+        kind raises before anything is set; one that is refused for its size, or for want of memory, ends it:
+        those before it are set.
+        """
+        _bulk_module().set_many(self, keys, values, ttl)
+
+    def delete_many(self, keys: Any) -> int:
+        """Remove those of `keys` (an iterable or an array) that are there; returns how many. O(keys)."""
+        removed: int = _bulk_module().delete_many(self, keys)
+        return removed
+
+    # --- counts --------------------------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, int]:
+        """What has happened, and what the cache holds, at one moment.
+
+        So far: `hits` and `misses` of `get`, `[]`, `get_many`, `setdefault` and `memoize`; `sets`, of which
+        `replaced` found the key there; entries that `expired`, or were `evicted_by_count` or
+        `evicted_by_bytes`; `removed`, which is `deleted` (by `del`, `pop`, `popitem`, `delete_many`) and
+        `cleared`. Always, `sets == entries + replaced + expired + evicted_by_count + evicted_by_bytes +
+        removed`. Now: `entries` alive, and `payload_bytes`, `nbytes` and their parts as in `Map.stats`.
+        """
+        return self._stats()
+
+
+_core._add_fast_lanes(Cache)
+MutableMapping.register(Cache)
+
+_SHOWN = "ttl", "idle", "max_items", "max_bytes"
+_KINDS = "key", "value"
+
+
+def _item_count(given: int) -> int:
+    if isinstance(given, bool) or not hasattr(type(given), "__index__"):
+        raise TypeError(f"max_items must be an int, not {type(given).__name__}")
+    if given < 1:
+        raise ValueError(f"max_items must be at least 1, not {given}")
+    return given
+
+
+def _bulk_module() -> Any:
+    from ebbmap import _bulk  # here, as most programs never need it
+
+    return _bulk
+
+
+def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:
+    """An empty cache with these settings, without the class's own `__init__`: for copying and unpickling."""
+    made = cls.__new__(cls)
+    Cache.__init__(made, **settings)
+    return made
+
+
+def _refill(cls: type[C], settings: dict[str, Any], entries: Iterable[tuple[Any, ...]]) -> C:
+    made = _rebuild(cls, settings)
+    for entry in entries:
+        made._restore(*entry)
+    return made

@@ -1,0 +1,225 @@
+"""What `Map` and `Cache` share: the rest of the mapping protocol, and live views."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView as _ItemsView
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import KeysView as _KeysView
+from collections.abc import ValuesView as _ValuesView
+from reprlib import recursive_repr
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+ABSENT: Any = object()
+_BUILTIN_KINDS = {"object": object, "int": int, "float": float, "str": str, "bytes": bytes}
+
+
+class Shared(Generic[K, V]):
+    """The part of `Map` and `Cache` that asks only for what the native classes have in common."""
+
+    __slots__ = ()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, as dict
+
+    if TYPE_CHECKING:  # of the native classes
+
+        def __len__(self) -> int: ...
+        def __iter__(self) -> Iterator[K]: ...
+        def __setitem__(self, key: K, value: V) -> None: ...
+        def _kinds(self) -> Any: ...
+        def _peek(self, key: object, default: Any) -> Any: ...
+        def _snapshot(self) -> list[tuple[K, V]]: ...
+        def _iter_items(self) -> Any: ...
+        def _iter_values(self) -> Any: ...
+        def _set_pairs(self, pairs: Iterable[Iterable[Any]]) -> None: ...
+        def copy(self) -> Self: ...
+        def _empty_like_self(self) -> Self: ...
+        @property
+        def nbytes(self) -> int: ...
+
+    # --- kinds ---------------------------------------------------------------------------------------------
+
+    @property
+    def kinds(self) -> tuple[Any, Any]:
+        """What it was made with: the key's type, and the value's type or dtype."""
+        key, value, codec = self._kinds()
+        return _BUILTIN_KINDS[key], _BUILTIN_KINDS[value] if codec is None else codec.dtype
+
+    # --- contents ------------------------------------------------------------------------------------------
+
+    def update(self, other: Any = (), /, **kwargs: Any) -> None:
+        """Set every item of a mapping, or of an iterable of pairs, then the keywords. O(items)."""
+        if isinstance(other, dict | Shared):
+            self._set_pairs(other.items())
+        elif hasattr(other, "keys"):
+            for key in other.keys():  # noqa: SIM118 -- as dict does: any object with keys() and []
+                self[key] = other[key]
+        else:
+            self._set_pairs(other)
+        if kwargs:
+            self._set_pairs(kwargs.items())
+
+    def keys(self) -> KeysView[K]:
+        """A live view of the keys, with the operations of a set."""
+        return KeysView(self)
+
+    def values(self) -> ValuesView[V]:
+        """A live view of the values."""
+        return ValuesView(self)  # type: ignore[arg-type]  # as above
+
+    def items(self) -> ItemsView[K, V]:
+        """A live view of the items, with the operations of a set."""
+        return ItemsView(self)  # type: ignore[arg-type]  # as above
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        one: Any = self
+        two: Any = other
+        if isinstance(other, Shared) and self._kinds()[0] == "object":
+            one, two = other, self  # only object keys can be looked up with anything: 1 with 1.0, say
+        return len(one) == len(two) and all(has_item(two, key, value) for key, value in _steady_items(one))
+
+    def __or__(self, other: Any) -> Self:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        made = self.copy()
+        made.update(other)
+        return made
+
+    def __ror__(self, other: Any) -> Self:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        made = self._empty_like_self()
+        made.update(other)
+        made.update(self)
+        return made
+
+    def __ior__(self, other: Any) -> Self:
+        self.update(other)
+        return self
+
+    def __sizeof__(self) -> int:
+        return self.nbytes
+
+
+def contents_repr(pairs: Iterable[tuple[object, object]]) -> str:
+    """The pairs as a dict shows them."""
+    return "{" + ", ".join(f"{key!r}: {value!r}" for key, value in pairs) + "}"
+
+
+def kind_name(kind: Any) -> str:
+    """A kind as one would type it."""
+    return kind.__name__ if isinstance(kind, type) else repr(kind)
+
+
+def set_state(made: Any, state: Any) -> None:
+    """Give `made` the attributes of its like, as `copy.copy` does."""
+    if state is None:
+        return
+    if hasattr(made, "__setstate__"):
+        made.__setstate__(state)
+        return
+    for attributes in state if isinstance(state, tuple) else (state,):
+        for name, value in (attributes or {}).items():
+            setattr(made, name, value)
+
+
+def _steady_items(m: Shared[K, V]) -> Iterator[tuple[K, V]]:
+    """The items, and once more those of one moment where another thread, or an `==`, changes the map."""
+    walk = m._iter_items()
+    while True:
+        try:
+            item = next(walk, None)
+        except RuntimeError:
+            yield from m._snapshot()
+            return
+        if item is None:
+            return
+        yield item
+
+
+def has_item(mapping: Mapping[Any, Any] | Shared[Any, Any], key: object, value: object) -> bool:
+    """Whether `key` is there, with `value`."""
+    # `get`, as [] of a defaultdict would add the key; `_peek`, as `get` of a cache is a use.
+    peek = mapping._peek if isinstance(mapping, Shared) else mapping.get
+    theirs = peek(key, ABSENT)
+    return theirs is value or (theirs is not ABSENT and bool(theirs == value))
+
+
+class KeysView(_KeysView[K]):
+    """The keys of a map or a cache: live, and a set."""
+
+    __slots__ = ()
+    _mapping: Any
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._mapping)
+
+    def __contains__(self, key: object) -> bool:
+        return self._mapping._peek(key, ABSENT) is not ABSENT
+
+    @recursive_repr()
+    def __repr__(self) -> str:
+        return f"KeysView({list(self)!r})"
+
+    @property
+    def mapping(self) -> Any:
+        """What this is a view of."""
+        return self._mapping
+
+    @classmethod
+    def _from_iterable(cls, keys: Iterable[Any]) -> set[Any]:
+        return set(keys)
+
+
+class ItemsView(_ItemsView[K, V]):
+    """The items of a map or a cache: live, and a set."""
+
+    __slots__ = ()
+    _mapping: Any
+
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        items: Iterator[tuple[K, V]] = self._mapping._iter_items()
+        return items
+
+    def __contains__(self, item: object) -> bool:
+        return isinstance(item, tuple) and len(item) == 2 and has_item(self._mapping, *item)
+
+    @recursive_repr()
+    def __repr__(self) -> str:
+        return f"ItemsView({list(self)!r})"
+
+    @property
+    def mapping(self) -> Any:
+        """What this is a view of."""
+        return self._mapping
+
+    @classmethod
+    def _from_iterable(cls, items: Iterable[Any]) -> set[Any]:
+        return set(items)
+
+
+class ValuesView(_ValuesView[V]):
+    """The values of a map or a cache: live."""
+
+    __slots__ = ()
+    _mapping: Any
+
+    def __iter__(self) -> Iterator[V]:
+        values: Iterator[V] = self._mapping._iter_values()
+        return values
+
+    def __contains__(self, value: object) -> bool:
+        return any(theirs is value or theirs == value for theirs in self)
+
+    @recursive_repr()
+    def __repr__(self) -> str:
+        return f"ValuesView({list(self)!r})"
+
+    @property
+    def mapping(self) -> Any:
+        """What this is a view of."""
+        return self._mapping
