@@ -77,7 +77,7 @@ impl<'a> Key<'a> {
 
 /// The hash of an int, str or bytes, which no user code has a part in.
 #[inline]
-fn plain_hash(object: &Bound<'_, PyAny>) -> Option<i64> {
+pub(crate) fn plain_hash(object: &Bound<'_, PyAny>) -> Option<i64> {
     // SAFETY: the object is alive; hashing one of these types neither fails nor runs Python code.
     unsafe {
         let kind = ffi::Py_TYPE(object.as_ptr());
@@ -89,7 +89,7 @@ fn plain_hash(object: &Bound<'_, PyAny>) -> Option<i64> {
 }
 
 #[inline]
-fn plain_int(object: &Bound<'_, PyAny>) -> Option<i64> {
+pub(crate) fn plain_int(object: &Bound<'_, PyAny>) -> Option<i64> {
     let mut overflow = 0;
     // SAFETY: the object is an int; the call neither fails nor runs Python code for one.
     unsafe {
@@ -103,7 +103,7 @@ fn plain_int(object: &Bound<'_, PyAny>) -> Option<i64> {
 
 /// An ASCII str, which is its own UTF-8, read in place.
 #[inline]
-fn plain_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+pub(crate) fn plain_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
     // SAFETY: 1. Checked to be a str, compact and ASCII: its data are so many bytes, and immutable. 2. The borrow ends
     // before the object's does.
     unsafe {
@@ -130,7 +130,7 @@ unsafe fn one_byte_a_character(text: *mut ffi::PyObject) -> bool {
 }
 
 #[inline]
-fn plain_bytes<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+pub(crate) fn plain_bytes<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
     // SAFETY: 1. Checked to be bytes, which are immutable. 2. The borrow ends before the object's does.
     unsafe {
         let pointer = object.as_ptr();
@@ -268,6 +268,7 @@ impl<'a> Value<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         match self {
             Value::Object(_) | Value::Word(_) => 8,
@@ -283,6 +284,15 @@ impl<'a> Value<'a> {
             Value::Word(word) => to.copy_from_slice(word),
             Value::Bytes(bytes) => to.copy_from_slice(bytes),
         }
+    }
+
+    /// Write the value over one of its length, in a table; an object's reference that was there is the caller's to drop.
+    #[inline(always)]
+    pub(crate) fn swap<'py>(&self, py: Python<'py>, at: &mut [u8]) -> Option<Bound<'py, PyAny>> {
+        let old = matches!(self, Value::Object(_)).then(|| objects::take_word(py, at).into_bound(py));
+        self.write(at);
+        self.keep();
+        old
     }
 
     /// The value has been written to stay.
@@ -353,6 +363,26 @@ pub(crate) fn read_text(py: Python<'_>, bytes: &[u8]) -> PyResult<Read> {
     let object = unsafe { ffi::PyUnicode_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as isize) };
     // SAFETY: a new reference, or NULL with MemoryError set.
     Ok(Read::Done(unsafe { Bound::from_owned_ptr_or_err(py, object) }?.unbind()))
+}
+
+/// As [`read_value`], for what needs no codec: a new reference, or NULL with an exception set.
+#[inline(always)]
+pub(crate) fn new_object(py: Python<'_>, kind: ValueKind, bytes: &[u8]) -> Option<*mut ffi::PyObject> {
+    let word = || bytes.try_into().expect("eight bytes");
+    // SAFETY: each call makes an object of what it is given, and copies that.
+    Some(unsafe {
+        match kind {
+            ValueKind::Object => objects::clone_word(py, bytes).into_ptr(),
+            ValueKind::Int => ffi::PyLong_FromLongLong(i64::from_ne_bytes(word())),
+            ValueKind::Float => ffi::PyFloat_FromDouble(f64::from_ne_bytes(word())),
+            ValueKind::Bytes => ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as isize),
+            ValueKind::Str => match read_text(py, bytes) {
+                Ok(Read::Done(text)) => text.into_ptr(),
+                _ => return None,
+            },
+            ValueKind::Record(_) => return None,
+        }
+    })
 }
 
 impl Read {

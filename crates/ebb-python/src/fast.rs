@@ -3,14 +3,16 @@
 //! included, goes to the slot that PyO3 made.
 #![allow(unsafe_code)] // type slots
 
-use crate::convert::{Key, Read, Value};
-use crate::map::Map;
+use crate::convert::{Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text};
+use crate::kinds::KeyKind;
+use crate::map::{Kinds, Map};
 use crate::slots::Slots;
-use crate::store::{Dropped, Store, hash};
+use crate::store::{hash_int, hash_text, is_object, word};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
+use std::borrow::Cow;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -43,13 +45,13 @@ fn slots() -> &'static Slots {
     MADE_BY_PYO3.get().expect("the lanes are only installed with it")
 }
 
-/// Run a lane with a map and a plain key. `None` (or a panic, which the slot behind will meet again, and report) sends
-/// the call on.
+/// Run a lane with a map and a key. `None` (or a panic, which the slot behind will meet again, and report) sends the call
+/// on.
 #[inline(always)]
 unsafe fn lane<R>(
     slf: *mut ffi::PyObject,
     key: *mut ffi::PyObject,
-    work: impl FnOnce(Python<'_>, &Map, &Key<'_>) -> Option<R>,
+    work: impl FnOnce(Python<'_>, &Map, &Kinds, &Bound<'_, PyAny>) -> Option<R>,
 ) -> Option<R> {
     // SAFETY: 1. The interpreter calls slots attached. 2. It passes an instance of the type whose slot it is, and a
     // key that outlives the call.
@@ -58,46 +60,107 @@ unsafe fn lane<R>(
         let map = Bound::ref_from_ptr(py, &slf).cast_unchecked::<Map>();
         (py, map.get(), Bound::ref_from_ptr(py, &key))
     };
-    catch_unwind(AssertUnwindSafe(|| work(py, map, &Key::plain(map.kinds.get()?.key, key)?))).ok().flatten()
+    catch_unwind(AssertUnwindSafe(|| work(py, map, map.kinds.get()?, key))).ok().flatten()
+}
+
+/// Look `$key` up in the `$store`, which is locked, with a `$method` of the table, and go on with what it has `$found`.
+/// `$typed` gives the hash and the key for the store's own methods, `$value` where in an entry the value is, and
+/// `$rehash` an entry's hash. Where finding takes Python code, the lane is left.
+macro_rules! look_up {
+    ($method:ident, $store:ident, $kind:expr, $key:expr,
+     |$found:ident, $typed:ident, $value:ident, $rehash:ident| $work:expr) => {
+        match $kind {
+            KeyKind::Int => {
+                let int = plain_int($key)?;
+                let hash = hash_int(int);
+                let $typed = || (hash, Key::Int(int));
+                let $value = |entry: &[u8]| KeyKind::Int.fixed_bytes()..entry.len();
+                let $rehash = |entry: &[u8]| hash_int(word(entry) as i64);
+                let $found = $store.table.$method(hash, |entry| word(entry) == int as u64);
+                $work
+            }
+            KeyKind::Object => {
+                let own = plain_hash($key)?;
+                let hash = hash_int(own);
+                let $typed = || (hash, Key::Object($key.as_borrowed(), own));
+                let $value = |entry: &[u8]| KeyKind::Object.fixed_bytes()..entry.len();
+                let $rehash = word;
+                let mut unsure = false;
+                let $found = $store.table.$method(hash, |entry| is_object(entry, hash, $key, &mut unsure));
+                if unsure { None } else { $work }
+            }
+            KeyKind::Str | KeyKind::Bytes => {
+                let text = if $kind == KeyKind::Str { plain_text($key) } else { plain_bytes($key) }?;
+                let hash = hash_text(text);
+                let layout = $store.layout;
+                let $typed = || (hash, Key::Text(Cow::Borrowed(text)));
+                let $value = |entry: &[u8]| layout.value_range(entry);
+                let $rehash = |entry: &[u8]| hash_text(layout.text_key(entry));
+                let $found = $store.table.$method(hash, |entry| layout.text_key(entry) == text);
+                $work
+            }
+        }
+    };
 }
 
 /// What `m[key]` is, as a new reference; NULL with an exception set where the object could not be made.
 #[inline(always)]
-fn read(py: Python<'_>, map: &Map, key: &Key<'_>) -> Option<*mut ffi::PyObject> {
-    let hash = hash(key);
-    let read = map.store.try_with(|store| {
-        let found = store.find_plain(hash, key).ok()??;
-        match store.read_value(py, found) {
-            Ok(Read::Done(object)) => Some(Ok(object)),
-            Ok(_) => None,
-            Err(error) => Some(Err(error)),
-        }
-    })??;
-    Some(match read {
-        Ok(object) => object.into_ptr(),
-        Err(error) => {
-            error.restore(py);
-            std::ptr::null_mut()
-        }
+fn read(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
+    let store = map.store.try_hold()?;
+    look_up!(get, store, kinds.key, key, |found, _typed, value, _rehash| {
+        let entry = found?;
+        new_object(py, kinds.value, &entry[value(entry)])
     })
 }
 
-/// Set or, without a value, delete.
 #[inline(always)]
-fn write(py: Python<'_>, map: &Map, key: &Key<'_>, value: Option<&Value<'_>>) -> Option<()> {
-    let hash = hash(key);
-    let work = |store: &mut Store| -> Option<Dropped> {
-        if value.is_none() {
-            store.prefetch_removal();
-        }
-        match (store.find_plain(hash, key).ok()?, value) {
-            (found, Some(value)) => store.set(py, hash, key, found, value).ok(),
-            (Some(found), None) => Some(store.remove(py, found)),
-            (None, None) => None,
-        }
-    };
-    map.store.try_with(work)??.release(py);
+fn set(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Option<()> {
+    let new = Value::plain(kinds.value, value)?;
+    let mut store = map.store.try_hold()?;
+    look_up!(get_mut, store, kinds.key, key, |found, typed, value, _rehash| {
+        let dropped = match found {
+            Some(entry) => {
+                let range = value(entry);
+                if range.len() != new.len() {
+                    drop(store);
+                    let (hash, key) = typed();
+                    return resize(py, map, hash, &key, &new);
+                }
+                new.swap(py, &mut entry[range])
+            }
+            None => {
+                let (hash, key) = typed();
+                store.insert(hash, &key, &new).ok()?;
+                None
+            }
+        };
+        drop(store);
+        drop(dropped); // may run `__del__`
+        Some(())
+    })
+}
+
+/// Set a key to a value of another length than it has.
+#[inline(never)]
+fn resize(py: Python<'_>, map: &Map, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Option<()> {
+    let mut store = map.store.try_hold()?;
+    let found = store.find_plain(hash, key).ok()?;
+    let dropped = store.set(py, hash, key, found, value).ok()?;
+    drop(store);
+    dropped.release(py);
     Some(())
+}
+
+#[inline(always)]
+fn delete(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>) -> Option<()> {
+    let mut store = map.store.try_hold()?;
+    store.prefetch_removal();
+    look_up!(find, store, kinds.key, key, |found, _typed, _value, rehash| {
+        let dropped = store.remove_hashed(py, found?, &rehash);
+        drop(store);
+        dropped.release(py); // may run `__del__`
+        Some(())
+    })
 }
 
 unsafe extern "C" fn subscript(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
@@ -108,13 +171,11 @@ unsafe extern "C" fn subscript(slf: *mut ffi::PyObject, key: *mut ffi::PyObject)
 unsafe extern "C" fn assign(slf: *mut ffi::PyObject, key: *mut ffi::PyObject, value: *mut ffi::PyObject) -> c_int {
     // SAFETY: as in `subscript`; `value` is NULL or outlives the call.
     unsafe {
-        let done = lane(slf, key, |py, map, key| {
-            if value.is_null() {
-                return write(py, map, key, None);
-            }
-            let value = Bound::ref_from_ptr(py, &value);
-            write(py, map, key, Some(&Value::plain(map.kinds.get()?.value, value)?))
-        });
+        let done = if value.is_null() {
+            lane(slf, key, delete)
+        } else {
+            lane(slf, key, |py, map, kinds, key| set(py, map, kinds, key, Bound::ref_from_ptr(py, &value)))
+        };
         if done.is_some() { 0 } else { (slots().assign)(slf, key, value) }
     }
 }
@@ -122,9 +183,9 @@ unsafe extern "C" fn assign(slf: *mut ffi::PyObject, key: *mut ffi::PyObject, va
 unsafe extern "C" fn contains(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
     // SAFETY: as in `subscript`.
     unsafe {
-        let found = lane(slf, key, |_, map, key| {
-            let hash = hash(key);
-            map.store.try_with(|store| store.find_plain(hash, key).ok().map(|found| found.is_some()))?
+        let found = lane(slf, key, |_, map, kinds, key| {
+            let store = map.store.try_hold()?;
+            look_up!(get, store, kinds.key, key, |found, _typed, _value, _rehash| Some(found.is_some()))
         });
         found.map_or_else(|| (slots().contains)(slf, key), c_int::from)
     }

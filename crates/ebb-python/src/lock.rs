@@ -7,6 +7,7 @@
 use crate::cache::sweeper;
 use pyo3::prelude::*;
 use std::cell::{RefCell, UnsafeCell};
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -23,16 +24,21 @@ unsafe impl<T: Send, const BEYOND: bool> Sync for Guarded<T, BEYOND> {}
 struct Held<'a>(&'a AtomicBool);
 
 impl Drop for Held<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
         if WAITERS.load(Ordering::Relaxed) > 0 {
-            // The gate only lets a waiter come that is about to wait. It must not be waited for here: who has closed
-            // it may need the interpreter that this thread has.
-            let _gate = GATE.try_lock();
-            FREED.notify_all();
+            wake_waiters();
         }
     }
+}
+
+#[cold]
+fn wake_waiters() {
+    // The gate only lets a waiter come that is about to wait. It must not be waited for here: who has closed it may need
+    // the interpreter that this thread has.
+    let _gate = GATE.try_lock();
+    FREED.notify_all();
 }
 
 impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
@@ -79,6 +85,7 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     }
 
     /// Use the value if nobody does: for the garbage collector, which must never wait.
+    #[inline(always)]
     pub(crate) fn try_with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
         let _held = self.try_acquire()?;
         // SAFETY: as in `with`.
@@ -90,6 +97,13 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         const { assert!(BEYOND) };
         let _working = Working::try_begin()?;
         self.try_with(work)
+    }
+
+    /// As [`try_with`](Self::try_with), for as long as the guard lives.
+    #[inline(always)]
+    pub(crate) fn try_hold(&self) -> Option<Holding<'_, T>> {
+        let held = self.try_acquire()?;
+        Some(Holding { value: self.value.get(), _held: held })
     }
 
     /// The value of a guard that is going.
@@ -136,6 +150,30 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
                 return held;
             }
         }
+    }
+}
+
+/// The value, in use.
+pub(crate) struct Holding<'a, T> {
+    value: *mut T,
+    _held: Held<'a>,
+}
+
+impl<T> Deref for Holding<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: `_held` says that nobody else uses the value until it is dropped, with this.
+        unsafe { &*self.value }
+    }
+}
+
+impl<T> DerefMut for Holding<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`.
+        unsafe { &mut *self.value }
     }
 }
 

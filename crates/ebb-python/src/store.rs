@@ -10,6 +10,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// The process's own hash: keyed, so that no set of keys made beforehand collides.
@@ -28,7 +29,7 @@ pub(crate) fn hash_int(key: i64) -> u64 {
 }
 
 #[inline]
-fn hash_text(key: &[u8]) -> u64 {
+pub(crate) fn hash_text(key: &[u8]) -> u64 {
     let mut hasher = keyed().build_hasher();
     hasher.write(key);
     hasher.finish()
@@ -68,7 +69,7 @@ pub(crate) struct Layout {
 }
 
 #[inline]
-fn word(bytes: &[u8]) -> u64 {
+pub(crate) fn word(bytes: &[u8]) -> u64 {
     u64::from_ne_bytes(bytes[..8].try_into().expect("eight bytes"))
 }
 
@@ -109,7 +110,7 @@ impl Layout {
     }
 
     #[inline]
-    fn text_key(self, entry: &[u8]) -> &[u8] {
+    pub(crate) fn text_key(self, entry: &[u8]) -> &[u8] {
         self.rest(entry).0
     }
 
@@ -119,6 +120,15 @@ impl Layout {
             return self.rest(entry).1;
         }
         &entry[self.key_bytes..self.key_bytes + self.value_bytes]
+    }
+
+    /// Where in an entry the value is.
+    #[inline]
+    pub(crate) fn value_range(self, entry: &[u8]) -> Range<usize> {
+        if self.value_bytes == 0 {
+            return entry.len() - self.rest(entry).1.len()..entry.len(); // a variable value comes last
+        }
+        self.key_bytes..self.key_bytes + self.value_bytes
     }
 
     #[inline]
@@ -268,6 +278,18 @@ impl Dropped {
     }
 }
 
+/// Whether an entry's key is this object, where that takes no Python code; else it is `unsure`, and taken for it.
+#[inline(always)]
+pub(crate) fn is_object(entry: &[u8], hash: u64, object: &Bound<'_, PyAny>, unsure: &mut bool) -> bool {
+    let candidate = &entry[8..16];
+    objects::is_same(candidate, object)
+        || word(entry) == hash
+            && objects::builtin_equal(candidate, object).unwrap_or_else(|| {
+                *unsure = true;
+                true
+            })
+}
+
 /// An object's bytes, copied from an entry that is about to have others in their place.
 pub(crate) struct Word([u8; 8]);
 
@@ -374,15 +396,7 @@ impl<O: TableOrder> Store<O> {
             return Ok(self.find_inline(hash, key));
         };
         let mut unsure = false;
-        let found = self.table.find(hash, |entry| {
-            let candidate = &entry[8..16];
-            objects::is_same(candidate, object)
-                || word(entry) == hash
-                    && objects::builtin_equal(candidate, object).unwrap_or_else(|| {
-                        unsure = true;
-                        true
-                    })
-        });
+        let found = self.table.find(hash, |entry| is_object(entry, hash, object, &mut unsure));
         if unsure { Err(()) } else { Ok(found) }
     }
 
@@ -478,6 +492,7 @@ impl<O: TableOrder> Store<O> {
     }
 
     /// The reference that an entry's value is, to be dropped when the entry has let go of it.
+    #[inline]
     fn value_object(&self, py: Python<'_>, found: Found) -> Option<Py<PyAny>> {
         let word = (self.layout.value == ValueKind::Object).then(|| self.layout.value(self.table.entry(found)))?;
         Some(objects::take_word(py, word))
@@ -524,13 +539,19 @@ impl<O: TableOrder> Store<O> {
     }
 
     /// Take an entry out.
-    #[inline]
     pub(crate) fn remove(&mut self, py: Python<'_>, found: Found) -> Dropped {
         let layout = self.layout;
+        self.remove_hashed(py, found, &|entry| layout.hash(entry))
+    }
+
+    /// As [`remove`](Self::remove), where the kind of key is known: `rehash` is its hash.
+    #[inline(always)]
+    pub(crate) fn remove_hashed(&mut self, py: Python<'_>, found: Found, rehash: &impl Fn(&[u8]) -> u64) -> Dropped {
+        let layout = &self.layout;
         let entry = self.table.entry(found);
         let key = (layout.key == KeyKind::Object).then(|| objects::take_word(py, &entry[8..]));
         let dropped = Dropped { key, value: self.value_object(py, found) };
-        self.remove_inline(found);
+        self.forget(found, rehash);
         dropped
     }
 
@@ -538,10 +559,15 @@ impl<O: TableOrder> Store<O> {
     #[inline]
     pub(crate) fn remove_inline(&mut self, found: Found) {
         let layout = self.layout;
-        if layout.both_variable() {
-            self.overhead -= layout.overhead(self.table.entry(found));
+        self.forget(found, &|entry| layout.hash(entry));
+    }
+
+    #[inline(always)]
+    fn forget(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
+        if self.layout.both_variable() {
+            self.overhead -= self.layout.overhead(self.table.entry(found));
         }
-        self.table.remove(found, &|entry| layout.hash(entry));
+        self.table.remove(found, rehash);
         self.changes += 1;
     }
 

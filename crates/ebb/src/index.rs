@@ -10,7 +10,7 @@ use crate::chunks::ChunkArray;
 use crate::heap::{Growth, Handle, Heap, Moved, StackId};
 use crate::line::{Line, SLOTS};
 use crate::memory::OutOfMemory;
-use crate::segment::{Item, MAX_LINES, Segment, Spot, place, place_or_stash, slots, x_of};
+use crate::segment::{Candidates, Item, MAX_LINES, Segment, Spot, place, place_or_stash, slots, x_of};
 use crate::tags::prefetch;
 use std::cell::RefCell;
 
@@ -112,6 +112,13 @@ impl Index {
         let number = self.number(hash);
         let spot = self.segments.get(number).find(heap, hash, is)?;
         Some(Place { segment: number as u32, spot })
+    }
+
+    /// The entries that a lookup of `hash` begins with, and their segment; there is at least one entry.
+    #[inline(always)]
+    pub(crate) fn candidates(&self, hash: u64) -> (u32, Candidates<'_>) {
+        let number = self.number(hash);
+        (number as u32, self.segments.get(number).candidates(hash))
     }
 
     /// The segment of `hash`, and how many of the hash's low bits say so.
@@ -382,7 +389,20 @@ impl Index {
     }
 
     /// The entry that was at handle `moved.from` is at `moved.to`.
+    #[inline]
     pub(crate) fn relocate(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
+        let (segment, candidates) = self.candidates(hash);
+        for spot in candidates {
+            if spot.handle == moved.from {
+                let lines = self.segments.get_mut(segment as usize).lines_mut(heap);
+                return lines[spot.line as usize].set_handle(spot.slot as usize, moved.to);
+            }
+        }
+        self.relocate_displaced(heap, hash, moved);
+    }
+
+    #[cold]
+    fn relocate_displaced(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
         let place = self.find(heap, hash, |handle| handle == moved.from).expect("a moved entry is indexed");
         self.set_handle(heap, place, moved.to);
     }

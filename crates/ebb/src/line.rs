@@ -29,6 +29,8 @@ pub(crate) struct Line {
 const _: () = assert!(size_of::<Line>() == 64);
 
 impl Line {
+    pub(crate) const EMPTY: Line = Line { tags: [0; SLOTS], meta: 0, handles: [0; SLOTS] };
+
     /// Slots in use.
     #[inline]
     pub(crate) fn count(&self) -> usize {
@@ -143,7 +145,7 @@ mod tests {
     use super::*;
 
     fn empty() -> Line {
-        Line { tags: [0; SLOTS], meta: 0, handles: [0; SLOTS] }
+        Line::EMPTY
     }
 
     #[test]

@@ -197,6 +197,21 @@ impl Segment {
         self.find_displaced(heap, x, home, &mut is)
     }
 
+    /// The entries in the home line of `hash` that have its tag and call it home: most likely the one with this hash, and no
+    /// other.
+    #[inline(always)]
+    pub(crate) fn candidates(&self, hash: u64) -> Candidates<'_> {
+        if self.tagged.is_null() {
+            return Candidates { line: &Line::EMPTY, home: 0, matches: 0 };
+        }
+        let x = x_of(hash);
+        let home = home_of(x, self.home_lines());
+        prefetch(self.base().wrapping_add(home + 1));
+        // SAFETY: as in `lines`; `home` is one of them, as `x` is below `1 << X_BITS`.
+        let line = unsafe { &*self.base().add(home) };
+        Candidates { line, home: home as u32, matches: line.matches(x as u8) }
+    }
+
     #[cold]
     fn find_displaced(&self, heap: &Heap, x: u16, home: usize, is: &mut impl FnMut(Handle) -> bool) -> Option<Spot> {
         let lines = self.lines();
@@ -269,6 +284,37 @@ impl Segment {
                 visit(line.handle(slot), x);
             }
         }
+    }
+}
+
+/// See [`Segment::candidates`].
+pub(crate) struct Candidates<'a> {
+    line: &'a Line,
+    home: u32,
+    matches: u32,
+}
+
+impl Candidates<'_> {
+    /// Whether no other line has an entry of this home.
+    #[inline(always)]
+    pub(crate) fn are_all(&self) -> bool {
+        self.line.overflow() == 0
+    }
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = Spot;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Spot> {
+        while self.matches != 0 {
+            let slot = self.matches.trailing_zeros();
+            self.matches &= self.matches - 1;
+            if self.line.displacement(slot as usize) == 0 {
+                return Some(Spot { line: self.home, slot, handle: self.line.handle(slot as usize) });
+            }
+        }
+        None
     }
 }
 

@@ -5,11 +5,12 @@
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn equal(tags: &[u8; 12], tag: u8) -> u32 {
-    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi32, _mm_set1_epi8};
-    let word = |i: usize| i32::from_le_bytes([tags[i], tags[i + 1], tags[i + 2], tags[i + 3]]);
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = *tags;
+    let (low, high) = (i64::from_le_bytes([a, b, c, d, e, f, g, h]), i32::from_le_bytes([i, j, k, l]));
     // SAFETY: SSE2 is part of every x86-64.
     let mask = unsafe {
-        let all = _mm_set_epi32(0, word(8), word(4), word(0));
+        let all = _mm_set_epi64x(high.into(), low);
         _mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_set1_epi8(tag as i8)))
     };
     mask as u32 & 0xfff
