@@ -12,10 +12,10 @@ OnRemove = Callable[[Any, Any, str], object]
 
 
 class Entry:
-    """A value, when it ends, and whether it was used since the hand last came by."""
+    """A key and its value, when it ends, and whether it was used since the hand last came by."""
 
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    def __init__(self, key: Any, value: Any) -> None:
+        self.key, self.value = key, value
         self.until = self.idle_until = inf
         self.visited = False
 
@@ -77,30 +77,28 @@ class Reference(MutableMapping[Any, Any]):
         if self.hand is entry:
             self.hand = self.newer(entry)
         del self.entries[key]
-        self.tell(key, entry.value, cause, counted_as)
+        self.tell(entry, cause, counted_as)
         return entry.value
 
-    def tell(self, key: Any, value: Any, cause: str, counted_as: str) -> None:
+    def tell(self, entry: Entry, cause: str, counted_as: str) -> None:
         self.counts[counted_as] += 1
         if self.on_remove is not None:
-            self.on_remove(key, value, cause)
+            self.on_remove(entry.key, entry.value, cause)
 
     def newer(self, entry: Entry) -> Entry | None:
         """The one that came next; None: there is none, and the hand begins at the oldest again."""
         queue = [*self.entries.values(), None]
         return queue[queue.index(entry) + 1]
 
-    def evict(self) -> Any:
-        """SIEVE: the hand passes over those used since it last came by; returns the victim's key."""
+    def evict(self) -> None:
+        """SIEVE: the hand passes over those used since it last came by."""
         oldest = next(iter(self.entries.values()))
         at = self.hand or oldest
         while at.visited:
             at.visited = False
             at = self.newer(at) or oldest
         self.hand = at
-        key = next(key for key, entry in self.entries.items() if entry is at)
-        self.remove(key, "evicted", "evicted_by_count")
-        return key
+        self.remove(at.key, "evicted", "evicted_by_count")
 
     # --- one key ---
 
@@ -111,10 +109,10 @@ class Reference(MutableMapping[Any, Any]):
         if entry is None:
             if len(self.entries) == self.max_items:
                 self.evict()
-            entry = self.entries[key] = Entry(value)
+            entry = self.entries[key] = Entry(key, value)
         else:
-            old, entry.value, entry.visited = entry.value, value, True
-            self.tell(key, old, "replaced", "replaced")
+            self.tell(entry, "replaced", "replaced")
+            entry.value, entry.visited = value, True
         self.renew(entry, ttl)
         self.keep_from_idling(entry)
 

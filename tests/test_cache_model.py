@@ -49,6 +49,7 @@ class CacheMachine(RuleBasedStateMachine):
     key_kind = "int"
     value_kind = "int"
     config: ClassVar[dict[str, Any]] = {}
+    late_sweeps = False
 
     @initialize(data=st.data(), n=st.sampled_from([0, 5, 300]))
     def begin(self, data: st.DataObject, n: int) -> None:
@@ -56,11 +57,15 @@ class CacheMachine(RuleBasedStateMachine):
         value, self.values = ALL_VALUES[self.value_kind]
         self.numbered = NUMBERED[self.key_kind]
         self.max_bytes = self.config.get("max_bytes")
+        # Where a bound of bytes or a sweep that may come late decides who goes, the model follows.
+        self.follows = bool(self.max_bytes) or self.late_sweeps
         REMOVALS.clear()
         self.expected: list[Removal] = []
         self.mark = self.expected_mark = 0
         self.c: Any = AnyCache(key=kind, value=value, timer=CLOCK, on_remove=REMOVALS, **self.config)
-        rules = {name: value for name, value in self.config.items() if name != "max_bytes"}
+        rules = {name: value for name, value in self.config.items() if name in ("ttl", "idle")}
+        if not self.follows:
+            rules["max_items"] = self.config.get("max_items")
         self.model = Reference(timer=CLOCK, on_remove=lambda *removal: self.expected.append(removal), **rules)
         self.fill(0, n, data)
 
@@ -87,14 +92,16 @@ class CacheMachine(RuleBasedStateMachine):
 
     def follow_evictions(self) -> None:
         """How many bytes a cache holds is its own affair: the model takes its victims from it."""
-        if self.max_bytes:
-            for key, value, cause in REMOVALS[self.mark :]:
-                if cause == "evicted":
-                    assert repr(self.model.remove(key, cause, "evicted_by_bytes")) == repr(value)
+        if not self.follows:
+            return
+        counted = "evicted_by_bytes" if self.max_bytes else "evicted_by_count"
+        for key, value, cause in REMOVALS[self.mark :]:
+            if cause == "evicted":
+                assert repr(self.model.remove(key, cause, counted)) == repr(value)
 
     def both_many(self, call: Any) -> None:
         """As `both`; where a bound of bytes evicts in the middle, the model goes on from what is left."""
-        if not self.max_bytes:
+        if not self.follows:
             self.both(call)
             return
         before = self.model.contents()
@@ -116,7 +123,7 @@ class CacheMachine(RuleBasedStateMachine):
     def take_over(self, stats: dict[str, int]) -> None:
         """Let the model hold what the cache does."""
         self.model.counts.update({name: stats[name] - self.model.counts[name] for name in COUNTED})
-        self.model.entries = {key: Entry(value) for key, value in self.c.items()}
+        self.model.entries = {key: Entry(key, value) for key, value in self.c.items()}
         for key, entry in self.model.entries.items():
             left = self.c.expires_in(key)
             entry.until = math.inf if left is None else CLOCK.now + left
@@ -126,7 +133,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.model.now()
         real = [removal for removal in REMOVALS[self.mark :] if removal[2] != "expired"]
         expected = [removal for removal in self.expected[self.expected_mark :] if removal[2] != "expired"]
-        if ordered and not self.max_bytes:
+        if ordered and not self.follows:
             assert list(map(repr, real)) == list(map(repr, expected))
         assert same_whatever_order(real, expected)
         self.mark, self.expected_mark = len(REMOVALS), len(self.expected)
@@ -199,6 +206,12 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(seconds=moments)
     def pass_time(self, seconds: float) -> None:
         CLOCK.advance(seconds)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Who goes depends on whether what has expired at the hand left before or after others came."""
+        if "max_items" in self.config and not self.late_sweeps:
+            len(self.c)
 
     @rule(data=st.data(), before=st.booleans())
     def pass_time_until_one_ends(self, data: st.DataObject, before: bool) -> None:
@@ -213,6 +226,7 @@ class CacheMachine(RuleBasedStateMachine):
         for key in list(self.model.entries):
             assert (key in self.c) == (key in self.model)
         CLOCK.now = end
+        self.sweep()
 
     @rule()
     def expire(self) -> None:
@@ -272,7 +286,7 @@ class CacheMachine(RuleBasedStateMachine):
         keys = [self.numbered(i) for i in range(start, start + count)]
         self.both(lambda c: c.delete_many(keys))
 
-    @precondition(lambda self: self.key_kind == self.value_kind == "int" and not self.config.get("max_bytes"))
+    @precondition(lambda self: self.key_kind == self.value_kind == "int" and not self.follows)
     @rule(start=st.integers(-50, 500), count=st.integers(0, 300))
     def arrays(self, start: int, count: int) -> None:
         keys = np.arange(start, start + count)
@@ -343,7 +357,7 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def replaced_while_walking(self, data: st.DataObject) -> None:
         value, seen = data.draw(self.modest()), []
-        if self.max_bytes:
+        if self.follows:
             return
         for key in self.c:
             seen.append(key)
@@ -356,6 +370,7 @@ class CacheMachine(RuleBasedStateMachine):
         for _ in range(at):
             seen += [key for key in [next(walk, self)] if key is not self]
         CLOCK.advance(seconds)
+        self.sweep()
         rest = list(walk)
         alive = self.model.contents()
         assert all(key in alive for key in rest)
@@ -411,6 +426,7 @@ class CacheMachine(RuleBasedStateMachine):
 
 
 # The queue of a cache is short, or the hand would never come round.
+LATE = {"late_sweeps": True}
 PROFILES: list[tuple[str, str, dict[str, Any]]] = [
     ("int", "bytes", {"ttl": 60.0}),
     ("int", "bytes", {"max_bytes": 64 << 10, "ttl": 3600.0}),
@@ -419,6 +435,8 @@ PROFILES: list[tuple[str, str, dict[str, Any]]] = [
     ("object", "object", {"ttl": 60.0, "idle": 10.0}),
     ("object", "object", {"max_items": 5, "idle": 60.0}),
     ("object", "object", {"max_bytes": 16 << 10}),
+    ("int", "int", {"max_items": 8, "ttl": 60.0, **LATE}),
+    ("str", "object", {"max_items": 30, "idle": 10.0, **LATE}),
     ("str", "str", {"ttl": DAY, "max_items": 20}),
     ("str", "str", {"max_bytes": 64 << 10}),
     ("bytes", "object", {"ttl": 0.5}),
@@ -435,7 +453,10 @@ PROFILES: list[tuple[str, str, dict[str, Any]]] = [
     ids=lambda part: "-".join(part) or "plain" if isinstance(part, dict) else part,
 )
 def test_a_cache_follows_the_rules(key: str, value: str, config: dict[str, Any]) -> None:
-    machine = type("Machine", (CacheMachine,), {"key_kind": key, "value_kind": value, "config": config})
+    late = config.get("late_sweeps", False)
+    config = {name: given for name, given in config.items() if name != "late_sweeps"}
+    attributes = {"key_kind": key, "value_kind": value, "config": config, "late_sweeps": late}
+    machine = type("Machine", (CacheMachine,), attributes)
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -68,7 +68,7 @@ def test_expired_and_evicted(clock: Clock) -> None:
     assert len(c) == 0
     assert same_whatever_order(log[1:], [(2, "b", "expired"), (3, "c", "expired")])
     bytes_log = Removals()
-    by_bytes = AnyCache(max_bytes=8192, key=int, value=bytes, timer=clock, on_remove=bytes_log)
+    by_bytes = AnyCache(max_bytes=16_384, key=int, value=bytes, timer=clock, on_remove=bytes_log)
     for i in range(500):
         by_bytes[i] = b"x" * 50
     assert set(bytes_log.causes()) == {"evicted"} and len(bytes_log) == 500 - len(by_bytes)
