@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Hashable, Iterable, MutableMapping
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
 
 from ebbmap import _core
 from ebbmap._units import byte_count, seconds
@@ -13,10 +13,14 @@ from ebbmap._views import ABSENT, Shared, contents_repr, kind_name, set_state
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from ebbmap._memoize import Decorator, Memoized
+
     Duration: TypeAlias = float | str | timedelta
 
 K = TypeVar("K")
 V = TypeVar("V")
+P = ParamSpec("P")
+R = TypeVar("R")
 C = TypeVar("C", bound="Cache[Any, Any]")
 
 Cause: TypeAlias = Literal["expired", "evicted", "replaced", "deleted", "cleared"]
@@ -177,7 +181,9 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     # --- copying -------------------------------------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _refill, (type(self), self._settings(), self._entries()), self.__getstate__()
+        # The entries are state, as they may hold the cache itself, which has to be there by then.
+        state = self.__getstate__(), self._entries()
+        return _rebuild, (type(self), self._settings()), state, None, None, _refill
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         from copy import deepcopy
@@ -209,6 +215,44 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         """Remove those of `keys` (an iterable or an array) that are there; returns how many. O(keys)."""
         removed: int = _bulk_module().delete_many(self, keys)
         return removed
+
+    # --- functions -----------------------------------------------------------------------------------------
+
+    @overload
+    def memoize(self, function: Callable[P, R], /) -> Memoized[P, R]: ...
+    @overload
+    def memoize(
+        self,
+        /,
+        *,
+        key: Callable[..., Hashable] | None = None,
+        ttl: Duration | None = None,
+        stale: Duration | None = None,
+    ) -> Decorator: ...
+    def memoize(self, function: Any = None, /, *, key: Any = None, ttl: Any = None, stale: Any = None) -> Any:
+        """A decorator that keeps a function's results here: `@cache.memoize`, `@cache.memoize(ttl="10m")`.
+
+        For functions, methods and coroutine functions. One call per key is made at a time, among all threads
+        and tasks: who comes meanwhile waits for its result or exception. Exceptions are not kept; if a caller
+        is cancelled or interrupted, one of those who wait calls. A call that would wait for itself raises
+        `RuntimeError`.
+
+        The key is a single int, str or bytes itself, other arguments as a tuple, or `key(*args, **kwargs)`. A
+        cache with kinds of keys takes one function of one argument, or any with `key`; else `TypeError`.
+
+        `ttl` is the results' lifetime (None: the cache's). They are kept for `stale` more than that: then one
+        caller, or for a coroutine function a task in the background, renews the result, while all others get
+        the old one; also when that fails, which `sys.unraisablehook` or the event loop's exception handler is
+        told. `stale` needs a ttl, else `ValueError`.
+
+        What it returns has `cache`, `invalidate(*args)` (forget the result for these arguments, and that of a
+        call under way; whether it was there) and `refresh(*args)` (call anew, keep the result, return it). A
+        result that alone is larger than `max_bytes` is returned and not kept; one of another kind than the
+        cache's raises its `TypeError`. A hit costs about a call of a function more than `get`.
+        """
+        from ebbmap._memoize import memoize  # here, as many programs never need it
+
+        return memoize(self, function, key=key, ttl=ttl, stale=stale)
 
     # --- counts --------------------------------------------------------------------------------------------
 
@@ -252,8 +296,7 @@ def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:
     return made
 
 
-def _refill(cls: type[C], settings: dict[str, Any], entries: Iterable[tuple[Any, ...]]) -> C:
-    made = _rebuild(cls, settings)
-    for entry in entries:
+def _refill(made: Cache[Any, Any], state: tuple[Any, Iterable[tuple[Any, ...]]]) -> None:
+    for entry in state[1]:
         made._restore(*entry)
-    return made
+    set_state(made, state[0])

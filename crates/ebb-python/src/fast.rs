@@ -102,6 +102,7 @@ macro_rules! look_up {
         }
     };
 }
+pub(crate) use look_up;
 
 /// What `m[key]` is, as a new reference; NULL with an exception set where the object could not be made.
 #[inline(always)]

@@ -35,7 +35,6 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::fast::remember(&module.py().get_type::<Map>());
-        crate::cache::fast::remember(&module.py().get_type::<Cache>());
-        Ok(())
+        crate::cache::fast::remember(&module.py().get_type::<Cache>())
     }
 }

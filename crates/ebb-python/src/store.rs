@@ -175,6 +175,11 @@ impl Layout {
         hash + if self.both_variable() { read_len(&entry[self.fixed_bytes()..]).1 } else { 0 }
     }
 
+    /// Bytes of the shortest entry with something in it.
+    pub(crate) fn least_len(self) -> usize {
+        self.fixed_bytes() + self.prefix(0) + usize::from(self.key.is_variable() || self.value.is_variable())
+    }
+
     pub(crate) fn entry_len(self, key: &Key<'_>, value_len: usize) -> usize {
         let key_len = if let Key::Text(text) = key { text.len() } else { 0 };
         let value_len = if self.value.is_variable() { value_len } else { 0 };

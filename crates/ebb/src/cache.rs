@@ -7,7 +7,7 @@ use crate::links::LINK_BYTES;
 use crate::memory::{Memory, OutOfMemory};
 use crate::order::{Order, TableOrder};
 use crate::sieve::{SIEVE_BYTES, Sieve};
-use crate::table::{EntrySize, Found, Table};
+use crate::table::{Cursor, EntrySize, Found, Table};
 
 /// A [`Table`] with deadlines and an order of eviction.
 pub type Cache = Table<Policies>;
@@ -124,6 +124,14 @@ impl Order for Policies {
     }
 
     #[inline]
+    fn prefetch(&self, heap: &Heap, handle: Handle) {
+        self.expiry.prefetch(heap, handle);
+        if let Some(sieve) = &self.sieve {
+            sieve.prefetch(heap, handle);
+        }
+    }
+
+    #[inline]
     fn leave(&mut self, heap: &mut Heap, handle: Handle) {
         self.expiry.lists().unlink(heap, handle);
         if let Some(sieve) = &mut self.sieve {
@@ -151,6 +159,41 @@ impl Order for Policies {
     }
 }
 
+/// An entry where it is; see [`Cache::look`].
+pub struct Look<'a> {
+    fields: Fields,
+    sieve: Option<&'a Sieve>,
+    front: &'a mut [u8],
+    /// The entry's bytes; the part that its hash is made from must stay as it is.
+    pub entry: &'a mut [u8],
+}
+
+impl Look<'_> {
+    /// When the entry expires.
+    #[inline(always)]
+    pub fn deadlines(&self) -> Deadlines {
+        self.fields.read(self.front)
+    }
+
+    /// Give the entry deadlines that are not earlier; `false`, and nothing is changed, if they are.
+    #[inline(always)]
+    pub fn prolong(&mut self, deadlines: Deadlines) -> bool {
+        let later = deadlines.first() >= self.deadlines().first();
+        if later {
+            self.fields.write(self.front, deadlines);
+        }
+        later
+    }
+
+    /// The entry was used: it is not the next to be evicted.
+    #[inline(always)]
+    pub fn mark(&mut self) {
+        if let Some(sieve) = self.sieve {
+            sieve.mark(self.front);
+        }
+    }
+}
+
 impl Cache {
     /// An empty cache.
     pub fn keeping(size: EntrySize, keeping: Keeping) -> Self {
@@ -174,6 +217,16 @@ impl Cache {
             sieve.push(&mut self.heap, handle);
         }
         Ok(())
+    }
+
+    /// The entry of this hash that `is` recognises, to be used at once: in fewer steps than [`find`](Table::find) and
+    /// what follows it.
+    #[inline(always)]
+    pub fn look(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<Look<'_>> {
+        let (found, entry) = self.locate(hash, is)?;
+        let (fields, len) = (self.order.fields, entry.len());
+        let (front, rest) = self.heap.slot_mut(found.0.spot.handle).split_at_mut(fields.bytes);
+        Some(Look { fields, sieve: self.order.sieve.as_ref(), front, entry: &mut rest[..len] })
     }
 
     /// When an entry expires.
@@ -216,6 +269,9 @@ impl Cache {
             *steps -= 1;
             let step = self.order.expiry.step(&mut self.heap, now, |slot| fields.read(slot).first());
             if let Step::Expired(handle) = step {
+                if let Some(next) = self.order.expiry.after(&self.heap, handle) {
+                    self.prefetch_lines(&[rehash(self.body(next))]); // most likely what expires next
+                }
                 return Some(self.found_at(handle, rehash));
             }
         }
@@ -237,6 +293,20 @@ impl Cache {
     pub fn victim(&mut self, rehash: &impl Fn(&[u8]) -> u64) -> Option<Found> {
         let victim = self.order.sieve.as_mut()?.victim(&mut self.heap)?;
         Some(self.found_at(victim, rehash))
+    }
+
+    /// Call `visit` with every entry and when it expires: in the order they came in, where the cache is bounded. O(n).
+    pub fn visit_all(&self, mut visit: impl FnMut(&[u8], Deadlines)) {
+        if let Some(sieve) = &self.order.sieve {
+            sieve.visit(&self.heap, |handle| {
+                visit(self.body(handle), self.order.fields.read(self.heap.slot(handle)));
+            });
+            return;
+        }
+        let mut cursor = Cursor::default();
+        while let Some(handle) = self.next_handle(&mut cursor) {
+            visit(self.body(handle), self.order.fields.read(self.heap.slot(handle)));
+        }
     }
 
     /// Hold at most `bytes` (as [`bytes`](Table::bytes) counts them) at any moment: what would take more is refused as

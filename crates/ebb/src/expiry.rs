@@ -102,6 +102,17 @@ impl Expiry {
         self.due_from == u64::MAX && self.waiting_until == Time::NEVER
     }
 
+    /// See [`Order::prefetch`](crate::order::Order::prefetch).
+    #[inline]
+    pub(crate) fn prefetch(&self, heap: &Heap, handle: Handle) {
+        self.lists.prefetch(heap, handle);
+    }
+
+    /// The slot filed after one.
+    pub(crate) fn after(&self, heap: &Heap, handle: Handle) -> Option<Handle> {
+        self.lists.next(heap, handle)
+    }
+
     /// A new slot is in no list.
     #[inline]
     pub(crate) fn start(&self, slot: &mut [u8]) {

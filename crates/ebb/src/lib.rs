@@ -26,7 +26,7 @@ mod sizes;
 mod table;
 mod tags;
 
-pub use cache::{Cache, Deadlines, Keeping, Policies};
+pub use cache::{Cache, Deadlines, Keeping, Look, Policies};
 pub use clock::{Clock, Time};
 pub use memory::OutOfMemory;
 pub use order::TableOrder;

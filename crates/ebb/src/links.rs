@@ -4,6 +4,7 @@
 use crate::chunks::{ChunkArray, Plain};
 use crate::heap::{Handle, Heap};
 use crate::memory::{Memory, OutOfMemory};
+use crate::tags::prefetch;
 
 /// Which list.
 pub(crate) type ListId = u16;
@@ -122,6 +123,16 @@ impl Lists {
     /// The slot after one that is in a list.
     pub(crate) fn next(&self, heap: &Heap, handle: Handle) -> Option<Handle> {
         if let Target::Slot(next) = self.after(heap, handle).target() { Some(next) } else { None }
+    }
+
+    /// Have the slots before and after one on their way.
+    #[inline]
+    pub(crate) fn prefetch(&self, heap: &Heap, handle: Handle) {
+        for link in [self.before(heap, handle), self.after(heap, handle)] {
+            if let Target::Slot(neighbour) = link.target() {
+                prefetch(heap.address(neighbour));
+            }
+        }
     }
 
     /// Add a slot that is in no list as the last of `id`.

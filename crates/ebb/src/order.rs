@@ -16,6 +16,8 @@ pub(crate) trait Order: std::fmt::Debug {
     fn moved(&mut self, heap: &mut Heap, moved: Moved);
     /// An entry's bytes go from one slot to another.
     fn succeed(&mut self, heap: &mut Heap, moved: Moved);
+    /// Have what [`leave`](Self::leave) or [`moved`](Self::moved) will touch for this slot on its way.
+    fn prefetch(&self, heap: &Heap, handle: Handle);
     /// A slot is going to be removed.
     fn leave(&mut self, heap: &mut Heap, handle: Handle);
     /// All slots have gone; give the memory back.
@@ -48,6 +50,8 @@ impl Order for () {
     fn moved(&mut self, _: &mut Heap, _: Moved) {}
     #[inline(always)]
     fn succeed(&mut self, _: &mut Heap, _: Moved) {}
+    #[inline(always)]
+    fn prefetch(&self, _: &Heap, _: Handle) {}
     #[inline(always)]
     fn leave(&mut self, _: &mut Heap, _: Handle) {}
     fn clear(&mut self, _: &mut Memory) {}

@@ -53,6 +53,12 @@ impl Sieve {
         slot[self.mark_at] = 1;
     }
 
+    /// See [`Order::prefetch`](crate::order::Order::prefetch).
+    #[inline]
+    pub(crate) fn prefetch(&self, heap: &Heap, handle: Handle) {
+        self.queue.prefetch(heap, handle);
+    }
+
     pub(crate) fn leave(&mut self, heap: &mut Heap, handle: Handle) {
         if self.hand == Some(handle) {
             self.hand = self.queue.next(heap, handle);
@@ -80,6 +86,15 @@ impl Sieve {
             self.hand = self.queue.next(heap, candidate);
         }
         self.hand.or_else(|| self.queue.first(QUEUE))
+    }
+
+    /// Call `visit` with every entry, the oldest first.
+    pub(crate) fn visit(&self, heap: &Heap, mut visit: impl FnMut(Handle)) {
+        let mut next = self.queue.first(QUEUE);
+        while let Some(handle) = next {
+            visit(handle);
+            next = self.queue.next(heap, handle);
+        }
     }
 
     /// Walk the queue; how many slots there are.

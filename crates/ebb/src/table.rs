@@ -144,7 +144,7 @@ impl<O: TableOrder> Table<O> {
     }
 
     #[inline(always)]
-    fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
+    pub(crate) fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
         if self.is_empty() {
             return None;
         }
@@ -278,8 +278,9 @@ impl<O: TableOrder> Table<O> {
     pub fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
         let shape = self.shape();
         self.entry_bytes -= self.entry(found).len();
-        self.order.leave(&mut self.heap, found.0.spot.handle);
+        self.order.prefetch(&self.heap, found.0.spot.handle);
         self.index.remove(&mut self.heap, found.0, &|heap: &Heap, handle| rehash(shape.body(heap, handle)));
+        self.order.leave(&mut self.heap, found.0.spot.handle);
         self.release_slot(found.0.spot.handle, rehash);
     }
 
@@ -291,6 +292,7 @@ impl<O: TableOrder> Table<O> {
             && let Some(last) = self.heap.last(self.recent)
         {
             self.index.prefetch_line(rehash(self.body(last)));
+            self.order.prefetch(&self.heap, last);
         }
     }
 
@@ -393,6 +395,10 @@ impl<O: TableOrder> Table<O> {
 
     /// The next entry of a walk in no particular order. O(1) on average.
     pub fn next(&self, cursor: &mut Cursor) -> Option<&[u8]> {
+        self.next_handle(cursor).map(|handle| self.body(handle))
+    }
+
+    pub(crate) fn next_handle(&self, cursor: &mut Cursor) -> Option<Handle> {
         while (cursor.segment as usize) < self.index.segment_count() {
             let lines = self.index.lines_of(&self.heap, cursor.segment as usize);
             while let Some(line) = lines.get(cursor.line as usize) {
@@ -401,7 +407,7 @@ impl<O: TableOrder> Table<O> {
                 }
                 if (cursor.slot as usize) < line.count() {
                     cursor.slot += 1;
-                    return Some(self.body(line.handle(cursor.slot as usize - 1)));
+                    return Some(line.handle(cursor.slot as usize - 1));
                 }
                 (cursor.line, cursor.slot) = (cursor.line + 1, 0);
             }

@@ -46,6 +46,12 @@ impl Moment {
         })
     }
 
+    /// Whether a deadline has come.
+    #[inline]
+    pub(crate) fn is_past(&self, deadline: Time) -> bool {
+        deadline != Time::NEVER && deadline <= self.time()
+    }
+
     fn was_read(&self) -> Option<Time> {
         self.read.get()
     }
@@ -89,6 +95,14 @@ impl Limits {
     fn keeping(&self) -> Keeping {
         let bounded = self.max_items != usize::MAX || self.max_bytes != usize::MAX;
         Keeping { clock: self.clock, idle: self.idle.is_some(), bounded }
+    }
+
+    /// Bytes that a cache of one small entry takes.
+    pub(crate) fn least_bytes(&self, layout: Layout) -> usize {
+        let mut table = Limits { max_bytes: usize::MAX, ..*self }.table(layout);
+        let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
+        let _ = table.insert_until(0, layout.least_len(), never, &|_| 0, |_| {});
+        table.bytes()
     }
 
     fn table(&self, layout: Layout) -> Table {
@@ -178,7 +192,7 @@ impl Chest {
 
     // --- time ----------------------------------------------------------------------------------------------------
 
-    fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
+    pub(crate) fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
         let after = |seconds: Option<f64>| {
             seconds.map_or(Time::NEVER, |seconds| self.limits.clock.after(moment.time(), seconds))
         };
@@ -188,8 +202,7 @@ impl Chest {
     /// Whether an entry has expired.
     #[inline]
     pub(crate) fn is_over(&self, found: Found, moment: &Moment) -> bool {
-        let deadline = self.store.table.deadlines(found).first();
-        deadline != Time::NEVER && deadline <= moment.time()
+        moment.is_past(self.store.table.deadlines(found).first())
     }
 
     /// What was found, if it is alive.
@@ -227,13 +240,12 @@ impl Chest {
         (deadline != Time::NEVER).then(|| self.limits.clock.seconds_left(moment.time(), deadline))?
     }
 
-    /// Seconds until an entry's deadlines.
-    pub(crate) fn lives_left(&self, found: Found, moment: &Moment) -> Lives {
-        let Deadlines { hard, idle } = self.store.table.deadlines(found);
+    /// Seconds until deadlines.
+    pub(crate) fn lives_left(&self, deadlines: Deadlines, moment: &Moment) -> Lives {
         let left = |deadline| {
             (deadline != Time::NEVER).then(|| self.limits.clock.seconds_left(moment.time(), deadline)).flatten()
         };
-        Lives { hard: left(hard), idle: left(idle) }
+        Lives { hard: left(deadlines.hard), idle: left(deadlines.idle) }
     }
 
     /// Let an entry live for another while.
@@ -333,6 +345,23 @@ impl Chest {
         moment: &Moment,
         gone: &mut Gone,
     ) -> Result<(), Refused> {
+        let deadlines = self.deadlines(lives, moment);
+        self.put_at(py, hash, key, found, value, deadlines, moment, gone)
+    }
+
+    /// As [`put`](Self::put), with the deadlines that the life comes to.
+    #[allow(clippy::too_many_arguments)] // as `put`
+    pub(crate) fn put_at(
+        &mut self,
+        py: Python<'_>,
+        hash: u64,
+        key: &Key<'_>,
+        found: Option<Found>,
+        value: &Value<'_>,
+        deadlines: Deadlines,
+        moment: &Moment,
+        gone: &mut Gone,
+    ) -> Result<(), Refused> {
         let mut found = found;
         if let Some(expired) = found.filter(|&found| self.is_over(found, moment)) {
             self.depart(py, expired, Cause::Expired, gone)?;
@@ -340,7 +369,6 @@ impl Chest {
         }
         self.check_fits(key, value)?;
         let kept_key = found.and_then(|found| self.store.key_word(found));
-        let deadlines = self.deadlines(lives, moment);
         if found.is_none() {
             self.make_room_for_one(py, moment, gone)?;
         }

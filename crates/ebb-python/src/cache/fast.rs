@@ -1,29 +1,35 @@
-//! A cache's `c[key]`, `c[key] = value`, `del c[key]` and `key in c` without PyO3's trampolines: see
-//! [`fast`](crate::fast). A cache with a timer of its own has none, as the timer is Python code.
+//! A cache's `c[key]`, `c[key] = value`, `del c[key]`, `key in c` and `c.get(key)` without PyO3's trampolines: see
+//! [`fast`](crate::fast). A cache with a timer of its own has none of it, as the timer is Python code.
 #![allow(unsafe_code)] // type slots
 
-use crate::cache::Cache;
-use crate::cache::chest::Moment;
-use crate::cache::gone::{Cause, Gone};
-use crate::convert::{Key, Read, Value};
-use crate::kinds::ValueKind;
-use crate::slots::Slots;
-use crate::store::hash;
+use crate::cache::chest::{Chest, Moment};
+use crate::cache::gone::Gone;
+use crate::cache::{Cache, Settings};
+use crate::convert::{Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text};
+use crate::fast::look_up;
+use crate::kinds::KeyKind;
+use crate::lock::Holding;
+use crate::slots::{Behind, Slots};
+use crate::store::{hash_int, hash_text, is_object, word};
+use ebb::{Clock, Deadlines};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
+use std::borrow::Cow;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 static MADE_BY_PYO3: OnceLock<Slots> = OnceLock::new();
+static GET: Behind = Behind::new();
 const LANES: Slots = Slots { subscript, assign, contains };
 
-/// Remember the slots that PyO3 made for `Cache`.
-pub(crate) fn remember(cache: &Bound<'_, PyType>) {
+/// Remember the slots that PyO3 made for `Cache`, and put the lane before its `get`.
+pub(crate) fn remember(cache: &Bound<'_, PyType>) -> PyResult<()> {
     if let Some(slots) = Slots::of(cache) {
         let _ = MADE_BY_PYO3.set(slots);
     }
+    GET.put_before(cache, c"get", get)
 }
 
 /// Put the lanes into a subclass of `Cache`.
@@ -38,13 +44,13 @@ fn slots() -> &'static Slots {
     MADE_BY_PYO3.get().expect("the lanes are only installed with it")
 }
 
-/// Run a lane with a cache of the system's clock and a plain key. `None` (or a panic, which the slot behind will meet
-/// again, and report) sends the call on.
+/// Run a lane with a cache of the system's clock. `None` (or a panic, which the slot behind will meet again, and report)
+/// sends the call on.
 #[inline(always)]
 unsafe fn lane<R>(
     slf: *mut ffi::PyObject,
     key: *mut ffi::PyObject,
-    work: impl FnOnce(Python<'_>, &Cache, ValueKind, &Key<'_>) -> Option<R>,
+    work: impl FnOnce(Python<'_>, &Cache, &Settings, Holding<'_, Chest>, &Bound<'_, PyAny>) -> Option<R>,
 ) -> Option<R> {
     // SAFETY: 1. The interpreter calls slots attached. 2. It passes an instance of the type whose slot it is, and a
     // key that outlives the call.
@@ -55,75 +61,128 @@ unsafe fn lane<R>(
     };
     let work = || {
         let settings = cache.shared.settings.get()?;
-        let plain = settings.timer.is_none().then_some(&settings.kinds)?;
-        work(py, cache, plain.value, &Key::plain(plain.key, key)?)
+        if settings.timer.is_some() {
+            return None;
+        }
+        work(py, cache, settings, cache.shared.chest.try_hold()?, key)
     };
     catch_unwind(AssertUnwindSafe(work)).ok().flatten()
 }
 
-/// What `c[key]` is, as a new reference; NULL with an exception set where the object could not be made.
+/// The value of a key as a new reference (NULL with an exception set where the object could not be made), as a use of it;
+/// `Some(None)` if it is not there, which is not counted.
 #[inline(always)]
-fn read(py: Python<'_>, cache: &Cache, key: &Key<'_>) -> Option<*mut ffi::PyObject> {
-    let (hash, moment) = (hash(key), Moment::later());
-    let read = cache.shared.chest.try_with(|chest| {
-        let found = chest.store.find_plain(hash, key).ok()??;
-        let found = chest.alive(Some(found), &moment)?;
-        match chest.store.read_value(py, found) {
-            Ok(Read::Done(object)) => {
-                chest.hit(found, &moment);
-                Some(Ok(object))
-            }
-            Ok(_) => None,
-            Err(error) => Some(Err(error)),
+fn read(
+    py: Python<'_>,
+    settings: &Settings,
+    chest: &mut Chest,
+    key: &Bound<'_, PyAny>,
+) -> Option<Option<*mut ffi::PyObject>> {
+    let Chest { store, counts, limits, .. } = chest;
+    look_up!(look, store, settings.kinds.key, key, |found, _typed, value, _rehash| {
+        let Some(mut look) = found else { return Some(None) };
+        let deadlines = look.deadlines();
+        if Clock::has_come(deadlines.first()) {
+            return Some(None);
         }
-    })??;
-    Some(match read {
-        Ok(object) => object.into_ptr(),
-        Err(error) => {
-            error.restore(py);
-            std::ptr::null_mut()
+        let object = new_object(py, settings.kinds.value, &look.entry[value(look.entry)])?;
+        counts.hits += 1;
+        if let Some(idle) = limits.idle {
+            let idle = limits.clock.after(Clock::now(), idle);
+            look.prolong(Deadlines { hard: deadlines.hard, idle });
         }
+        look.mark();
+        Some(Some(object))
     })
 }
 
-/// Set or, without a value, delete.
 #[inline(always)]
-fn write(py: Python<'_>, cache: &Cache, key: &Key<'_>, value: Option<&Value<'_>>) -> Option<()> {
-    let (hash, moment) = (hash(key), Moment::later());
+fn set(
+    py: Python<'_>,
+    cache: &Cache,
+    settings: &Settings,
+    mut chest: Holding<'_, Chest>,
+    key: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> Option<()> {
+    let new = Value::plain(settings.kinds.value, value)?;
+    let moment = Moment::later();
     let mut gone = Gone::default();
-    let done = cache.shared.chest.try_with(|chest| {
-        let found = chest.store.find_plain(hash, key).ok()?;
-        match value {
-            Some(value) => {
-                let lives = chest.limits.lives(None);
-                chest.put(py, hash, key, found, value, lives, &moment, &mut gone).ok()?;
+    let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
+    let tells = settings.on_remove.is_some();
+    let Chest { store, counts, .. } = &mut *chest;
+    let dropped = look_up!(look, store, settings.kinds.key, key, |found, typed, value, _rehash| {
+        match found {
+            Some(mut look) => {
+                let range = value(look.entry);
+                let over = Clock::has_come(look.deadlines().first());
+                if tells || over || range.len() != new.len() || !look.prolong(deadlines) {
+                    return None;
+                }
+                look.mark();
+                (counts.sets, counts.replaced) = (counts.sets + 1, counts.replaced + 1);
+                Some(new.swap(py, &mut look.entry[range]))
             }
             None => {
-                let found = chest.alive(found, &moment)?;
-                chest.depart(py, found, Cause::Deleted, &mut gone).ok()?;
+                let (hash, key) = typed();
+                // Refused or not, those who made room have left.
+                let put = chest.put_at(py, hash, &key, None, &new, deadlines, &moment, &mut gone);
+                put.is_ok().then_some(None)
             }
         }
-        cache.end_step(py, chest, &moment, &mut gone);
-        Some(())
     });
+    cache.end_step(py, &mut chest, &moment, &mut gone);
+    drop(chest);
     cache.after_step(py, gone);
-    done?
+    drop(dropped?); // may run `__del__`
+    Some(())
+}
+
+#[inline(always)]
+fn delete(
+    py: Python<'_>,
+    cache: &Cache,
+    settings: &Settings,
+    mut chest: Holding<'_, Chest>,
+    key: &Bound<'_, PyAny>,
+) -> Option<()> {
+    if settings.on_remove.is_some() {
+        return None;
+    }
+    chest.store.prefetch_removal();
+    let Chest { store, counts, .. } = &mut *chest;
+    let dropped = look_up!(find, store, settings.kinds.key, key, |found, _typed, _value, rehash| {
+        let found = found?;
+        if Clock::has_come(store.table.deadlines(found).first()) {
+            return None;
+        }
+        counts.deleted += 1;
+        Some(store.remove_hashed(py, found, &rehash))
+    });
+    cache.end_step(py, &mut chest, &Moment::later(), &mut Gone::default());
+    drop(chest);
+    dropped?.release(py); // may run `__del__`
+    Some(())
 }
 
 unsafe extern "C" fn subscript(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: called by the interpreter, as `lane` requires; what the lane does not take is passed on unchanged.
-    unsafe { lane(slf, key, |py, cache, _, key| read(py, cache, key)).unwrap_or_else(|| (slots().subscript)(slf, key)) }
+    unsafe {
+        lane(slf, key, |py, _, settings, mut chest, key| read(py, settings, &mut chest, key)?)
+            .unwrap_or_else(|| (slots().subscript)(slf, key))
+    }
 }
 
 unsafe extern "C" fn assign(slf: *mut ffi::PyObject, key: *mut ffi::PyObject, value: *mut ffi::PyObject) -> c_int {
     // SAFETY: as in `subscript`; `value` is NULL or outlives the call.
     unsafe {
-        let done = lane(slf, key, |py, cache, kind, key| {
-            if value.is_null() {
-                return write(py, cache, key, None);
-            }
-            write(py, cache, key, Some(&Value::plain(kind, Bound::ref_from_ptr(py, &value))?))
-        });
+        let done = if value.is_null() {
+            lane(slf, key, delete)
+        } else {
+            lane(slf, key, |py, cache, settings, chest, key| {
+                set(py, cache, settings, chest, key, Bound::ref_from_ptr(py, &value))
+            })
+        };
         if done.is_some() { 0 } else { (slots().assign)(slf, key, value) }
     }
 }
@@ -131,13 +190,37 @@ unsafe extern "C" fn assign(slf: *mut ffi::PyObject, key: *mut ffi::PyObject, va
 unsafe extern "C" fn contains(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
     // SAFETY: as in `subscript`.
     unsafe {
-        let found = lane(slf, key, |_, cache, _, key| {
-            let (hash, moment) = (hash(key), Moment::later());
-            cache.shared.chest.try_with(|chest| {
-                let found = chest.store.find_plain(hash, key).ok()?;
-                Some(chest.alive(found, &moment).is_some())
-            })?
+        let found = lane(slf, key, |_, _, settings, mut chest, key| {
+            let store = &mut chest.store;
+            look_up!(look, store, settings.kinds.key, key, |found, _typed, _value, _rehash| {
+                Some(found.is_some_and(|look| !Clock::has_come(look.deadlines().first())))
+            })
         });
         found.map_or_else(|| (slots().contains)(slf, key), c_int::from)
+    }
+}
+
+unsafe extern "C" fn get(
+    slf: *mut ffi::PyObject,
+    args: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: 1. Called by the interpreter with `count` arguments, as `lane` requires; what the lane does not take is
+    // passed on unchanged. 2. A default outlives the call; None always lives.
+    unsafe {
+        if count != 1 && count != 2 {
+            return GET.call(slf, args, count);
+        }
+        let value = lane(slf, *args, |py, _, settings, mut chest, key| {
+            let value = read(py, settings, &mut chest, key)?;
+            chest.counts.misses += u64::from(value.is_none());
+            Some(value)
+        });
+        let or_default = || {
+            let default = if count == 2 { *args.add(1) } else { ffi::Py_None() };
+            ffi::Py_INCREF(default);
+            default
+        };
+        value.map_or_else(|| GET.call(slf, args, count), |value| value.unwrap_or_else(or_default))
     }
 }

@@ -1,6 +1,6 @@
 //! Walks over a cache. Entries may come, go and expire meanwhile: what is there all along is met exactly once.
 
-use crate::cache::chest::{BATCH, Chest, Moment, this_thread};
+use crate::cache::chest::{BATCH, Chest, Lives, Moment, this_thread};
 use crate::cache::gone::{Cause, Gone};
 use crate::cache::{Cache, finished_pair};
 use crate::convert::Read;
@@ -131,38 +131,31 @@ impl CacheIterator {
     }
 }
 
-/// Read all that is alive at one moment.
-fn read_all<T>(
-    cache: &Cache,
-    py: Python<'_>,
-    moment: &Moment,
-    read: impl Fn(&Chest, Found) -> PyResult<T>,
-) -> PyResult<Vec<T>> {
+type Entry = ((Read, Read), Lives);
+
+/// Read all that is alive at one moment: in the order it came in, where the cache is bounded.
+fn read_all(cache: &Cache, py: Python<'_>) -> PyResult<Vec<Entry>> {
+    let moment = cache.moment(py)?;
     cache.shared.chest.with(py, |chest| {
-        let mut all = Vec::new();
+        let mut all: Vec<Entry> = Vec::new();
         all.try_reserve_exact(chest.store.table.len()).map_err(out_of_memory)?;
-        let layout = chest.store.layout;
-        let (mut position, mut done) = (Some(0), Ok(()));
-        while let Some(at) = position {
-            position = chest.store.table.visit_part(at, &|entry| layout.hash(entry), |found| {
-                if done.is_ok() && !chest.is_over(found, moment) {
-                    done = read(chest, found).map(|read| all.push(read));
-                }
-            });
-        }
+        let (layout, mut done) = (chest.store.layout, Ok(()));
+        chest.store.table.visit_all(|entry, deadlines| {
+            if done.is_ok() && !moment.is_past(deadlines.first()) {
+                done = layout.read_key(py, entry).and_then(|key| {
+                    all.push(((key, layout.read_value(py, entry)?), chest.lives_left(deadlines, &moment)));
+                    Ok(())
+                });
+            }
+        });
         done.map(|()| all)
     })
 }
 
-fn read_pair(py: Python<'_>, chest: &Chest, found: Found) -> PyResult<(Read, Read)> {
-    Ok((chest.store.read_key(py, chest.store.table.entry(found))?, chest.store.read_value(py, found)?))
-}
-
 /// All items at one moment.
 pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-    let moment = cache.moment(py)?;
     let items = PyList::empty(py);
-    for read in read_all(cache, py, &moment, |chest, found| read_pair(py, chest, found))? {
+    for (read, _) in read_all(cache, py)? {
         items.append(finished_pair(cache, py, read)?)?;
     }
     Ok(items)
@@ -170,16 +163,16 @@ pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'p
 
 /// All items at one moment, with what is left of their lives.
 pub(crate) fn entries<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-    let moment = cache.moment(py)?;
-    let all = read_all(cache, py, &moment, |chest, found| {
-        Ok((read_pair(py, chest, found)?, chest.lives_left(found, &moment)))
-    })?;
     let items = PyList::empty(py);
-    for ((key, value), lives) in all {
+    for ((key, value), lives) in read_all(cache, py)? {
         let value = value.finish(py, cache.kinds().codec.as_ref())?;
         items.append((key.finish(py, None)?, value, lives.hard, lives.idle))?;
     }
     Ok(items)
+}
+
+fn read_pair(py: Python<'_>, chest: &Chest, found: Found) -> PyResult<(Read, Read)> {
+    Ok((chest.store.read_key(py, chest.store.table.entry(found))?, chest.store.read_value(py, found)?))
 }
 
 /// Remove all that has expired; the items.
@@ -188,7 +181,14 @@ pub(crate) fn expire<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py,
     let items = PyList::empty(py);
     loop {
         let mut reads = Vec::new();
-        let more = cache.step(py, &moment, |chest, gone| expire_some(py, chest, &moment, &mut reads, gone));
+        let mut gone = Gone::default();
+        // Without the sweeping that goes with an operation: what that removes would not be returned.
+        let more = cache.shared.chest.with(py, |chest| {
+            let more = expire_some(py, chest, &moment, &mut reads, &mut gone);
+            cache.note_due(chest);
+            more
+        });
+        cache.after_step(py, gone);
         for read in reads {
             items.append(finished_pair(cache, py, read)?)?;
         }

@@ -32,8 +32,8 @@ pub(crate) struct Settings {
     pub(crate) kinds: Kinds,
     limits: Limits,
     max_bytes: Option<usize>,
-    on_remove: Option<Py<PyAny>>,
-    timer: Option<Py<PyAny>>,
+    pub(crate) on_remove: Option<Py<PyAny>>,
+    pub(crate) timer: Option<Py<PyAny>>,
 }
 
 impl Settings {
@@ -166,6 +166,12 @@ impl Cache {
     #[inline]
     pub(crate) fn end_step(&self, py: Python<'_>, chest: &mut Chest, moment: &Moment, gone: &mut Gone) {
         chest.tidy(py, moment, gone);
+        self.note_due(chest);
+    }
+
+    /// Note when something expires next. Called under the lock.
+    #[inline]
+    pub(crate) fn note_due(&self, chest: &Chest) {
         let until = chest.store.table.quiet_until();
         if until.millis() != self.shared.due_at.load(Ordering::Relaxed) && chest.limits.clock == Clock::System {
             self.shared.note_due(until);
@@ -340,23 +346,23 @@ impl Cache {
             None => Clock::System,
             Some(timer) => Clock::starting_at(read_timer(timer.bind(py))?),
         };
-        if let Some(bytes) = max_bytes
-            && bytes < OWN_BYTES + size_of::<ebb::Cache>()
-        {
-            let least = OWN_BYTES + size_of::<ebb::Cache>();
-            return Err(PyValueError::new_err(format!(
-                "max_bytes must be at least {least}, what an empty cache takes, not {bytes}"
-            )));
-        }
         let limits = Limits {
             clock,
             ttl: ttl.filter(|seconds| seconds.is_finite()),
             idle: idle.filter(|seconds| seconds.is_finite()),
             max_items: max_items.unwrap_or(usize::MAX),
-            max_bytes: max_bytes.map_or(usize::MAX, |bytes| bytes - OWN_BYTES),
+            max_bytes: max_bytes.map_or(usize::MAX, |bytes| bytes.saturating_sub(OWN_BYTES)),
             tells: on_remove.is_some(),
         };
         let layout = kinds.layout();
+        if let Some(bytes) = max_bytes
+            && limits.max_bytes < limits.least_bytes(layout)
+        {
+            let least = limits.least_bytes(layout) + OWN_BYTES;
+            return Err(PyValueError::new_err(format!(
+                "max_bytes must be at least {least}, what a cache with one small entry takes, not {bytes}"
+            )));
+        }
         let settings = Settings { kinds, limits, max_bytes, on_remove, timer };
         let done = self.shared.chest.with(py, |chest| {
             let done = self.shared.settings.set(settings).is_ok();
@@ -487,13 +493,15 @@ impl Cache {
         Ok(self.finish(py, read)?.unwrap_or(default))
     }
 
-    /// The value of `key` and the seconds until it expires (inf for never), or None. A use of the entry. O(1).
-    fn _get_with_lifetime(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<(Py<PyAny>, f64)>> {
+    /// The value of `key` and the seconds that its ttl leaves it (inf for ever), or None. A use of the entry, unless
+    /// only `peeking`. O(1).
+    #[pyo3(signature = (key, peeking=false))]
+    fn _get_with_lifetime(&self, key: &Bound<'_, PyAny>, peeking: bool) -> PyResult<Option<(Py<PyAny>, f64)>> {
         let py = key.py();
         let (key, moment) = (self.key(key)?, self.moment(py)?);
         let read = self.locate(py, &key, &moment, |chest, _, found, _| {
-            let found = chest.using(found, &moment)?;
-            let left = chest.seconds_left(found, &moment).unwrap_or(f64::INFINITY);
+            let found = if peeking { chest.alive(found, &moment)? } else { chest.using(found, &moment)? };
+            let left = chest.lives_left(chest.store.table.deadlines(found), &moment).hard.unwrap_or(f64::INFINITY);
             Some((chest.store.read_value(py, found), left))
         })?;
         let Some((read, left)) = read else { return Ok(None) };

@@ -1,0 +1,228 @@
+"""One call per key at a time: who comes while it is under way waits, and gets what comes of it.
+
+No lock is held while a user's code runs. What has to be atomic is one `dict.setdefault` each: who makes the
+call (the first in `_calls`), and whether its result is stored or revoked (the first in `_fate`).
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, ClassVar
+
+ABSENT: Any = object()
+
+_REVOKED = 0  # no thread's identity
+_waiting: dict[object, Call] = {}  # by who waits, the call it waits for
+
+
+class Call:
+    """A call under way: who makes it, who waits for it, and what came of it."""
+
+    __slots__ = ("_born", "_fate", "_wakers", "computed", "done", "error", "loop", "owner", "value")
+
+    forks: ClassVar[int] = 0  # on the way from the first process to this one
+
+    def __init__(self, owner: object, loop: Any = None) -> None:
+        self.owner = owner  # a thread's identity or a task
+        self.loop = loop
+        self.done = False
+        self.computed = False  # rather than found in the cache
+        self.value = ABSENT
+        self.error: Exception | None = None
+        self._fate: dict[None, int] = {}
+        self._wakers: deque[Callable[[], object]] = deque()
+        self._born = Call.forks
+
+    @property
+    def dead(self) -> bool:
+        """Whether nobody makes this call any more, though it is still listed.
+
+        Its thread stayed behind in a parent process, its loop was closed, or a key's `__eq__` raised when it
+        should have been taken off the list.
+        """
+        return self.done or self._born != Call.forks or (self.loop is not None and self.loop.is_closed())
+
+    @property
+    def revoked(self) -> bool:
+        """Whether the result is of before an `invalidate`: for those who were waiting then only."""
+        return self._fate.get(None) == _REVOKED
+
+    def may_store(self) -> bool:
+        """Whether the result may go into the cache; from now on `revoke` waits until it is there."""
+        return self._fate.setdefault(None, _thread.get_ident()) != _REVOKED
+
+    def revoke(self) -> None:
+        """See to it that the result is not stored any more, or has been."""
+        if self._fate.setdefault(None, _REVOKED) not in (_REVOKED, _thread.get_ident()):
+            self.wait()
+
+    def finish(self) -> None:
+        self.done = True
+        while self._wakers:
+            self._wakers.popleft()()
+
+    def when_done(self, wake: Callable[[], object]) -> bool:
+        """Have `wake` called when this is done; True if it is already, and it may be called or not."""
+        self._wakers.append(wake)
+        return self.done
+
+    def wait(self) -> None:
+        """Block this thread until the call is done."""
+        lock = _thread.allocate_lock()
+        lock.acquire()
+        if not self.when_done(lock.release):
+            lock.acquire()
+
+    def refuse_circle(self, me: object, name: str) -> None:
+        """`RuntimeError` if this waits, perhaps through other calls, for `me`: that would never end."""
+        call: Call | None = self
+        for _ in range(len(_waiting) + 1):
+            if call is None:
+                return
+            if call.owner == me:
+                raise RuntimeError(
+                    f"{name} was called with the same key again to compute the value for that key"
+                )
+            call = _waiting.get(call.owner)
+
+    def answers(self, anew: bool) -> bool:
+        """Whether it came to a value or an error, and to a new one if only that will do."""
+        return self.error is not None or (self.value is not ABSENT and (self.computed or not anew))
+
+    def outcome(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class Flights:
+    """The calls of a function that are under way in the threads, by key.
+
+    `look(key)` finds a value that needs no call, or `ABSENT`; `store(key, value)` puts one into the cache.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        look: Callable[[Any], Any],
+        store: Callable[[Any, Any], None],
+    ) -> None:
+        self._function = function
+        self._name = getattr(function, "__qualname__", repr(function))
+        self._look = look
+        self._store = store
+        self._calls: dict[Hashable, Call] = {}
+
+    def compute(self, key: Any, args: Any, kwargs: Any, anew: bool = False) -> Any:
+        """The result of a call made here or meanwhile elsewhere; with `anew` never one found in the cache."""
+        me = _thread.get_ident()
+        while True:
+            mine = call = Call(me)
+            try:
+                call = self._join(key, mine)
+                if call is mine:
+                    return self._lead(mine, key, args, kwargs, anew)
+                late = call.revoked
+                self._wait(call, me)
+                if call.answers(anew) and not late:
+                    return call.outcome()
+            finally:
+                self._leave(key, mine)
+                del mine, call  # an error's traceback holds this frame, and they the error
+
+    def refresh(self, key: Any, args: Any, kwargs: Any) -> Any:
+        """The result of a call that began after this one."""
+        if (call := self._under_way(key)) is not None:
+            self._wait(call, _thread.get_ident())
+        return self.compute(key, args, kwargs, anew=True)
+
+    def renew(self, key: Any, old: Any, args: Any, kwargs: Any) -> Any:
+        """The new value for who comes first; `old` for who comes meanwhile, and if the call fails."""
+        mine = Call(_thread.get_ident())
+        try:
+            if self._join(key, mine) is not mine:
+                return old
+            return self._lead(mine, key, args, kwargs, False)
+        except Exception as error:
+            _Unraisable(error)
+            return old
+        finally:
+            self._leave(key, mine)
+            del mine
+
+    def revoke(self, key: Any) -> None:
+        """Keep the result of the call under way, if there is one, out of the cache and from later callers."""
+        if (call := self._under_way(key)) is not None:
+            call.revoke()
+
+    def _under_way(self, key: Any) -> Call | None:
+        call = self._calls.get(key)
+        return None if call is None or call.dead else call
+
+    def _join(self, key: Any, mine: Call) -> Call:
+        """Whose call it is: `mine` from now on if there is no other."""
+        call = self._calls.setdefault(key, mine)
+        if call is mine or not call.dead:
+            return call
+        again = self._calls.setdefault(key, mine)
+        if again is call:  # not just off the list, but left there
+            again = self._calls[key] = mine
+        return again
+
+    def _leave(self, key: Any, mine: Call) -> None:
+        try:
+            if self._calls.get(key) is mine:
+                del self._calls[key]
+        finally:
+            mine.finish()
+
+    def _lead(self, call: Call, key: Any, args: Any, kwargs: Any, anew: bool) -> Any:
+        try:
+            if anew or (value := self._look(key)) is ABSENT:
+                value = self._function(*args, **kwargs)
+                self._keep(call, key, value)
+            call.value = value
+            return value
+        except Exception as error:
+            call.error = error
+            raise
+        finally:
+            del call
+
+    def _keep(self, call: Call, key: Any, value: Any) -> None:
+        if call.may_store():
+            self._store(key, value)
+        call.computed = True
+
+    def _wait(self, call: Call, me: object) -> None:
+        _waiting[me] = call
+        try:
+            call.refuse_circle(me, self._name)
+            call.wait()
+        finally:
+            _waiting.pop(me, None)
+
+
+class _Unraisable:
+    """Hands an error to `sys.unraisablehook`: it is raised where nobody can catch it."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __del__(self) -> None:
+        try:
+            raise self._error
+        finally:
+            del self  # which the error's traceback would hold, and it the error
+
+
+def _after_fork_in_child() -> None:
+    Call.forks += 1  # the calls of other threads are nobody's here
+    _waiting.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,101 @@
+"""One call per key at a time among tasks, of one event loop or of several in several threads."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from ebbmap._flights import ABSENT, Call, Flights, _waiting
+
+
+class AsyncFlights(Flights):
+    """The calls of a coroutine function that are under way, by key."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._renewals: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
+
+    async def compute(self, key: Any, args: Any, kwargs: Any, anew: bool = False) -> Any:
+        me = asyncio.current_task()
+        while True:
+            mine = call = Call(me, asyncio.get_running_loop())
+            try:
+                call = self._join(key, mine)
+                if call is mine:
+                    return await self._lead(mine, key, args, kwargs, anew)
+                late = call.revoked
+                await self._await(call, me)
+                if call.answers(anew) and not late:
+                    return call.outcome()
+            finally:
+                self._leave(key, mine)
+                del mine, call
+
+    async def refresh(self, key: Any, args: Any, kwargs: Any) -> Any:
+        if (call := self._under_way(key)) is not None:
+            await self._await(call, asyncio.current_task())
+        return await self.compute(key, args, kwargs, anew=True)
+
+    def renew(self, key: Any, old: Any, args: Any, kwargs: Any) -> Any:
+        """`old`; who comes first starts a task that makes the call."""
+        loop = asyncio.get_running_loop()
+        mine = Call(None, loop)
+        if self._join(key, mine) is mine:
+            try:
+                task = loop.create_task(self._renewal(mine, key, args, kwargs))
+            except BaseException:
+                self._leave(key, mine)
+                raise
+            self._renewals.add(task)
+            task.add_done_callback(partial(self._renewed, key, mine))
+        return old
+
+    async def _renewal(self, call: Call, key: Any, args: Any, kwargs: Any) -> None:
+        call.owner = asyncio.current_task()
+        try:
+            await self._lead(call, key, args, kwargs, False)
+        finally:
+            self._leave(key, call)
+
+    def _renewed(self, key: Any, call: Call, task: asyncio.Task[None]) -> None:
+        self._renewals.discard(task)
+        self._leave(key, call)  # a task that is cancelled before it starts never gets there
+        if not task.cancelled() and (error := task.exception()) is not None:
+            message = f"{self._name} failed to renew a value; the old one is served while it lasts"
+            call.loop.call_exception_handler({"message": message, "exception": error, "task": task})
+
+    async def _lead(self, call: Call, key: Any, args: Any, kwargs: Any, anew: bool) -> Any:
+        try:
+            if anew or (value := self._look(key)) is ABSENT:
+                value = await self._function(*args, **kwargs)
+                self._keep(call, key, value)
+            call.value = value
+            return value
+        except Exception as error:
+            call.error = error
+            raise
+        finally:
+            del call
+
+    async def _await(self, call: Call, me: object) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        _waiting[me] = call
+        try:
+            call.refuse_circle(me, self._name)
+            if not call.when_done(partial(_wake, loop, future)):
+                await future
+        finally:
+            _waiting.pop(me, None)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+    with suppress(RuntimeError):  # the waiter's loop was closed
+        loop.call_soon_threadsafe(_set, future)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,409 @@
+"""The decorator behind `Cache.memoize`: keys, the wrappers around a function, and what binds as a method."""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable, Hashable, Iterator
+from functools import cache as once
+from functools import partial, update_wrapper
+from itertools import count
+from math import isfinite
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
+
+from ebbmap._flights import ABSENT, Flights
+from ebbmap._units import seconds
+
+if TYPE_CHECKING:
+    from ebbmap._cache import Cache, Duration
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S")
+
+
+class Memoized(Protocol[P, R_co]):
+    """A function whose results are kept in a cache: what `Cache.memoize` makes of one, for type checkers."""
+
+    @property
+    def cache(self) -> Cache[Any, Any]:
+        """Where the results are."""
+
+    @property
+    def __name__(self) -> str: ...
+    @property
+    def __wrapped__(self) -> Callable[P, R_co]: ...
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Forget the result for these arguments, and that of a call under way; True if there was one."""
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the function anew, keep the result and return it."""
+
+    @overload
+    def __get__(self, instance: None, owner: Any = None, /) -> Self: ...
+    @overload
+    def __get__(
+        self: Memoized[Concatenate[S, Q], R], instance: S, owner: Any = None, /
+    ) -> Memoized[Q, R]: ...
+
+
+class Decorator(Protocol):
+    """`Cache.memoize` with its options given."""
+
+    def __call__(self, function: Callable[P, R], /) -> Memoized[P, R]: ...
+
+
+def memoize(
+    cache: Cache[Any, Any],
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    key: Callable[..., Hashable] | None = None,
+    ttl: Duration | None = None,
+    stale: Duration | None = None,
+) -> Any:
+    """`function` with its results kept in `cache`, or the decorator if there is no function yet.
+
+    The rules are in `Cache.memoize`.
+    """
+    lifetime, margin = _lifetimes(cache, ttl, stale)
+    if function is None:
+        return partial(_decorate, cache, key, lifetime, margin)
+    return _decorate(cache, key, lifetime, margin, function)
+
+
+def _lifetimes(
+    cache: Cache[Any, Any], ttl: Duration | None, stale: Duration | None
+) -> tuple[float | None, float]:
+    """Seconds that an entry is kept (None: as the cache does), and how many of these it is stale."""
+    lifetime = None if ttl is None else seconds(ttl, "ttl")
+    if stale is None:
+        return lifetime, 0.0
+    margin, fresh = seconds(stale, "stale"), cache.ttl if lifetime is None else lifetime
+    if fresh is None or not isfinite(fresh + margin):
+        raise ValueError("stale needs a ttl, of memoize or of the cache: without one nothing ever gets stale")
+    return fresh + margin, margin
+
+
+def _decorate(
+    cache: Cache[Any, Any],
+    key: Callable[..., Hashable] | None,
+    lifetime: float | None,
+    margin: float,
+    function: Any,
+) -> Any:
+    if isinstance(function, staticmethod):
+        return staticmethod(_decorate(cache, key, lifetime, margin, function.__func__))
+    if isinstance(function, classmethod):
+        return _ClassMethod(_decorate_function(cache, key, lifetime, margin, function.__func__))
+    wrapper = _decorate_function(cache, key, lifetime, margin, function)
+    return _Method(wrapper) if _is_in_a_class(function) else wrapper
+
+
+def _decorate_function(
+    cache: Cache[Any, Any],
+    key: Callable[..., Hashable] | None,
+    lifetime: float | None,
+    margin: float,
+    function: Any,
+) -> Any:
+    _refuse_what_cannot_be_kept(function)
+    number = next(_numbers_of(cache))
+    key_of, bare = (key, False) if key is not None else _default_key(cache, function, number)
+    look = partial(_fresh, cache, margin) if margin else _peek(cache)
+    flights = _flights(function)(function, look, partial(_store, cache, lifetime))
+    wrapper = _wrapper(cache, key_of, bare, margin, flights)
+    update_wrapper(wrapper, function)
+    wrapper.cache = cache
+    wrapper.invalidate = partial(_invalidate, cache, key_of, flights)
+    wrapper.refresh = partial(_refresh, key_of, flights)
+    return wrapper
+
+
+def _refuse_what_cannot_be_kept(function: Any) -> None:
+    if not callable(function):
+        raise TypeError(f"memoize takes a function, not {type(function).__name__}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{_name(function)} is a generator: what it gives is used up by the first who reads it"
+        )
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__qualname__", None) or repr(function))
+
+
+def _is_in_a_class(function: Any) -> bool:
+    scope = getattr(function, "__qualname__", "").rpartition(".")[0]
+    return bool(scope) and not scope.endswith("<locals>")
+
+
+def _is_async(function: Any) -> bool:
+    call = None if isinstance(function, type) else getattr(function, "__call__", None)  # noqa: B004 -- an object's
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def _flights(function: Any) -> type[Flights]:
+    if not _is_async(function):
+        return Flights
+    from ebbmap._flights_async import AsyncFlights  # here, as asyncio is slow to import
+
+    return AsyncFlights
+
+
+# --- keys ------------------------------------------------------------------------------------------------
+
+
+class Keywords:
+    """In a key: what follows are keywords. The class itself stands there, as it survives pickling."""
+
+
+class _Function:
+    """In a key: whose arguments these are. The same object for the same name and number, in a pickle too."""
+
+    __slots__ = ("_name", "_number")
+
+    def __init__(self, name: str, number: int) -> None:
+        self._name, self._number = name, number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _function, (self._name, self._number)
+
+    def __repr__(self) -> str:
+        return f"<{self._name}>"
+
+
+@once
+def _function(name: str, number: int) -> _Function:
+    return _Function(name, number)
+
+
+_numbers: dict[int, Iterator[int]] = {}
+
+
+def _numbers_of(cache: Cache[Any, Any]) -> Iterator[int]:
+    """Counts the functions that keep their results in `cache`."""
+    if id(cache) not in _numbers:
+        weakref.finalize(cache, _numbers.pop, id(cache), None).atexit = False
+    return _numbers.setdefault(id(cache), count())
+
+
+def _default_key(cache: Cache[Any, Any], function: Any, number: int) -> tuple[Callable[..., Hashable], bool]:
+    """What makes a key of arguments, and whether a single int, str or bytes is its own key."""
+    kind, name, names = cache.kinds[0], _name(function), _positional_names(function)
+    if kind is not object and number:
+        raise TypeError(
+            f"another function uses the {kind.__name__} keys of this cache: give {name} its own with key="
+        )
+    if kind is not object:
+        return partial(_typed_key, names, name, kind.__name__), True
+    if not number:
+        return partial(_object_key, names), True
+    token = _function(f"{getattr(function, '__module__', '')}.{name}", number)
+    return partial(_tuple_key, names, (token,)), False
+
+
+def _positional_names(function: Any) -> list[str]:
+    """The names of the positional parameters; none for those that can't be given by name."""
+    try:
+        parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
+    except (TypeError, ValueError):  # of a builtin
+        return []
+    return [
+        "" if each.kind is each.POSITIONAL_ONLY else each.name
+        for each in parameters
+        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
+
+
+def _typed_key(names: list[str], name: str, kind: str, /, *args: Any, **kwargs: Any) -> Any:
+    args = _in_place(names, args, kwargs)
+    if kwargs or len(args) != 1:
+        raise TypeError(f"{name} needs key= to make one {kind} of its arguments, as the cache's keys are")
+    return args[0]
+
+
+def _object_key(names: list[str], /, *args: Any, **kwargs: Any) -> Hashable:
+    if kwargs:
+        args = _in_place(names, args, kwargs)
+        if kwargs:
+            return (*args, Keywords, *sorted(kwargs.items()))
+    if len(args) == 1 and type(args[0]) in (int, str, bytes):
+        return args[0]  # type: ignore[no-any-return]  # one of the three
+    return args
+
+
+def _tuple_key(names: list[str], prefix: tuple[Any, ...], /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    if not kwargs:
+        return prefix + args
+    args = _in_place(names, args, kwargs)
+    return prefix + args + ((Keywords, *sorted(kwargs.items())) if kwargs else ())
+
+
+def _in_place(names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """`args` and those of `kwargs` that are the next positions by name, which are taken from there."""
+    for name in names[len(args) :]:
+        if name not in kwargs:
+            break
+        args += (kwargs.pop(name),)
+    return args
+
+
+# --- the cache -------------------------------------------------------------------------------------------
+
+
+def _peek(cache: Cache[Any, Any]) -> Callable[[Any], Any]:
+    """What looks into the cache once more, uncounted: the caller's first look was."""
+    return lambda key: cache._peek(key, ABSENT)
+
+
+def _fresh(cache: Cache[Any, Any], margin: float, key: Any) -> Any:
+    """The value that is there and not stale, uncounted."""
+    found = cache._get_with_lifetime(key, peeking=True)
+    return found[0] if found is not None and found[1] > margin else ABSENT
+
+
+def _store(cache: Cache[Any, Any], lifetime: float | None, key: Any, value: Any) -> None:
+    try:
+        cache.set(key, value, ttl=lifetime)
+    except ValueError as error:
+        if cache.max_bytes is None or "max_bytes" not in str(error):
+            raise
+        cache.pop(key, None)  # larger than the cache: a caller gets it all the same, and none an older one
+
+
+def _invalidate(
+    cache: Cache[Any, Any], key_of: Callable[..., Any], flights: Flights, /, *args: Any, **kwargs: Any
+) -> bool:
+    key = key_of(*args, **kwargs)
+    flights.revoke(key)
+    return cache.pop(key, ABSENT) is not ABSENT
+
+
+def _refresh(key_of: Callable[..., Any], flights: Flights, /, *args: Any, **kwargs: Any) -> Any:
+    return flights.refresh(key_of(*args, **kwargs), args, kwargs)
+
+
+# --- wrappers: one frame on a hit ------------------------------------------------------------------------
+
+
+def _wrapper(
+    cache: Cache[Any, Any], key_of: Callable[..., Any], bare: bool, margin: float, flights: Flights
+) -> Any:
+    is_async = type(flights) is not Flights
+    if margin:
+        make = _async_stale if is_async else _stale
+        return make(cache._get_with_lifetime, key_of, margin, flights)
+    if bare and not is_async:
+        return _bare(cache.get, key_of, flights.compute, cache.kinds[0] is object)
+    return (_async_any if is_async else _any)(cache.get, key_of, flights.compute)
+
+
+def _bare(get: Any, key_of: Any, compute: Any, tuples: bool) -> Any:
+    """Where a single int, str or bytes is its own key, and perhaps several arguments a tuple of them."""
+
+    def wrapper(first: Any = ABSENT, /, *rest: Any, **kwargs: Any) -> Any:
+        kind = type(first)
+        if (kind is int or kind is str or kind is bytes) and not rest and not kwargs:
+            found = get(first, ABSENT)
+            return found if found is not ABSENT else compute(first, (first,), kwargs)
+        args = () if first is ABSENT else (first, *rest)
+        key = args if tuples and rest and not kwargs else key_of(*args, **kwargs)
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _any(get: Any, key_of: Any, compute: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = key_of(*args, **kwargs)
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _async_any(get: Any, key_of: Any, compute: Any) -> Any:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = key_of(*args, **kwargs)
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else await compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _stale(look: Any, key_of: Any, margin: float, flights: Flights) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = key_of(*args, **kwargs)
+        found = look(key)
+        if found is None:
+            return flights.compute(key, args, kwargs)
+        return found[0] if found[1] > margin else flights.renew(key, found[0], args, kwargs)
+
+    return wrapper
+
+
+def _async_stale(look: Any, key_of: Any, margin: float, flights: Flights) -> Any:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = key_of(*args, **kwargs)
+        found = look(key)
+        if found is None:
+            return await flights.compute(key, args, kwargs)
+        return found[0] if found[1] > margin else flights.renew(key, found[0], args, kwargs)
+
+    return wrapper
+
+
+# --- methods ---------------------------------------------------------------------------------------------
+
+
+class _Method(partial[Any]):
+    """A memoized function in a class: binds like one, and so do its `invalidate` and `refresh`.
+
+    A `partial`, as that is called at C's speed and looked through by `inspect`.
+    """
+
+    def __init__(self, wrapper: Any) -> None:
+        update_wrapper(self, wrapper)
+        self.__wrapped__ = wrapper.__wrapped__
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else _Bound(self.func, instance)
+
+
+class _ClassMethod(_Method):
+    """A memoized `classmethod`."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return _Bound(self.func, type(instance) if owner is None else owner)
+
+
+class _Bound(partial[Any]):
+    """A memoized method of an instance."""
+
+    __slots__ = ()
+
+    __doc__ = property(lambda self: self.func.__doc__)  # not this class's
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.func, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (*self.args, self.__name__)
+
+    @property
+    def __wrapped__(self) -> Any:
+        return MethodType(self.func.__wrapped__, *self.args)  # type: ignore[attr-defined]  # a wrapper
+
+    def invalidate(self, *args: Any, **kwargs: Any) -> bool:
+        return bool(self.func.invalidate(*self.args, *args, **kwargs))  # type: ignore[attr-defined]  # a wrapper
+
+    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        return self.func.refresh(*self.args, *args, **kwargs)  # type: ignore[attr-defined]  # a wrapper
