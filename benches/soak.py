@@ -1,16 +1,14 @@
 """An hour of peaks and troughs, scaled to two minutes: `python benches/soak.py`.
 
-One process keeps three caches on the default clock (inline, objects, and one bounded in bytes) and fills them in
-`--peaks` peaks to `--alive` entries each, of values of 1 to 256 bytes, some refreshed, some deleted, some
-used until they idle out. Between the peaks nobody touches them: what is there expires by itself. After each
-peak comes a trough, where the process's RSS is compared with that in the first trough, and in the end a
-collection shows what the interpreter's own heap keeps. Answers are checked as they come: a value found must be
-the one set last, and no entry may be found after its lifetime.
+One process keeps three caches on the default clock (inline, objects, and one bounded in bytes) and fills
+them in `--peaks` peaks to `--alive` entries each, of values of 1 to 256 bytes, some renewed, some deleted,
+some used until they idle out. Between the peaks nobody touches them: what is there expires by itself. After
+each peak comes a trough, in which the process's RSS is set against that in the first trough. Answers are
+checked as they come: a value found must be the one set, and nothing may be found after its lifetime.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import random
 import time
@@ -19,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from _common import Figures, arguments, document, save
 
+from _common import Figures, arguments, document, save
 from ebbmap import Cache
 
 MIB = 1 << 20
@@ -121,7 +119,6 @@ def main() -> None:
 
 def report(args: Any, load: Load, rows: list[Row]) -> None:
     first = rows[0]["RSS in the trough"]
-    gc.collect()
     figures = Figures()
     over = max(row["RSS in the trough"] - first for row in rows) / MIB
     figures.add("RSS in a trough, over the first trough's, at most", over, "MiB", at_most=3)

@@ -65,8 +65,8 @@ def model_of(kinds: tuple[type, type]) -> dict[Any, Any]:
     return {key: values[i % len(values)] for i, key in enumerate(keys)}
 
 
-def agrees(m: Map[Any, Any], model: Mapping[Any, Any]) -> None:
-    """Assert that a map holds what its model does, and is sound."""
+def agrees(m: Any, model: Mapping[Any, Any]) -> None:
+    """Assert that a map or cache holds what its model does, and is sound."""
     m._check()
     assert len(m) == len(model)
     found = dict(m.items())

@@ -305,11 +305,12 @@ def test_expire_returns_what_it_removed(clock: Clock) -> None:
 
 def test_writing_and_reading_sweep_too(clock: Clock) -> None:
     """Without `len`, `stats` or `expire`: a number per operation, so as many operations as entries do."""
-    for act in (
+    acts: list[Callable[[Any, int], object]] = [
         lambda c, i: c.set(-1 - i % 10, 0, ttl=1e9),
         lambda c, i: c.get(-1),
         lambda c, i: c.pop(-1, 0),
-    ):
+    ]
+    for act in acts:
         c = cache_of(dict.fromkeys(range(5000), 0), ttl=10, timer=clock, key=int, value=int)
         full = c.nbytes
         clock.advance(10)
@@ -374,7 +375,7 @@ def test_a_clock_that_goes_backwards_loses_nothing(config: dict[str, Any], clock
     assert len(c) == 50 and c[1] == 1
     assert c.expires_in(2) == 560
     c["new"] = 1
-    assert c == {**{i: i for i in range(50)}, "new": 1}
+    assert c == {"new": 1} | {i: i for i in range(50)}
     clock.now += 60  # the new one's time, and by idleness that of key 1
     assert "new" not in c and 2 in c
     clock.now = 1060

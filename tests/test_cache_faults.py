@@ -40,12 +40,12 @@ def lifetimes(c: Any, items: dict[Any, Any]) -> None:
 
 
 # What grows: how it is done to a cache.
-GROWING: dict[str, Callable[[Any, dict[Any, Any]], None]] = {
-    "set": lambda c, items: [c.set(key, value) for key, value in items.items()] and None,
+GROWING: dict[str, Callable[[Any, dict[Any, Any]], object]] = {
+    "set": lambda c, items: [c.set(key, value) for key, value in items.items()],
     "lifetimes": lifetimes,
     "update": lambda c, items: c.update(items),
     "set_many": lambda c, items: c.set_many(items.keys(), items.values()),
-    "setdefault": lambda c, items: [c.setdefault(key, value) for key, value in items.items()] and None,
+    "setdefault": lambda c, items: [c.setdefault(key, value) for key, value in items.items()],
 }
 
 
@@ -198,28 +198,28 @@ def test_references_survive_failures_exactly() -> None:
     keys, values = [("k", i) for i in range(600)], [["v", i] for i in range(600)]
     counted = [*keys, *values]
     before = [sys.getrefcount(o) for o in counted]
+    calls: list[Callable[[Any], object]] = [
+        lambda c: c.update(zip(keys, values, strict=True)),
+        lambda c: c.set_many(keys, values),
+        lambda c: c.copy(),
+        lambda c: c.setdefault(keys[-1], values[0]),
+        lambda c: c.set(keys[-2], values[1], ttl=3),
+        lambda c: c.touch(keys[-3], ttl=3),
+        lambda c: c | dict(zip(keys, values, strict=True)),
+    ]
     for allowance in (*range(12), 20, 30, 50):
         clock = Clock()
         c = AnyCache(ttl=60, max_items=400, timer=clock)
         c._set_allowance(allowance)
-        calls: list[Callable[[], object]] = [
-            lambda c=c: c.update(zip(keys, values, strict=True)),
-            lambda c=c: c.set_many(keys, values),
-            lambda c=c: c.copy(),
-            lambda c=c: c.setdefault(keys[-1], values[0]),
-            lambda c=c: c.set(keys[-2], values[1], ttl=3),
-            lambda c=c: c.touch(keys[-3], ttl=3),
-            lambda c=c: c | dict(zip(keys, values, strict=True)),
-        ]
         for call in calls:
             with contextlib.suppress(MemoryError):
-                call()
+                call(c)
             c._check()
         c.delete_many(keys[::2])
         adds_up(c)
         clock.advance(60)
         assert len(c) == 0
-        del c, call, calls
+        del c
     assert [sys.getrefcount(o) for o in counted] == before
 
 

@@ -54,7 +54,10 @@ def test_nbytes_is_its_parts() -> None:
         clock.advance(0.01)
         if i % 500 == 0:
             stats = c.stats()
-            parts = {name for name in stats if name.endswith("_bytes")} - {"payload_bytes", "evicted_by_bytes"}
+            parts = {name for name in stats if name.endswith("_bytes")} - {
+                "payload_bytes",
+                "evicted_by_bytes",
+            }
             assert sum(stats[part] for part in parts) == stats["nbytes"] == c.nbytes <= MIB, stats
 
 
@@ -216,18 +219,8 @@ def test_expiry_at_the_limit_gives_memory_back() -> None:
 def test_a_short_soak(tmp_path: Path) -> None:
     """benches/soak.py in seconds instead of minutes: after each peak the memory is back where it was."""
     found = tmp_path / "soak.json"
-    command = [
-        sys.executable,
-        "soak.py",
-        "--seconds",
-        "6",
-        "--peaks",
-        "3",
-        "--alive",
-        "30000",
-        "--json",
-        found,
-    ]
+    size = ["--seconds", "6", "--peaks", "3", "--alive", "30000"]
+    command = [sys.executable, "soak.py", *size, "--json", str(found)]
     done = subprocess.run(command, cwd=BENCHES, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(found.read_text())["results"]["rounds"]

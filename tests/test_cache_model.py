@@ -244,7 +244,7 @@ class CacheMachine(RuleBasedStateMachine):
         forms: dict[str, Any] = {
             "dict": lambda c: c.update(new),
             "pairs": lambda c: c.update(list(new.items())),
-            "|=": lambda c: operator.ior(c, new) is c,
+            "|=": lambda c: c.__ior__(new) is c,
         }
         self.both_many(forms[form])
 

@@ -76,12 +76,13 @@ def test_expired_and_evicted(clock: Clock) -> None:
 
 @pytest.mark.parametrize("kinds", KINDS, ids=named)
 def test_keys_and_values_of_every_kind_are_told(kinds: tuple[type, type], clock: Clock) -> None:
-    for act, cause in [
-        (lambda c: c.clear(), "cleared"),
-        (lambda c: clock.advance(60) or len(c), "expired"),
-        (lambda c: c.delete_many(list(c)), "deleted"),
-        (lambda c: c.update(dict(c)), "replaced"),
-    ]:
+    acts: dict[str, Callable[[Any], object]] = {
+        "cleared": lambda c: c.clear(),
+        "expired": lambda c: (clock.advance(60), len(c)),
+        "deleted": lambda c: c.delete_many(list(c)),
+        "replaced": lambda c: c.update(dict(c)),
+    }
+    for cause, act in acts.items():
         log, model = Removals(), model_of(kinds)
         c = cache_of(model, key=kinds[0], value=kinds[1], ttl=60, timer=clock, on_remove=log)
         act(c)
@@ -111,13 +112,14 @@ def test_a_dropped_cache_tells_nothing(clock: Clock) -> None:
 def test_a_failed_operation_tells_nothing(clock: Clock) -> None:
     log = Removals()
     c = cache_of({1: b"a"}, key=int, value=bytes, max_bytes=16 << 10, timer=clock, on_remove=log)
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: c.set(1, "not bytes"),
         lambda: c.set(1, bytes(100_000)),
         lambda: c.pop(2),
         lambda: c.set(1, b"", ttl=-1),
         lambda: c.set_many([1, 2], [b"x"]),
-    ):
+    ]
+    for call in calls:
         with pytest.raises((TypeError, ValueError, KeyError)):
             call()
     assert not log and c[1] == b"a"

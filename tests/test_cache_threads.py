@@ -430,7 +430,7 @@ def test_no_interpreter_needed_for_inline_kinds(kinds: str) -> None:
 
 def test_the_sweeper_of_objects_waits_for_the_interpreter_and_no_lock() -> None:
     """Values whose end uses the cache, in the sweeper's thread, while this one goes on."""
-    ended = []
+    ended: list[int] = []
 
     class Value:
         def __init__(self, key: int) -> None:
