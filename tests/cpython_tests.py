@@ -20,3 +20,33 @@ def passes(name: str, cls: type[Any]) -> None:
     case.run(result)
     assert result.testsRun == 1
     assert not result.errors and not result.failures and not result.skipped, result
+
+
+def subclasses(base: Any) -> list[Any]:
+    """Classes that a program might derive: with nothing of its own, with a hook, slots, and own methods."""
+
+    class Plain(base):  # type: ignore[misc]
+        pass
+
+    class WithMissing(base):  # type: ignore[misc]
+        """Makes up no value, but has the hook."""
+
+        def __missing__(self, key: object) -> Any:
+            raise KeyError(key)
+
+    class WithSlots(base):  # type: ignore[misc]
+        __slots__ = ("extra",)
+
+    class OwnMethods(base):  # type: ignore[misc]
+        """Goes through Python on every access, as a logging or validating map does."""
+
+        def __getitem__(self, key: Any) -> Any:
+            return super().__getitem__(key)
+
+        def __setitem__(self, key: Any, value: Any) -> None:
+            super().__setitem__(key, value)
+
+        def __delitem__(self, key: Any) -> None:
+            super().__delitem__(key)
+
+    return [Plain, WithMissing, WithSlots, OwnMethods]

@@ -8,6 +8,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from map_helpers import agrees
+
 
 class Bad(Exception):  # noqa: N818
     """Raised on purpose."""
@@ -114,3 +118,40 @@ ACTS: dict[str, Callable[[Any], object]] = {
     "copy": lambda m: m.copy(),
     "check": lambda m: m._check(),
 }
+
+
+def sound(m: Any) -> None:
+    """Assert that a map or cache is whole after its keys have turned against it."""
+    m._check()
+    names = {f"Key({key.name})" if isinstance(key, Key) else str(key) for key in m}
+    assert len(names) == len(m), "no key is in it twice"
+    agrees(m, dict(m.items()))
+
+
+def raising_keys_change_nothing(m: Any, model: dict[Any, Any], call: str, calls: dict[str, Any]) -> None:
+    """Assert that what a key's `__eq__` raises comes out, and leaves what there was."""
+
+    def raises() -> None:
+        raise Bad
+
+    for wanted in (0, 3, 9):
+        Key.arm(raises)
+        if call != "equals":  # compares lengths first
+            with pytest.raises(Bad):
+                calls[call](m, Key(wanted))
+        Key.arm(None)
+        agrees(m, model)
+
+
+def acting_key(act: Callable[[], object]) -> Any:
+    """A key that does something whenever it is hashed."""
+
+    class Acting:
+        def __hash__(self) -> int:
+            act()
+            return 7
+
+        def __eq__(self, other: object) -> bool:
+            return self is other
+
+    return Acting()

@@ -110,3 +110,39 @@ def together(*works: Callable[[], object]) -> None:
     assert not any(thread.is_alive() for thread in threads), "a thread hangs"
     if errors:
         raise errors[0]
+
+
+def at_the_limit(made: str) -> None:
+    """Assert that a map or cache that meets its process's limit raises, stays whole, and goes on."""
+    script = (
+        LIMIT
+        + """
+    from ebbmap import Cache
+    m = eval(sys.argv[1])
+    key, value = m.kinds
+    key_of = {str: str}.get(key, lambda i: i)
+    value_of = {bytes: lambda i: b"%100d" % i, str: "value {}".format}.get(value, lambda i: i)
+    for i in range(1000): m[key_of(i)] = value_of(i)
+    limit(8 << 20)
+    i, before, copied = 1000, 0, True
+    try:
+        while True:
+            m[key_of(i)] = value_of(i)
+            i += 1
+    except MemoryError:
+        before = len(m)
+    try:
+        m.copy()
+    except MemoryError:
+        copied = False
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+    m._check()
+    assert before == i == len(m), (before, i)
+    assert all(m[key_of(j)] == value_of(j) for j in range(i))
+    for j in range(i, i + 1000): m[key_of(j)] = value_of(j)
+    for j in range(i + 1000): del m[key_of(j)]
+    m._check()
+    print(i > 20_000, m.nbytes < 64 << 10, copied)
+    """
+    )
+    assert run(script, made).split() == ["True", "True", "False"]

@@ -13,37 +13,9 @@ import numpy as np
 import pytest
 
 from cache_helpers import AnyCache, Clock, adds_up, cache_of
-from cpython_tests import PROTOCOL_TESTS, passes
+from cpython_tests import PROTOCOL_TESTS, passes, subclasses
 from ebbmap import Cache, Map
 from map_helpers import agrees
-
-
-class Plain(Cache[Any, Any]):
-    pass
-
-
-class WithMissing(Cache[Any, Any]):
-    """Makes up no value, but has the hook."""
-
-    def __missing__(self, key: object) -> Any:
-        raise KeyError(key)
-
-
-class WithSlots(Cache[Any, Any]):
-    __slots__ = ("extra",)
-
-
-class OwnMethods(Cache[Any, Any]):
-    """Goes through Python on every access, as a logging cache does."""
-
-    def __getitem__(self, key: Any) -> Any:
-        return super().__getitem__(key)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-
-    def __delitem__(self, key: Any) -> None:
-        super().__delitem__(key)
 
 
 class Expiring(Cache[Any, Any]):
@@ -72,7 +44,7 @@ class LikeDict(Cache[Any, Any]):
         return repr(dict(self))
 
 
-CLASSES: list[type[Cache[Any, Any]]] = [Cache, Plain, WithMissing, WithSlots, OwnMethods, Expiring, LikeDict]
+CLASSES: list[type[Cache[Any, Any]]] = [Cache, *subclasses(Cache), Expiring, LikeDict]
 DICT_ONLY = {"test_constructor", "test_fromkeys", "test_repr"}
 PROTOCOL = [
     (name, cls) for name in PROTOCOL_TESTS for cls in CLASSES if cls is LikeDict or name not in DICT_ONLY

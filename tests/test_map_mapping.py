@@ -9,39 +9,11 @@ from typing import Any
 
 import pytest
 
-from cpython_tests import PROTOCOL_TESTS, passes
+from cpython_tests import PROTOCOL_TESTS, passes, subclasses
 from ebbmap import ItemsView, KeysView, Map, ValuesView
 
-
-class Plain(Map[Any, Any]):
-    pass
-
-
-class WithMissing(Map[Any, Any]):
-    """Makes up no value, but has the hook."""
-
-    def __missing__(self, key: object) -> Any:
-        raise KeyError(key)
-
-
-class WithSlots(Map[Any, Any]):
-    __slots__ = ("extra",)
-
-
-class OwnMethods(Map[Any, Any]):
-    """Goes through Python on every access, as a logging or validating map does."""
-
-    def __getitem__(self, key: Any) -> Any:
-        return super().__getitem__(key)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-
-    def __delitem__(self, key: Any) -> None:
-        super().__delitem__(key)
-
-
-CLASSES = [Map, Plain, WithMissing, WithSlots, OwnMethods]
+Plain, *OTHERS = subclasses(Map)
+CLASSES = [Map, Plain, *OTHERS]
 
 
 def test_there_are_22_protocol_tests() -> None:

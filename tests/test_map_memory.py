@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ebbmap import Map
-from map_helpers import FIXED, LIMIT, RSS, agrees, linux, promised, run
+from map_helpers import FIXED, LIMIT, RSS, agrees, at_the_limit, linux, promised, run
 
 AnyMap: Any = Map
 
@@ -180,33 +180,7 @@ def test_resident_memory_follows_half_way_down_and_up_again() -> None:
 @linux
 @pytest.mark.parametrize("kinds", ["int, int", "int, bytes", "object, object", "str, str"])
 def test_at_the_limit_there_is_memory_error_and_all_is_as_it_was(kinds: str) -> None:
-    script = (
-        LIMIT
-        + """
-    key, value = eval(sys.argv[1])
-    key_of = {str: str}.get(key, lambda i: i)
-    value_of = {bytes: lambda i: b"%100d" % i, str: "value {}".format}.get(value, lambda i: i)
-    m = Map(key, value)
-    for i in range(1000): m[key_of(i)] = value_of(i)
-    limit(8 << 20)
-    i, before = 1000, 0
-    try:
-        while True:
-            m[key_of(i)] = value_of(i)
-            i += 1
-    except MemoryError:
-        before = len(m)
-    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
-    m._check()
-    assert before == i == len(m), (before, i)
-    assert all(m[key_of(j)] == value_of(j) for j in range(i))
-    for j in range(i, i + 1000): m[key_of(j)] = value_of(j)
-    for j in range(i + 1000): del m[key_of(j)]
-    m._check()
-    print(i > 20_000, m.nbytes < 64 << 10)
-    """
-    )
-    assert run(script, kinds).split() == ["True", "True"]
+    at_the_limit(f"Map({kinds})")
 
 
 @linux

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -21,13 +20,14 @@ from hypothesis.stateful import (
 )
 
 from ebbmap import Map
+from machines import MappingMachine
 from map_helpers import FIXED, promised
-from strategies import KEYS, NUMBERED, VALUES, boolean
+from strategies import KEYS, NUMBERED, VALUES
 
 AnyMap: Any = Map
 
 
-class MapMachine(RuleBasedStateMachine):
+class MapMachine(MappingMachine):
     """A map and its model."""
 
     key_kind = "int"
@@ -43,13 +43,6 @@ class MapMachine(RuleBasedStateMachine):
         self.numbered = NUMBERED[self.key_kind]
         self.fill(0, n, data.draw(values))
 
-    def drawn(self, data: st.DataObject) -> Any:
-        """A key, as often as not one that is there."""
-        if self.model and data.draw(boolean):
-            there = list(self.model)
-            return there[data.draw(st.integers(0, len(there) - 1))]
-        return data.draw(self.keys)
-
     def both(self, call: Any) -> None:
         """The same of the map and the model: results, or errors."""
         outcomes: list[Any] = []
@@ -61,38 +54,6 @@ class MapMachine(RuleBasedStateMachine):
         assert outcomes[0] == outcomes[1]
 
     # --- one key ---
-
-    @rule(data=st.data())
-    def set(self, data: st.DataObject) -> None:
-        key, value = self.drawn(data), data.draw(self.values)
-        self.both(lambda m: m.__setitem__(key, value))
-
-    @rule(data=st.data())
-    def look(self, data: st.DataObject) -> None:
-        key, default = self.drawn(data), object()
-        for call in (
-            lambda m: m[key],
-            lambda m: m.get(key),
-            lambda m: m.get(key, default),
-            lambda m: key in m,
-            lambda m: key in m.keys(),  # noqa: SIM118
-        ):
-            self.both(call)
-
-    @rule(data=st.data(), how=st.sampled_from(["del", "pop", "pop default"]))
-    def remove(self, data: st.DataObject, how: str) -> None:
-        key = self.drawn(data)
-        calls: dict[str, Any] = {
-            "del": lambda m: m.__delitem__(key),
-            "pop": lambda m: m.pop(key),
-            "pop default": lambda m: m.pop(key, None),
-        }
-        self.both(calls[how])
-
-    @rule(data=st.data())
-    def setdefault(self, data: st.DataObject) -> None:
-        key, value = self.drawn(data), data.draw(self.values)
-        self.both(lambda m: m.setdefault(key, value))
 
     @rule(count=st.integers(1, 5))
     def popitem(self, count: int) -> None:
