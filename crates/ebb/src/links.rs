@@ -130,7 +130,7 @@ impl Lists {
     pub(crate) fn prefetch(&self, heap: &Heap, handle: Handle) {
         let before = self.before(heap, handle);
         if before == Link::NONE {
-            return; // in no list, and what is after it was never written
+            return; // what follows it was never written
         }
         for link in [before, self.after(heap, handle)] {
             if let Target::Slot(neighbour) = link.target() {
