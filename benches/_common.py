@@ -11,7 +11,10 @@ import sys
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
+from time import perf_counter_ns, thread_time_ns
 from typing import Any, TypeVar
+
+import psutil
 
 RESULTS = Path(__file__).parent / "results"
 T = TypeVar("T")
@@ -58,6 +61,28 @@ def fresh(work: Callable[..., T], *args: Any) -> T:
     """What `work(*args)` returns in a fresh process: a heap, caches of objects and a hash key of its own."""
     with get_context("spawn").Pool(1) as pool:
         return pool.apply(work, args)
+
+
+def progress(what: str) -> None:
+    """Says, on standard error, what is being measured now: before anything that takes seconds."""
+    print(f"  ... {what}", file=sys.stderr, flush=True)
+
+
+CLOCKS: dict[str, Callable[[], int]] = {"wall": perf_counter_ns, "cpu": thread_time_ns}
+"""`--clock`: by processor time, what others do on the same cores is not in it, or less of it."""
+
+
+def resident() -> int:
+    """The bytes of memory that this process has now (its RSS)."""
+    rss: int = psutil.Process().memory_info().rss
+    return rss
+
+
+def shared_data(name: str) -> Path | None:
+    """A file of the data kept beside the repository, or where EBBMAP_DATA says; None if it is not there."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    path = Path(os.environ.get("EBBMAP_DATA", beside)) / name
+    return path if path.is_file() else None
 
 
 def arguments(description: str | None, **defaults: Any) -> argparse.Namespace:
