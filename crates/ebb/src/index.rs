@@ -326,11 +326,12 @@ impl Index {
     /// Take the entry at `place` out. O(1): at most one segment is rebuilt and two are merged.
     pub(crate) fn remove(&mut self, heap: &mut Heap, place: Place, rehash: &impl Rehash) {
         let number = place.segment as usize;
-        self.segments.get_mut(number).remove(heap, place.spot);
+        let segment = self.segments.get_mut(number);
+        segment.remove(heap, place.spot);
+        let segment = *segment;
         self.entries -= 1;
         // Shrinking is never owed: where memory is short it is skipped, and tried again at the next removal.
-        let segment = self.segments.get(number);
-        if segment.count() == 0 || self.is_too_large(heap, segment) {
+        if segment.count() == 0 || self.is_too_large(heap, &segment) {
             let _ = self.shrink(heap, number, rehash);
         }
         if self.entries < self.merge_below {

@@ -279,7 +279,7 @@ impl<O: TableOrder> Table<O> {
     #[inline]
     pub fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
         let shape = self.shape();
-        self.entry_bytes -= self.entry(found).len();
+        self.entry_bytes -= self.body(found.0.spot.handle).len();
         self.order.prefetch(&self.heap, found.0.spot.handle);
         self.index.remove(&mut self.heap, found.0, &|heap: &Heap, handle| rehash(shape.body(heap, handle)));
         self.order.leave(&mut self.heap, found.0.spot.handle);
