@@ -98,11 +98,14 @@ KINDS: dict[str, tuple[Callable[[Decorator], Any], Call, tuple[str, ...], str]] 
 }
 
 
-def timed(work: Call, load: Any, keys: list[int], passes: int) -> float:
-    start = perf_counter_ns()
-    for _ in range(passes):
+def timed(work: Call, load: Any, keys: list[int]) -> float:
+    """The median over passes: each is too short to be interrupted often."""
+    passes = []
+    for _ in range(20):
+        start = perf_counter_ns()
         work(load, keys)
-    return (perf_counter_ns() - start) / len(keys) / passes
+        passes.append(perf_counter_ns() - start)
+    return median(passes) / len(keys)
 
 
 def measure(kind: str, n: int, rounds: int) -> dict[str, list[float]]:
@@ -116,7 +119,7 @@ def measure(kind: str, n: int, rounds: int) -> dict[str, list[float]]:
     for _ in range(rounds):
         shuffled.shuffle(keys)
         for name, load in loads.items():
-            times[name].append(timed(work, load, keys, 20))
+            times[name].append(timed(work, load, keys))
     return times
 
 

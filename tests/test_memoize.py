@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import inspect
 import math
 import pickle
+import weakref
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial, wraps
@@ -238,6 +240,23 @@ def test_what_is_no_function_is_refused() -> None:
 
     with pytest.raises(TypeError, match="is a generator"):
         Cache().memoize(generator)
+
+
+def test_a_function_that_is_dropped_is_gone_and_its_cache_with_it() -> None:
+    async def load(n: int) -> int:
+        return n
+
+    functions: list[Any] = [Counted(), load]
+    gc.disable()
+    try:
+        for function in functions:
+            cache = Cache(ttl=60)
+            memoized = cache.memoize(stale=1)(function)
+            gone = weakref.ref(cache)
+            del memoized, cache
+            assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_each_call_counts_once() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ebbmap import Cache, _flights
+from ebbmap import Cache, _flights, _flights_async
 from memoize_helpers import AsyncGate, Clock, Threads, soon, until, waiters
 
 
@@ -138,6 +138,23 @@ def test_a_call_of_a_loop_that_was_closed_wedges_nobody() -> None:
     loop.close()
     gate.open.set()
     assert asyncio.run(load(1)) == "second"
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is left there on purpose
+
+
+def test_who_waits_for_a_loop_that_is_closed_takes_over(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_flights_async, "PATIENCE", 0.01)
+    gate = AsyncGate("first", "second")
+    load = Cache().memoize(gate)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(load(1))
+    loop.run_until_complete(soon(lambda: gate.calls))
+    threads.start(lambda: asyncio.run(load(1)))
+    until(waiters(1))
+    loop.close()
+    gate.open.set()
+    assert threads.outcomes == ["second"]
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is left there on purpose
 
 

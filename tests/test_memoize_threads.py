@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import threading
+import traceback
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -99,6 +100,16 @@ def test_invalidate_waits_for_a_result_that_is_being_stored(
     gate.let_through.release()
     assert sorted(threads.outcomes) == [1, True]
     assert 1 not in load.cache
+
+
+def test_invalidate_where_a_result_is_being_stored() -> None:
+    """In the same thread, which must not wait for itself."""
+    load: Any
+    cache: Any = Cache(on_remove=lambda key, value, cause: cause == "replaced" and load.invalidate(key))
+    load = cache.memoize(Counted())
+    load(1)
+    assert load.refresh(1) == (1, 2)
+    assert 1 not in cache
 
 
 def test_those_who_waited_before_invalidate_get_the_result(threads: Threads) -> None:
@@ -254,6 +265,18 @@ def test_an_error_is_not_kept_and_goes_to_all_who_waited(threads: Threads) -> No
     gate.let_through.release(2)
     assert threads.outcomes == [error] * 3
     assert load(1) == "result"
+
+
+def test_a_traceback_does_not_grow_with_those_who_get_it(threads: Threads) -> None:
+    error = KeyError("gone")
+    gate = Gate(error)
+    load = Cache().memoize(gate)
+    for n in range(16):
+        threads.start(load, 1)
+        until(waiters(n))
+    gate.let_through.release()
+    assert threads.outcomes == [error] * 16
+    assert len(traceback.extract_tb(error.__traceback__)) < 30
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, GeneratorExit])
@@ -437,6 +460,17 @@ def test_a_renewal_that_fails_is_reported_and_the_old_result_lasts(reported: lis
         load(1)
     assert load(1) == "new"
     assert reported == errors[:2]
+
+
+def test_stale_is_of_the_ttl_alone() -> None:
+    clock = Clock()
+    load = Cache(ttl=60, idle=20, timer=clock).memoize(stale=30)(Counted())
+    for _ in range(6):
+        assert load(1) == (1, 1)
+        clock.now += 10
+    assert load(1) == (1, 2)
+    clock.now += 20
+    assert load(1) == (1, 3), "nobody used it for that long"
 
 
 def test_an_interrupted_renewal_is_interrupted() -> None:

@@ -10,6 +10,7 @@ import _thread
 import os
 from collections import deque
 from collections.abc import Callable, Hashable
+from types import TracebackType
 from typing import Any, ClassVar
 
 ABSENT: Any = object()
@@ -21,7 +22,18 @@ _waiting: dict[object, Call] = {}  # by who waits, the call it waits for
 class Call:
     """A call under way: who makes it, who waits for it, and what came of it."""
 
-    __slots__ = ("_born", "_fate", "_wakers", "computed", "done", "error", "loop", "owner", "value")
+    __slots__ = (
+        "_born",
+        "_fate",
+        "_traceback",
+        "_wakers",
+        "computed",
+        "done",
+        "error",
+        "loop",
+        "owner",
+        "value",
+    )
 
     forks: ClassVar[int] = 0  # on the way from the first process to this one
 
@@ -32,6 +44,7 @@ class Call:
         self.computed = False  # rather than found in the cache
         self.value = ABSENT
         self.error: Exception | None = None
+        self._traceback: TracebackType | None = None
         self._fate: dict[None, int] = {}
         self._wakers: deque[Callable[[], object]] = deque()
         self._born = Call.forks
@@ -58,6 +71,9 @@ class Call:
         """See to it that the result is not stored any more, or has been."""
         if self._fate.setdefault(None, _REVOKED) not in (_REVOKED, _thread.get_ident()):
             self.wait()
+
+    def fail(self, error: Exception) -> None:
+        self.error, self._traceback = error, error.__traceback__
 
     def finish(self) -> None:
         self.done = True
@@ -94,7 +110,7 @@ class Call:
 
     def outcome(self) -> Any:
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(self._traceback)  # without those of others it was raised to
         return self.value
 
 
@@ -187,7 +203,7 @@ class Flights:
             call.value = value
             return value
         except Exception as error:
-            call.error = error
+            call.fail(error)
             raise
         finally:
             del call

@@ -9,6 +9,8 @@ from typing import Any
 
 from ebbmap._flights import ABSENT, Call, Flights, _waiting
 
+PATIENCE = 1.0  # seconds between looks whether another loop, which is waited for, was closed
+
 
 class AsyncFlights(Flights):
     """The calls of a coroutine function that are under way, by key."""
@@ -74,7 +76,7 @@ class AsyncFlights(Flights):
             call.value = value
             return value
         except Exception as error:
-            call.error = error
+            call.fail(error)
             raise
         finally:
             del call
@@ -85,7 +87,11 @@ class AsyncFlights(Flights):
         _waiting[me] = call
         try:
             call.refuse_circle(me, self._name)
-            if not call.when_done(partial(_wake, loop, future)):
+            if call.when_done(partial(_wake, loop, future)):
+                return
+            while call.loop is not loop and not call.dead and not future.done():
+                await asyncio.wait((future,), timeout=PATIENCE)
+            if not call.dead:
                 await future
         finally:
             _waiting.pop(me, None)

@@ -10,7 +10,7 @@ from functools import partial, update_wrapper
 from itertools import count
 from math import isfinite
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar, overload
 
 from ebbmap._flights import ABSENT, Flights
 from ebbmap._units import seconds
@@ -115,14 +115,14 @@ def _decorate_function(
 ) -> Any:
     _refuse_what_cannot_be_kept(function)
     number = next(_numbers_of(cache))
-    key_of, bare = (key, False) if key is not None else _default_key(cache, function, number)
+    keys = _Keys(key) if key is not None else _default_keys(cache, function, number)
     look = partial(_fresh, cache, margin) if margin else _peek(cache)
     flights = _flights(function)(function, look, partial(_store, cache, lifetime))
-    wrapper = _wrapper(cache, key_of, bare, margin, flights)
+    wrapper = _wrapper(cache, keys, margin, flights)
     update_wrapper(wrapper, function)
     wrapper.cache = cache
-    wrapper.invalidate = partial(_invalidate, cache, key_of, flights)
-    wrapper.refresh = partial(_refresh, key_of, flights)
+    wrapper.invalidate = partial(_invalidate, cache, keys.of, flights)
+    wrapper.refresh = partial(_refresh, keys.of, flights)
     return wrapper
 
 
@@ -160,6 +160,14 @@ def _flights(function: Any) -> type[Flights]:
 # --- keys ------------------------------------------------------------------------------------------------
 
 
+class _Keys(NamedTuple):
+    """What makes a key of arguments, and what a wrapper may do by itself."""
+
+    of: Callable[..., Any]
+    bare: bool = False  # mostly there is one argument: an int, a str or bytes is its own key
+    prefix: tuple[Any, ...] | None = None  # mostly there are more: these and they are the key
+
+
 class Keywords:
     """In a key: what follows are keywords. The class itself stands there, as it survives pickling."""
 
@@ -194,32 +202,30 @@ def _numbers_of(cache: Cache[Any, Any]) -> Iterator[int]:
     return _numbers.setdefault(id(cache), count())
 
 
-def _default_key(cache: Cache[Any, Any], function: Any, number: int) -> tuple[Callable[..., Hashable], bool]:
-    """What makes a key of arguments, and whether a single int, str or bytes is its own key."""
-    kind, name, names = cache.kinds[0], _name(function), _positional_names(function)
+def _default_keys(cache: Cache[Any, Any], function: Any, number: int) -> _Keys:
+    kind, name, positional = cache.kinds[0], _name(function), _positional(function)
+    required = [each for each in positional if each.default is each.empty]
+    names = ["" if each.kind is each.POSITIONAL_ONLY else each.name for each in positional]
     if kind is not object and number:
         raise TypeError(
             f"another function uses the {kind.__name__} keys of this cache: give {name} its own with key="
         )
     if kind is not object:
-        return partial(_typed_key, names, name, kind.__name__), True
-    if not number:
-        return partial(_object_key, names), True
-    token = _function(f"{getattr(function, '__module__', '')}.{name}", number)
-    return partial(_tuple_key, names, (token,)), False
+        return _Keys(partial(_typed_key, names, name, kind.__name__), bare=True)
+    if number:
+        prefix = (_function(f"{getattr(function, '__module__', '')}.{name}", number),)
+        return _Keys(partial(_tuple_key, names, prefix), prefix=prefix)
+    if len(required) > 1:
+        return _Keys(partial(_object_key, names), prefix=())
+    return _Keys(partial(_object_key, names), bare=True)
 
 
-def _positional_names(function: Any) -> list[str]:
-    """The names of the positional parameters; none for those that can't be given by name."""
+def _positional(function: Any) -> list[inspect.Parameter]:
     try:
         parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
     except (TypeError, ValueError):  # of a builtin
         return []
-    return [
-        "" if each.kind is each.POSITIONAL_ONLY else each.name
-        for each in parameters
-        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-    ]
+    return [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
 
 
 def _typed_key(names: list[str], name: str, kind: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -293,28 +299,38 @@ def _refresh(key_of: Callable[..., Any], flights: Flights, /, *args: Any, **kwar
 # --- wrappers: one frame on a hit ------------------------------------------------------------------------
 
 
-def _wrapper(
-    cache: Cache[Any, Any], key_of: Callable[..., Any], bare: bool, margin: float, flights: Flights
-) -> Any:
+def _wrapper(cache: Cache[Any, Any], keys: _Keys, margin: float, flights: Flights) -> Any:
     is_async = type(flights) is not Flights
     if margin:
         make = _async_stale if is_async else _stale
-        return make(cache._get_with_lifetime, key_of, margin, flights)
-    if bare and not is_async:
-        return _bare(cache.get, key_of, flights.compute, cache.kinds[0] is object)
-    return (_async_any if is_async else _any)(cache.get, key_of, flights.compute)
+        return make(cache._get_with_lifetime, keys.of, margin, flights)
+    if is_async:
+        return _async_any(cache.get, keys.of, flights.compute)
+    if keys.bare:
+        return _bare(cache.get, keys.of, flights.compute)
+    if keys.prefix is not None:
+        return _several(cache.get, keys.of, keys.prefix, flights.compute)
+    return _any(cache.get, keys.of, flights.compute)
 
 
-def _bare(get: Any, key_of: Any, compute: Any, tuples: bool) -> Any:
-    """Where a single int, str or bytes is its own key, and perhaps several arguments a tuple of them."""
-
+def _bare(get: Any, key_of: Any, compute: Any) -> Any:
     def wrapper(first: Any = ABSENT, /, *rest: Any, **kwargs: Any) -> Any:
         kind = type(first)
         if (kind is int or kind is str or kind is bytes) and not rest and not kwargs:
             found = get(first, ABSENT)
             return found if found is not ABSENT else compute(first, (first,), kwargs)
         args = () if first is ABSENT else (first, *rest)
-        key = args if tuples and rest and not kwargs else key_of(*args, **kwargs)
+        key = key_of(*args, **kwargs)
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _several(get: Any, key_of: Any, prefix: tuple[Any, ...], compute: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        plain = not kwargs and (prefix or len(args) > 1)
+        key = prefix + args if plain else key_of(*args, **kwargs)
         found = get(key, ABSENT)
         return found if found is not ABSENT else compute(key, args, kwargs)
 

@@ -8,15 +8,20 @@ use crate::cache::sweeper;
 use pyo3::prelude::*;
 use std::cell::{RefCell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// A value that one thread at a time uses; with `BEYOND`, also threads that have not attached to the interpreter.
 pub(crate) struct Guarded<T, const BEYOND: bool = false> {
     busy: AtomicBool,
+    /// How many wait.
+    wanted: AtomicU32,
     value: UnsafeCell<T>,
 }
+
+/// How often who finds the lock taken looks again before it lets the interpreter go: some ten microseconds.
+const SPINS: usize = 1000;
 
 // SAFETY: `value` is only reached by whoever set `busy`; values that move between threads must be Send.
 unsafe impl<T: Send, const BEYOND: bool> Sync for Guarded<T, BEYOND> {}
@@ -43,7 +48,7 @@ fn wake_waiters() {
 
 impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     pub(crate) fn new(value: T) -> Self {
-        Guarded { busy: AtomicBool::new(false), value: UnsafeCell::new(value) }
+        Guarded { busy: AtomicBool::new(false), wanted: AtomicU32::new(0), value: UnsafeCell::new(value) }
     }
 
     /// Use the value. `work` must not run Python code.
@@ -96,7 +101,13 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     pub(crate) fn try_with_unattached<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
         const { assert!(BEYOND) };
         let _working = Working::try_begin()?;
-        self.try_with(work)
+        let result = self.try_with(work);
+        // Who began to wait just now may have been overlooked, and would sleep on until its time is up.
+        fence(Ordering::SeqCst);
+        if WAITERS.load(Ordering::Relaxed) > 0 {
+            wake_waiters();
+        }
+        result
     }
 
     /// As [`try_with`](Self::try_with), for as long as the guard lives.
@@ -135,6 +146,27 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
 
     #[cold]
     fn wait(&self, py: Python<'_>) -> Held<'_> {
+        self.wanted.fetch_add(1, Ordering::SeqCst);
+        let held = self.spin().unwrap_or_else(|| self.sleep(py));
+        self.wanted.fetch_sub(1, Ordering::SeqCst);
+        held
+    }
+
+    /// Who holds the lock without the interpreter holds it for microseconds only.
+    fn spin(&self) -> Option<Held<'_>> {
+        let turns = if BEYOND { SPINS } else { 0 };
+        (0..turns).find_map(|_| {
+            std::hint::spin_loop();
+            if self.busy.load(Ordering::Relaxed) { None } else { self.try_acquire() }
+        })
+    }
+
+    /// Whether somebody waits for the value.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst) > 0
+    }
+
+    fn sleep(&self, py: Python<'_>) -> Held<'_> {
         let busy = &self.busy;
         loop {
             py.detach(|| {

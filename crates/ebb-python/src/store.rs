@@ -175,9 +175,9 @@ impl Layout {
         hash + if self.both_variable() { read_len(&entry[self.fixed_bytes()..]).1 } else { 0 }
     }
 
-    /// Bytes of the shortest entry with something in it.
+    /// Bytes of the shortest entry.
     pub(crate) fn least_len(self) -> usize {
-        self.fixed_bytes() + self.prefix(0) + usize::from(self.key.is_variable() || self.value.is_variable())
+        (self.fixed_bytes() + self.prefix(0)).max(1)
     }
 
     pub(crate) fn entry_len(self, key: &Key<'_>, value_len: usize) -> usize {

@@ -308,7 +308,17 @@ impl Heap {
     /// A number for `page`, and memory where it has none yet.
     fn new_page(&mut self, page: Page) -> Result<u32, OutOfMemory> {
         let number = self.free_number()?;
-        let base = if page.base.is_null() { self.new_block(page.bytes)?.base.as_ptr() } else { page.base };
+        let base = if page.base.is_null() {
+            match self.new_block(page.bytes) {
+                Ok(block) => block.base.as_ptr(),
+                Err(OutOfMemory) => {
+                    self.leave_number(number);
+                    return Err(OutOfMemory);
+                }
+            }
+        } else {
+            page.base
+        };
         self.take_number(number);
         *self.pages.get_mut(number as usize) = Page { base, ..page };
         Ok(number)
@@ -335,6 +345,15 @@ impl Heap {
         self.in_use.reserve(&mut self.memory, self.page_count / PER_CHUNK + 1)?;
         self.pages.reserve(&mut self.memory, self.page_count + 1)?;
         Ok(self.page_count as u32)
+    }
+
+    /// A number that `free_number` gave is not taken after all: its chunk may have been brought back for it alone.
+    #[cold]
+    fn leave_number(&mut self, number: u32) {
+        let chunk = number as usize / PER_CHUNK;
+        if chunk > 0 && (number as usize) < self.page_count && *self.in_use.get(chunk) == 0 {
+            self.release_numbers(chunk);
+        }
     }
 
     fn take_number(&mut self, number: u32) {

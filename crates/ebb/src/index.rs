@@ -194,7 +194,7 @@ impl Index {
             gather(heap, &segment, rehash, items)?;
             items.try_reserve(1).map_err(|_| OutOfMemory)?;
             items.push(item);
-            let lines = self.lines_to_grow(items.len());
+            let lines = self.lines_to_grow(heap, items.len());
             self.build(heap, items, lines)
         });
         match rebuilt {
@@ -288,7 +288,8 @@ impl Index {
         Ok(Segment::over(heap, handle, lines, stash > 0))
     }
 
-    fn lines_to_grow(&self, entries: usize) -> usize {
+    fn lines_to_grow(&mut self, heap: &Heap, entries: usize) -> usize {
+        self.fill = self.fill.where_entries_take(heap.memory.held() / self.entries.max(1));
         self.fill.lines_for(if self.entries < SMALL_TABLE { entries + entries / 2 } else { entries })
     }
 
@@ -302,7 +303,7 @@ impl Index {
         let old = *self.segments.get(source);
         let (low, high) = with_scratch(|low, high| {
             gather_split(heap, &old, bit as u64, rehash, low, high)?;
-            let lines = (self.lines_to_grow(low.len()), self.lines_to_grow(high.len()));
+            let lines = (self.lines_to_grow(heap, low.len()), self.lines_to_grow(heap, high.len()));
             let low = self.build(heap, low, lines.0)?;
             match self.build(heap, high, lines.1) {
                 Ok(high) => Ok((low, high)),
@@ -512,8 +513,19 @@ pub(crate) struct Fill {
 impl Fill {
     /// About 6.0 bytes an entry.
     pub(crate) const DENSE: Fill = Fill { full: 31, step: 1 };
-    /// About 7.0 bytes an entry.
-    pub(crate) const ROOMY: Fill = Fill { full: 28, step: 2 };
+    /// About 7.4 bytes an entry.
+    pub(crate) const ROOMY: Fill = Fill { full: 28, step: 4 };
+
+    /// The same for entries that take so many bytes, with their part of the index: where the memory promise leaves least
+    /// room beside them, segments grow in finer steps (7.0 bytes an entry).
+    fn where_entries_take(self, bytes: usize) -> Fill {
+        match (self, bytes) {
+            (Fill::DENSE, _) => self,
+            (_, 70..96) => Fill { step: 2, ..self },
+            (_, ..26) => Fill { step: 4, ..self },
+            _ => Fill { step: 8, ..self },
+        }
+    }
 
     /// Entries that so many lines take.
     #[inline]

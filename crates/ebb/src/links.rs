@@ -128,7 +128,11 @@ impl Lists {
     /// Have the slots before and after one on their way.
     #[inline]
     pub(crate) fn prefetch(&self, heap: &Heap, handle: Handle) {
-        for link in [self.before(heap, handle), self.after(heap, handle)] {
+        let before = self.before(heap, handle);
+        if before == Link::NONE {
+            return; // what follows it was never written
+        }
+        for link in [before, self.after(heap, handle)] {
             if let Target::Slot(neighbour) = link.target() {
                 prefetch(heap.address(neighbour));
             }

@@ -12,6 +12,8 @@ use crate::segment::Spot;
 use crate::sizes::{CLASSES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::tags::prefetch;
 
+/// No stack of entries has been used yet.
+const NO_STACK: StackId = StackId::MAX;
 /// Tables of fewer entries fit in the processor's caches.
 const FAR: usize = 1 << 15;
 
@@ -96,7 +98,7 @@ impl<O: TableOrder> Table<O> {
             size,
             stacks: ChunkArray::new(),
             entry_bytes: 0,
-            recent: 0,
+            recent: NO_STACK,
         }
     }
 
@@ -289,6 +291,7 @@ impl<O: TableOrder> Table<O> {
     #[inline]
     pub fn prefetch_removal(&self, rehash: &impl Fn(&[u8]) -> u64) {
         if self.len() > FAR
+            && self.recent != NO_STACK
             && let Some(last) = self.heap.last(self.recent)
         {
             self.index.prefetch_line(rehash(self.body(last)));
@@ -318,7 +321,7 @@ impl<O: TableOrder> Table<O> {
         self.order.clear(&mut self.heap.memory);
         self.stacks.clear(&mut self.heap.memory);
         self.heap.clear();
-        (self.entry_bytes, self.recent) = (0, 0);
+        (self.entry_bytes, self.recent) = (0, NO_STACK);
     }
 
     #[inline]

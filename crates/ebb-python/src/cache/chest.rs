@@ -7,7 +7,7 @@ use crate::kinds::ValueKind;
 use crate::map::out_of_memory;
 use crate::search::Holder;
 use crate::store::{Contents, Layout, Store};
-use ebb::{Cache as Table, Clock, Deadlines, Found, Keeping, OutOfMemory, Policies, Time};
+use ebb::{Cache as Table, Clock, Deadlines, EntrySize, Found, Keeping, OutOfMemory, Policies, Time};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::cell::Cell;
@@ -97,12 +97,23 @@ impl Limits {
         Keeping { clock: self.clock, idle: self.idle.is_some(), bounded }
     }
 
-    /// Bytes that a cache of one small entry takes.
+    /// The least bound that a small entry fits; it takes more while it is put in than once it is there.
     pub(crate) fn least_bytes(&self, layout: Layout) -> usize {
-        let mut table = Limits { max_bytes: usize::MAX, ..*self }.table(layout);
+        let mut limits = Limits { max_bytes: size_of::<Table>(), ..*self };
+        let variable = if layout.entry_size() == EntrySize::Variable { 64 } else { 0 };
+        for len in [layout.least_len(), layout.least_len() + variable] {
+            while limits.try_alone(layout, len) == Err(true) {
+                limits.max_bytes += 64;
+            }
+        }
+        limits.max_bytes
+    }
+
+    /// Put an entry of `len` bytes into an empty table; if that fails, whether the bound is why.
+    fn try_alone(&self, layout: Layout, len: usize) -> Result<(), bool> {
+        let mut table = self.table(layout);
         let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
-        let _ = table.insert_until(0, layout.least_len(), never, &|_| 0, |_| {});
-        table.bytes()
+        table.insert_until(0, len, never, &|_| 0, |_| {}).map_err(|OutOfMemory| table.was_limited())
     }
 
     fn table(&self, layout: Layout) -> Table {
@@ -446,14 +457,10 @@ impl Chest {
         if max_bytes == usize::MAX || len.saturating_mul(2).saturating_add(ALWAYS_FITS) <= max_bytes {
             return Ok(());
         }
-        let mut trial = self.limits.table(self.store.layout);
-        let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
-        let done = trial.insert_until(0, len, never, &|_| 0, |_| {});
-        match done {
-            Ok(()) => Ok(()),
-            Err(OutOfMemory) if trial.was_limited() => Err(Refused::TooLarge(len)),
-            Err(OutOfMemory) => Err(Refused::OutOfMemory),
-        }
+        self.limits.try_alone(self.store.layout, len).map_err(|limited| match limited {
+            true => Refused::TooLarge(len),
+            false => Refused::OutOfMemory,
+        })
     }
 
     /// Keep below `max_items`.

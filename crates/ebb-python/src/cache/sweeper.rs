@@ -3,7 +3,7 @@
 //! objects have to be dropped or `on_remove` called.
 
 use crate::cache::Shared;
-use crate::cache::chest::{BATCH, Chest};
+use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
 use ebb::Clock;
 use pyo3::prelude::*;
@@ -11,12 +11,19 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Milliseconds from an entry's deadline to its sweep, so that those due about the same time go together.
 const LAG: u64 = 100;
 /// Milliseconds until a cache that was busy is tried again.
 const RETRY: u64 = 2;
+/// Entries looked at under one hold of a cache's lock: some ten microseconds.
+const SWEPT: usize = 64;
+/// How long the sweeper keeps the interpreter.
+const TURN: Duration = Duration::from_micros(500);
+/// How long it stays away for others, and how often at most.
+const PAUSE: Duration = Duration::from_micros(50);
+const PATIENCE: usize = 100;
 /// Room for what `on_remove` and `__del__` do.
 const STACK_BYTES: usize = 1 << 20;
 
@@ -152,7 +159,7 @@ fn release(shared: Arc<Shared>) {
     }
 }
 
-/// Remove what has expired, some at a time so that nobody who uses the cache waits for long.
+/// Remove what has expired, some at a time, and let who wants the cache or the interpreter have it between.
 fn sweep(shared: &Arc<Shared>) {
     shared.begin_sweep();
     loop {
@@ -167,23 +174,33 @@ fn sweep(shared: &Arc<Shared>) {
 
 /// Whether there is more; `None` if the cache is busy.
 fn sweep_silently(shared: &Shared) -> Option<bool> {
+    // A thread that has been woken needs a moment; without this it would find the lock taken again.
+    (0..PATIENCE).take_while(|_| shared.chest.is_wanted()).for_each(|_| std::thread::sleep(PAUSE));
     shared.chest.try_with_unattached(|chest| {
         let now = Clock::now();
-        chest.sweep_silently(now, BATCH);
+        chest.sweep_silently(now, SWEPT);
         note(shared, chest, now)
     })
 }
 
+/// As [`sweep_silently`], for a share of the interpreter's time: who runs gives it up only every five milliseconds, so
+/// it is kept for several holds of the lock.
 fn sweep_attached(shared: &Arc<Shared>) -> Option<bool> {
+    std::thread::sleep(PAUSE);
     Python::try_attach(|py| {
-        let mut gone = Gone::default();
-        let more = shared.chest.try_with(|chest| {
-            let now = Clock::now();
-            chest.sweep(py, now, BATCH, &mut gone);
-            note(shared, chest, now)
-        });
-        shared.settle(py, gone);
-        more
+        let until = Instant::now() + TURN;
+        loop {
+            let mut gone = Gone::default();
+            let more = shared.chest.try_with(|chest| {
+                let now = Clock::now();
+                chest.sweep(py, now, SWEPT, &mut gone);
+                note(shared, chest, now)
+            });
+            shared.settle(py, gone);
+            if more != Some(true) || Instant::now() >= until {
+                return more;
+            }
+        }
     })
     .flatten()
 }
