@@ -101,7 +101,8 @@ def build(chain: Toolchain, value_bytes: int, folder: Path) -> Path:
     source = folder / "source"
     with as_file(files("ebbmap.lab.subjects") / "go") as kept:
         shutil.copytree(kept, source)
-    (source / "size.go").write_text(f"package main\n\nconst valueBytes = {value_bytes}\n")
+    sizes = f"const valueBytes = {value_bytes}\n\nconst restBytes = {max(0, value_bytes - 8)}\n"
+    (source / "size.go").write_text(f"package main\n\n{sizes}")
     program = folder / "maps"
     words = [str(chain.go), "build", "-o", str(program), "."]
     try:
