@@ -125,8 +125,12 @@ def save(args: argparse.Namespace, name: str, results: Any) -> None:
     if not args.save:
         return
     RESULTS.mkdir(exist_ok=True)
-    command = shlex.join(["python", f"benches/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    document = {"command": command, "machine": machine(), "results": results}
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    path.write_text(json.dumps(document(results), indent=1) + "\n")
     print(f"saved {path}", file=sys.stderr)
+
+
+def document(results: Any) -> dict[str, Any]:
+    """Results with the command and the machine that they are of."""
+    command = shlex.join(["python", f"benches/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    return {"command": command, "machine": machine(), "results": results}

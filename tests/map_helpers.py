@@ -1,12 +1,15 @@
-"""What the tests of `Map` share: kinds and samples of them, the memory promise, processes of their own."""
+"""What the tests of `Map` and `Cache` share: samples of kinds, the memory promise, threads, processes."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import pytest
 
 from ebbmap import Map
 
@@ -14,6 +17,26 @@ MIB = 1 << 20
 NAN = float("nan")
 # The fixed part of the memory promise.
 FIXED = 256 << 10
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+# What a script begins with that reads its own resident memory.
+RSS = """
+    import gc, sys
+    from ebbmap import Map
+    def rss():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * 4096
+"""
+# What a script begins with that limits its own memory.
+LIMIT = """
+    import resource, sys
+    from ebbmap import Map, _bulk
+    def limit(extra):
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * 4096
+        resource.setrlimit(resource.RLIMIT_AS, (used + extra, resource.RLIM_INFINITY))
+"""
 
 KEYS: dict[type, list[Any]] = {
     object: [0, "text", b"bytes", (1, "pair"), None, 2.5, frozenset({1})],
@@ -42,8 +65,8 @@ def model_of(kinds: tuple[type, type]) -> dict[Any, Any]:
     return {key: values[i % len(values)] for i, key in enumerate(keys)}
 
 
-def agrees(m: Map[Any, Any], model: Mapping[Any, Any]) -> None:
-    """Assert that a map holds what its model does, and is sound."""
+def agrees(m: Any, model: Mapping[Any, Any]) -> None:
+    """Assert that a map or cache holds what its model does, and is sound."""
     m._check()
     assert len(m) == len(model)
     found = dict(m.items())
@@ -66,3 +89,60 @@ def run(script: str, *args: object, timeout: float = 60) -> str:
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def together(*works: Callable[[], object]) -> None:
+    """Run each in a thread, all from one moment on; raise what any of them raised."""
+    barrier, errors = threading.Barrier(len(works)), list[BaseException]()
+
+    def one(work: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=one, args=(work,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads), "a thread hangs"
+    if errors:
+        raise errors[0]
+
+
+def at_the_limit(made: str) -> None:
+    """Assert that a map or cache that meets its process's limit raises, stays whole, and goes on."""
+    script = (
+        LIMIT
+        + """
+    from ebbmap import Cache
+    m = eval(sys.argv[1])
+    key, value = m.kinds
+    key_of = {str: str}.get(key, lambda i: i)
+    value_of = {bytes: lambda i: b"%100d" % i, str: "value {}".format}.get(value, lambda i: i)
+    for i in range(1000): m[key_of(i)] = value_of(i)
+    limit(8 << 20)
+    i, before, copied = 1000, 0, True
+    try:
+        while True:
+            m[key_of(i)] = value_of(i)
+            i += 1
+    except MemoryError:
+        before = len(m)
+    try:
+        m.copy()
+    except MemoryError:
+        copied = False
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+    m._check()
+    assert before == i == len(m), (before, i)
+    assert all(m[key_of(j)] == value_of(j) for j in range(i))
+    for j in range(i, i + 1000): m[key_of(j)] = value_of(j)
+    for j in range(i + 1000): del m[key_of(j)]
+    m._check()
+    print(i > 20_000, m.nbytes < 64 << 10, copied)
+    """
+    )
+    assert run(script, made).split() == ["True", "True", "False"]

@@ -14,46 +14,21 @@ from typing import Any
 import pytest
 
 from ebbmap import Map
+from hostile_objects import (
+    ACTS,
+    CALLS,
+    Bad,
+    Dying,
+    Key,
+    Node,
+    Unraisable,
+    acting_key,
+    raising_keys_change_nothing,
+    sound,
+)
 from map_helpers import agrees, run
 
 AnyMap: Any = Map
-
-
-class Bad(Exception):  # noqa: N818
-    """Raised on purpose."""
-
-
-class Key:
-    """Equal by name, of a hash that all share; runs `act` the first few times that it is compared.
-
-    Only the first: a lookup that finds fresh keys after each comparison has no end, in dict neither.
-    """
-
-    act: Callable[[], object] | None = None
-    acts_left = 0
-
-    def __init__(self, name: object) -> None:
-        self.name = name
-
-    def __hash__(self) -> int:
-        return 42
-
-    def __eq__(self, other: object) -> bool:
-        act, Key.act = Key.act, None  # not while the action compares
-        if act is not None:
-            try:
-                act()
-            finally:
-                Key.acts_left -= 1
-                Key.act = act if Key.acts_left > 0 else None
-        return isinstance(other, Key) and self.name == other.name
-
-    def __repr__(self) -> str:
-        return f"Key({self.name})"
-
-    @classmethod
-    def arm(cls, act: Callable[[], object] | None) -> None:
-        cls.act, cls.acts_left = act, 4
 
 
 @pytest.fixture(autouse=True)
@@ -61,48 +36,6 @@ def harmless() -> Iterator[None]:
     Key.arm(None)
     yield
     Key.arm(None)
-
-
-class Dying:
-    """A value, or key, whose end is `act`."""
-
-    def __init__(self, act: Callable[[], object]) -> None:
-        self.act = act
-
-    def __del__(self) -> None:
-        self.act()
-
-
-# What is done with a map while a key of it is compared. Each returns nothing of interest.
-CALLS: dict[str, Callable[[Any, Any], object]] = {
-    "get": lambda m, key: m.get(key),
-    "contains": lambda m, key: key in m,
-    "getitem": lambda m, key: m.get(key) if key not in m else m[key],
-    "set": lambda m, key: m.__setitem__(key, "new"),
-    "delete": lambda m, key: m.pop(key, None),
-    "setdefault": lambda m, key: m.setdefault(key, "default"),
-    "update": lambda m, key: m.update([(key, "updated")]),
-    "set_many": lambda m, key: m.set_many([key, Key("more")], ["bulk", "bulk"]),
-    "get_many": lambda m, key: m.get_many([key, Key("x")]),
-    "delete_many": lambda m, key: m.delete_many([key, Key("x")]),
-    "equals": lambda m, key: m == {key: 1},
-    "union": lambda m, key: m | {key: 1},
-}
-# What a key's `__eq__` does to the map meanwhile.
-ACTS: dict[str, Callable[[Any], object]] = {
-    "clear": lambda m: m.clear(),
-    "popitem": lambda m: m.popitem() if m else None,
-    "insert": lambda m: m.__setitem__(Key(len(m)), "inserted"),
-    "insert many": lambda m: m.update((i, i) for i in range(1000)),
-    "delete": lambda m: m.pop(Key(1), None),
-    "replace": lambda m: [m.__setitem__(key, "replaced") for key in list(m)],
-    "clear and refill": lambda m: (m.clear(), m.update((Key(i), i) for i in range(3))),
-    "collect": lambda m: gc.collect(1),
-    "walk": lambda m: list(m.items()),
-    "repr": repr,
-    "copy": lambda m: m.copy(),
-    "check": lambda m: m._check(),
-}
 
 
 # --- __eq__ --------------------------------------------------------------------------------------------
@@ -116,28 +49,14 @@ def test_eq_may_use_the_same_map(call: str, act: str) -> None:
         Key.arm(partial(ACTS[act], m))
         CALLS[call](m, Key(wanted))
         Key.arm(None)
-        m._check()
-        names = {f"Key({key.name})" if isinstance(key, Key) else str(key) for key in m}
-        assert len(names) == len(m), "no key is in it twice"
+        sound(m)
         assert all(m[key] is value for key, value in m.items())
-        agrees(m, dict(m.items()))
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_eq_may_raise(call: str) -> None:
     model: dict[Any, Any] = {Key(i): i for i in range(4)}
-    m: Map[Any, Any] = Map(model)
-
-    def raises() -> None:
-        raise Bad
-
-    for wanted in (0, 3, 9):
-        Key.arm(raises)
-        if call != "equals":  # compares lengths first
-            with pytest.raises(Bad):
-                CALLS[call](m, Key(wanted))
-        Key.arm(None)
-        agrees(m, model)
+    raising_keys_change_nothing(Map(model), model, call, CALLS)
 
 
 def test_a_lookup_settles_when_the_table_changes_at_each_comparison() -> None:
@@ -191,17 +110,7 @@ def test_eq_that_answers_no_bool() -> None:
 @pytest.mark.parametrize("call", CALLS)
 def test_hash_may_use_the_same_map(call: str, act: str) -> None:
     m: Map[Any, Any] = Map({i: i for i in range(40)})
-
-    class Acting:
-        def __hash__(self) -> int:
-            ACTS[act](m)
-            return 7
-
-        def __eq__(self, other: object) -> bool:
-            return self is other
-
-    key = Acting()
-    CALLS[call](m, key)
+    CALLS[call](m, acting_key(partial(ACTS[act], m)))
     m._check()
 
 
@@ -294,25 +203,12 @@ def test_an_end_that_raises_is_reported_and_harms_nothing(capfd: pytest.CaptureF
         raise Bad
 
     m: Map[Any, Any] = Map({i: Dying(raises) for i in range(5)})
-    with _Unraisable() as seen:
+    with Unraisable() as seen:
         del m[0]
         m[1] = None
         m.clear()
     assert len(seen) == 5 and not m
     m._check()
-
-
-class _Unraisable:
-    """Collects what `__del__` raised."""
-
-    def __enter__(self) -> list[Any]:
-        self._before = sys.unraisablehook
-        seen: list[Any] = []
-        sys.unraisablehook = seen.append
-        return seen
-
-    def __exit__(self, *_: object) -> None:
-        sys.unraisablehook = self._before
 
 
 def test_a_map_that_dies_while_its_values_use_it() -> None:
@@ -407,13 +303,6 @@ def test_a_deep_value_may_be_dropped_in_any_way(how: str) -> None:
     }
     drop[how]()
     m._check()
-
-
-class Node:
-    """Something that can be weakly referred to."""
-
-    def __init__(self, *parts: object) -> None:
-        self.parts = parts
 
 
 def cycles() -> dict[str, Callable[[], object]]:

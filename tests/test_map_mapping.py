@@ -3,50 +3,17 @@
 from __future__ import annotations
 
 import collections
-import unittest
 from collections.abc import Iterator, MutableMapping
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from cpython_tests import PROTOCOL_TESTS, passes, subclasses
 from ebbmap import ItemsView, KeysView, Map, ValuesView
 
-REASON = "CPython's `test` package is not installed"
-mapping_tests: Any = pytest.importorskip("test.mapping_tests", reason=REASON)
-
-
-class Plain(Map[Any, Any]):
-    pass
-
-
-class WithMissing(Map[Any, Any]):
-    """Makes up no value, but has the hook."""
-
-    def __missing__(self, key: object) -> Any:
-        raise KeyError(key)
-
-
-class WithSlots(Map[Any, Any]):
-    __slots__ = ("extra",)
-
-
-class OwnMethods(Map[Any, Any]):
-    """Goes through Python on every access, as a logging or validating map does."""
-
-    def __getitem__(self, key: Any) -> Any:
-        return super().__getitem__(key)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-
-    def __delitem__(self, key: Any) -> None:
-        super().__delitem__(key)
-
-
-# CPython's tests of hash maps; looked up here, so that pytest does not collect the class itself.
-PROTOCOL_TESTS = [name for name in dir(mapping_tests.TestHashMappingProtocol) if name.startswith("test_")]
-CLASSES = [Map, Plain, WithMissing, WithSlots, OwnMethods]
+Plain, *OTHERS = subclasses(Map)
+CLASSES = [Map, Plain, *OTHERS]
 
 
 def test_there_are_22_protocol_tests() -> None:
@@ -56,11 +23,7 @@ def test_there_are_22_protocol_tests() -> None:
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("name", PROTOCOL_TESTS)
 def test_cpython_mapping_protocol(cls: type[Map[Any, Any]], name: str) -> None:
-    case = type("Case", (mapping_tests.TestHashMappingProtocol,), {"type2test": cls})(name)
-    result = unittest.TestResult()
-    case.run(result)
-    assert result.testsRun == 1
-    assert not result.errors and not result.failures and not result.skipped, result
+    passes(name, cls)
 
 
 def test_it_is_a_mutable_mapping_as_dict_is() -> None:

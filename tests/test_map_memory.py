@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +10,9 @@ import numpy as np
 import pytest
 
 from ebbmap import Map
-from map_helpers import FIXED, agrees, promised, run
+from map_helpers import FIXED, LIMIT, RSS, agrees, at_the_limit, linux, promised, run
 
 AnyMap: Any = Map
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def held(m: Map[Any, Any]) -> None:
@@ -132,14 +129,6 @@ def test_no_operation_does_much_at_once() -> None:
 
 # --- the process ---------------------------------------------------------------------------------------
 
-RSS = """
-    import gc, sys
-    from ebbmap import Map
-    def rss():
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * 4096
-"""
-
 
 @linux
 @pytest.mark.parametrize(("key", "value"), [("int", "bytes"), ("str", "int"), ("int", "int")])
@@ -188,46 +177,10 @@ def test_resident_memory_follows_half_way_down_and_up_again() -> None:
         assert resident <= nbytes + (2 << 20)
 
 
-LIMIT = """
-    import resource, sys
-    from ebbmap import Map, _bulk
-    def limit(extra):
-        with open("/proc/self/statm") as file:
-            used = int(file.read().split()[0]) * 4096
-        resource.setrlimit(resource.RLIMIT_AS, (used + extra, resource.RLIM_INFINITY))
-"""
-
-
 @linux
 @pytest.mark.parametrize("kinds", ["int, int", "int, bytes", "object, object", "str, str"])
 def test_at_the_limit_there_is_memory_error_and_all_is_as_it_was(kinds: str) -> None:
-    script = (
-        LIMIT
-        + """
-    key, value = eval(sys.argv[1])
-    key_of = {str: str}.get(key, lambda i: i)
-    value_of = {bytes: lambda i: b"%100d" % i, str: "value {}".format}.get(value, lambda i: i)
-    m = Map(key, value)
-    for i in range(1000): m[key_of(i)] = value_of(i)
-    limit(8 << 20)
-    i, before = 1000, 0
-    try:
-        while True:
-            m[key_of(i)] = value_of(i)
-            i += 1
-    except MemoryError:
-        before = len(m)
-    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
-    m._check()
-    assert before == i == len(m), (before, i)
-    assert all(m[key_of(j)] == value_of(j) for j in range(i))
-    for j in range(i, i + 1000): m[key_of(j)] = value_of(j)
-    for j in range(i + 1000): del m[key_of(j)]
-    m._check()
-    print(i > 20_000, m.nbytes < 64 << 10)
-    """
-    )
-    assert run(script, kinds).split() == ["True", "True"]
+    at_the_limit(f"Map({kinds})")
 
 
 @linux

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -21,51 +20,14 @@ from hypothesis.stateful import (
 )
 
 from ebbmap import Map
+from machines import MappingMachine
 from map_helpers import FIXED, promised
+from strategies import KEYS, NUMBERED, VALUES
 
 AnyMap: Any = Map
 
 
-class Colliding:
-    """A key of one of two hashes."""
-
-    def __init__(self, name: int) -> None:
-        self.name = name
-
-    def __hash__(self) -> int:
-        return self.name % 2
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Colliding) and self.name == other.name
-
-    def __repr__(self) -> str:
-        return f"Colliding({self.name})"
-
-
-small = st.integers(0, 60)
-KEYS: dict[str, tuple[type, st.SearchStrategy[Any]]] = {
-    "int": (int, small | st.integers(-(2**63), 2**63 - 1)),
-    "str": (str, small.map(str) | st.text(st.characters(), max_size=20)),
-    "bytes": (bytes, small.map(lambda i: b"%d" % i) | st.binary(max_size=80)),
-    "object": (object, small | st.text(max_size=3) | st.tuples(small, small) | st.booleans() | st.none()),
-    "colliding": (object, small.map(Colliding)),
-}
-lengths = st.sampled_from([0, 1, 60, 64, 65, 130, 500, 4000, 33_000])
-VALUES: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
-    "int": (int, st.integers(-(2**63), 2**63 - 1)),
-    "float": (float, st.floats(allow_nan=False)),
-    "str": (str, st.text(max_size=30) | lengths.map(lambda n: "é" * n)),
-    "bytes": (bytes, st.binary(max_size=300) | lengths.map(bytes)),
-    "object": (object, st.integers() | st.lists(small, max_size=2)),
-    "dtype": (np.dtype("f4"), st.floats(width=32, allow_nan=False).map(np.float32)),
-}
-
-
-# What is drawn depends on the machine's kinds, which types can't follow.
-boolean: Any = st.booleans()
-
-
-class MapMachine(RuleBasedStateMachine):
+class MapMachine(MappingMachine):
     """A map and its model."""
 
     key_kind = "int"
@@ -78,22 +40,8 @@ class MapMachine(RuleBasedStateMachine):
         self.keys, self.values = keys, values
         self.m: Any = AnyMap(kind, value)
         self.model: dict[Any, Any] = {}
-        numbered: dict[str, Any] = {
-            "int": int,
-            "str": str,
-            "bytes": lambda i: b"%d" % i,
-            "object": int,
-            "colliding": lambda i: Colliding(i % 100),
-        }
-        self.numbered = numbered[self.key_kind]
+        self.numbered = NUMBERED[self.key_kind]
         self.fill(0, n, data.draw(values))
-
-    def drawn(self, data: st.DataObject) -> Any:
-        """A key, as often as not one that is there."""
-        if self.model and data.draw(boolean):
-            there = list(self.model)
-            return there[data.draw(st.integers(0, len(there) - 1))]
-        return data.draw(self.keys)
 
     def both(self, call: Any) -> None:
         """The same of the map and the model: results, or errors."""
@@ -106,38 +54,6 @@ class MapMachine(RuleBasedStateMachine):
         assert outcomes[0] == outcomes[1]
 
     # --- one key ---
-
-    @rule(data=st.data())
-    def set(self, data: st.DataObject) -> None:
-        key, value = self.drawn(data), data.draw(self.values)
-        self.both(lambda m: m.__setitem__(key, value))
-
-    @rule(data=st.data())
-    def look(self, data: st.DataObject) -> None:
-        key, default = self.drawn(data), object()
-        for call in (
-            lambda m: m[key],
-            lambda m: m.get(key),
-            lambda m: m.get(key, default),
-            lambda m: key in m,
-            lambda m: key in m.keys(),  # noqa: SIM118
-        ):
-            self.both(call)
-
-    @rule(data=st.data(), how=st.sampled_from(["del", "pop", "pop default"]))
-    def remove(self, data: st.DataObject, how: str) -> None:
-        key = self.drawn(data)
-        calls: dict[str, Any] = {
-            "del": lambda m: m.__delitem__(key),
-            "pop": lambda m: m.pop(key),
-            "pop default": lambda m: m.pop(key, None),
-        }
-        self.both(calls[how])
-
-    @rule(data=st.data())
-    def setdefault(self, data: st.DataObject) -> None:
-        key, value = self.drawn(data), data.draw(self.values)
-        self.both(lambda m: m.setdefault(key, value))
 
     @rule(count=st.integers(1, 5))
     def popitem(self, count: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,30 +11,9 @@ import numpy as np
 import pytest
 
 from ebbmap import Map
-from map_helpers import agrees, run
+from map_helpers import agrees, run, together
 
 AnyMap: Any = Map
-
-
-def together(*works: Callable[[], object]) -> None:
-    """Run each in a thread, all from one moment on; raise what any of them raised."""
-    barrier, errors = threading.Barrier(len(works)), list[BaseException]()
-
-    def one(work: Callable[[], object]) -> None:
-        barrier.wait()
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=one, args=(work,), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not any(thread.is_alive() for thread in threads), "a thread hangs"
-    if errors:
-        raise errors[0]
 
 
 @pytest.fixture(autouse=True)
