@@ -101,9 +101,11 @@ OURS = "SIEVE (Cache)"
 
 
 def read_trace(accesses: int) -> array[int]:
+    """The keys; where there is no trace, that is said, and nothing is measured."""
     path = shared_data(TRACE)
     if path is None:
-        sys.exit(f"not measured: {TRACE} is not here (EBBMAP_DATA, or ../shared/data)")
+        print(f"not measured: {TRACE} is not here (EBBMAP_DATA, or ../shared/data)")
+        sys.exit()
     keys = array("i", lzma.decompress(path.read_bytes()))
     if sys.byteorder == "little":
         keys.byteswap()

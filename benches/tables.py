@@ -26,7 +26,12 @@ def row(name: str, figure: dict[str, Any]) -> str:
     """One figure, its target where it has one, and whether that is reached."""
     target = figure.get("target") or ""
     verdict = ("reached" if figure["reached"] else "**missed**") if target else ""
-    return f"| {name} | {figure['value']:.4g} {figure['unit']} | {target} | {verdict} |\n"
+    return f"| {name} | {shown(figure['value'])} {figure['unit']} | {target} | {verdict} |\n"
+
+
+def shown(value: float) -> str:
+    """Four significant digits, and no power of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ use crate::convert::{Key, Read, Value};
 use crate::kinds::KeyKind;
 use crate::map::{Map, out_of_memory};
 use crate::search::Holder;
-use crate::store::{Store, hash, hash_int};
+use crate::store::{Store, hash, hash_int, word};
 use ebb::OutOfMemory;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -15,7 +15,7 @@ use pyo3::types::{PyList, PyTuple};
 use std::borrow::Cow;
 
 /// Keys that are asked for at a time.
-const BATCH: usize = 16;
+const BATCH: usize = 32;
 
 /// The elements of a contiguous buffer, for as long as the buffer is held.
 pub(crate) struct Elements<T>(*mut T, usize);
@@ -289,8 +289,9 @@ impl Map {
                 keys.1,
                 |i| hash_int(keys.get(i)),
                 |store, i, hash| -> Result<(), ()> {
-                    if let Some(found) = store.find_int(hash, keys.get(i)) {
-                        to.write(i * size, layout.value(store.table.entry(found)));
+                    let key = keys.get(i) as u64;
+                    if let Some(entry) = store.table.get(hash, |entry| word(entry) == key) {
+                        to.write(i * size, layout.value(entry));
                         flags.write(i, &[1]);
                     }
                     Ok(())

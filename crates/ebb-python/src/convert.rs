@@ -101,6 +101,39 @@ pub(crate) fn plain_int(object: &Bound<'_, PyAny>) -> Option<i64> {
     }
 }
 
+/// The value of an int that has at most one digit, of 30 bits, read where CPython keeps it; `None` for another object.
+#[inline(always)]
+pub(crate) fn short_int(object: &Bound<'_, PyAny>) -> Option<i64> {
+    // SAFETY: 1. The object is an int. 2. An int is its header, a word that tells its sign and its number of digits, and
+    // the digits; there is room for one even in 0. `ints_are_as_expected` has seen that it is so in this interpreter.
+    unsafe {
+        if ffi::PyLong_CheckExact(object.as_ptr()) == 0 {
+            return None;
+        }
+        let word = object.as_ptr().add(1).cast::<isize>();
+        let (size, digit) = (*word, i64::from(*word.add(1).cast::<u32>()));
+        #[cfg(not(Py_3_12))] // the number of digits, negative for a negative int
+        return ((-1..=1).contains(&size)).then_some(size as i64 * digit);
+        #[cfg(Py_3_12)] // eight times the number of digits, and 0, 1 or 2 for above, at or below 0
+        return ((0..16).contains(&size)).then_some((1 - (size as i64 & 3)) * digit);
+    }
+}
+
+/// What `hash()` is of such an int.
+#[inline(always)]
+pub(crate) fn short_int_hash(object: &Bound<'_, PyAny>) -> Option<i64> {
+    short_int(object).map(|int| if int == -1 { -2 } else { int })
+}
+
+/// Whether this interpreter's ints are laid out as `short_int` reads them.
+pub(crate) fn ints_are_as_expected(py: Python<'_>) -> bool {
+    let largest = (1 << 30) - 1;
+    [0, 1, -1, 12_345, -12_345, largest, -largest, largest + 1, -largest - 1, i64::MAX, i64::MIN].iter().all(|&value| {
+        let expected = (-largest..=largest).contains(&value).then_some(value);
+        read_int(py, value).is_ok_and(|int| short_int(int.bind(py)) == expected)
+    })
+}
+
 /// An ASCII str, which is its own UTF-8, read in place.
 #[inline]
 pub(crate) fn plain_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {

@@ -3,7 +3,9 @@
 //! included, goes to the slot that PyO3 made.
 #![allow(unsafe_code)] // type slots
 
-use crate::convert::{Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text};
+use crate::convert::{
+    Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash,
+};
 use crate::kinds::KeyKind;
 use crate::map::{Kinds, Map};
 use crate::slots::Slots;
@@ -71,7 +73,7 @@ macro_rules! look_up {
      |$found:ident, $typed:ident, $value:ident, $rehash:ident| $work:expr) => {
         match $kind {
             KeyKind::Int => {
-                let int = plain_int($key)?;
+                let int = short_int($key).or_else(|| plain_int($key))?;
                 let hash = hash_int(int);
                 let $typed = || (hash, Key::Int(int));
                 let $value = |entry: &[u8]| KeyKind::Int.fixed_bytes()..entry.len();
@@ -80,7 +82,7 @@ macro_rules! look_up {
                 $work
             }
             KeyKind::Object => {
-                let own = plain_hash($key)?;
+                let own = short_int_hash($key).or_else(|| plain_hash($key))?;
                 let hash = hash_int(own);
                 let $typed = || (hash, Key::Object($key.as_borrowed(), own));
                 let $value = |entry: &[u8]| KeyKind::Object.fixed_bytes()..entry.len();

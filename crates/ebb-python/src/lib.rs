@@ -34,7 +34,11 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::fast::remember(&module.py().get_type::<Map>());
-        crate::cache::fast::remember(&module.py().get_type::<Cache>())
+        let py = module.py();
+        if !crate::convert::ints_are_as_expected(py) {
+            return Ok(()); // without the lanes
+        }
+        crate::fast::remember(&py.get_type::<Map>());
+        crate::cache::fast::remember(&py.get_type::<Cache>())
     }
 }

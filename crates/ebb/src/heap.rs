@@ -252,14 +252,15 @@ impl Heap {
             self.release_lone(handle);
             return None;
         };
-        let Stack { top, used, .. } = *self.stacks.get(id as usize);
+        let stack = self.stacks.get_mut(id as usize);
+        let (top, used) = (stack.top, stack.used);
+        stack.used = used - 1;
         let last = (top << SLOT_BITS) | (used - 1);
         if last != handle {
             let bytes = self.page(handle).slot_bytes as usize;
             // SAFETY: two different slots of one stack, both in use and of `bytes` bytes, so they don't overlap.
             unsafe { std::ptr::copy_nonoverlapping(self.address(last), self.address(handle), bytes) };
         }
-        self.stacks.get_mut(id as usize).used = used - 1;
         if used == 1 {
             self.pop_page(id);
         }

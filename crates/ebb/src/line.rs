@@ -108,12 +108,10 @@ impl Line {
     #[inline]
     pub(crate) fn swap_remove(&mut self, slot: usize) {
         let last = self.count() - 1;
-        let displacement = self.displacement(last) as u32;
+        let (out, moved) = (self.displacement(slot) as u32, self.displacement(last) as u32);
         self.tags[slot] = self.tags[last];
         self.handles[slot] = self.handles[last];
-        self.meta &= !(3 << (2 * slot));
-        self.meta |= displacement << (2 * slot);
-        self.meta &= !(3 << (2 * last));
+        self.meta ^= (out ^ moved) << (2 * slot) ^ moved << (2 * last);
         self.meta -= 1 << COUNT_SHIFT;
     }
 

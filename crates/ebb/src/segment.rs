@@ -255,18 +255,24 @@ impl Segment {
     pub(crate) fn remove(&mut self, heap: &mut Heap, spot: Spot) {
         let (at, slot) = (spot.line as usize, spot.slot as usize);
         self.count -= 1;
-        if at >= self.home_lines() {
+        let Some(line) = self.lines_mut(heap).get_mut(at) else {
             return self.all_lines_mut(heap)[at].swap_remove(slot);
+        };
+        let displacement = line.displacement(slot);
+        line.swap_remove(slot);
+        if displacement > 0 || line.overflow() > 0 {
+            self.settle(heap, at, displacement);
         }
+    }
+
+    /// An entry that was `displacement` lines from its home was taken out of line `at`.
+    #[inline(never)]
+    fn settle(&mut self, heap: &mut Heap, at: usize, displacement: usize) {
         let lines = self.lines_mut(heap);
-        let displacement = lines[at].displacement(slot);
-        lines[at].swap_remove(slot);
         if displacement > 0 {
             lines[wrap(at + lines.len() - displacement, lines.len())].drop_overflow();
         }
-        if lines[at].overflow() > 0 {
-            bring_home(lines, at);
-        }
+        bring_home(lines, at);
     }
 
     /// Call `visit` with every entry, its home's `x` where that can be had without the entry.

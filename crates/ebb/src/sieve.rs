@@ -10,7 +10,7 @@ const QUEUE: ListId = 0;
 /// Bytes of a slot.
 pub(crate) const SIEVE_BYTES: usize = LINK_BYTES + 1;
 /// After so many marks the hand takes the next entry whether it is marked or not, so that an eviction is O(1).
-const PATIENCE: usize = 1024;
+const PATIENCE: usize = 16 << 10;
 
 /// The queue of slots that have their links, and then their mark, at `at`.
 #[derive(Debug)]

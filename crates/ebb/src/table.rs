@@ -246,11 +246,11 @@ impl<O: TableOrder> Table<O> {
         let old = found.0.spot.handle;
         let old_len = self.entry(found).len();
         let ordering = self.order.bytes();
-        if self.fits(old, old_len + ordering, len + ordering) {
+        if self.fits(old, old_len, len) {
             let slot = self.heap.slot_mut(old);
             write(&mut slot[ordering..ordering + len]);
             if len != old_len {
-                write_trailer(slot, class_of(len + ordering).trailer, len + ordering);
+                write_trailer(slot, class_of(len).trailer, len + ordering);
             }
         } else {
             let handle = self.new_slot(len, write)?;
@@ -279,7 +279,7 @@ impl<O: TableOrder> Table<O> {
     #[inline]
     pub fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
         let shape = self.shape();
-        self.entry_bytes -= self.entry(found).len();
+        self.entry_bytes -= self.body(found.0.spot.handle).len();
         self.order.prefetch(&self.heap, found.0.spot.handle);
         self.index.remove(&mut self.heap, found.0, &|heap: &Heap, handle| rehash(shape.body(heap, handle)));
         self.order.leave(&mut self.heap, found.0.spot.handle);
@@ -330,14 +330,14 @@ impl<O: TableOrder> Table<O> {
         let all = from + len;
         let (number, slot_bytes, trailer) = match self.size {
             EntrySize::Fixed(bytes) => (0, bytes + from, 0),
-            EntrySize::Variable if all > MAX_STACKED => {
+            EntrySize::Variable if len > MAX_STACKED => {
                 let handle = self.heap.push_lone(all)?;
                 write(&mut self.heap.slot_mut(handle)[from..]);
                 return Ok(handle);
             }
             EntrySize::Variable => {
-                let class = class_of(all);
-                (class.number, class.slot_bytes, class.trailer)
+                let class = class_of(len);
+                (class.number, class.slot_bytes + from, class.trailer)
             }
         };
         let stack = self.stack(number, slot_bytes, trailer)?;
@@ -526,7 +526,8 @@ impl<O: TableOrder> Table<O> {
 /// How full the index may be: as full as it gets where a tenth of an entry is all that may be held beside the entries.
 fn fill(size: EntrySize, ordering: usize) -> Fill {
     match size {
-        EntrySize::Fixed(64..80) if ordering == 0 => Fill::DENSE,
+        _ if ordering > 0 => Fill::AIRY, // no promise of so few bytes beside what the order takes
+        EntrySize::Fixed(64..80) => Fill::DENSE,
         _ => Fill::ROOMY,
     }
 }

@@ -5,7 +5,9 @@
 use crate::cache::chest::{Chest, Moment};
 use crate::cache::gone::Gone;
 use crate::cache::{Cache, Settings};
-use crate::convert::{Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text};
+use crate::convert::{
+    Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash,
+};
 use crate::fast::look_up;
 use crate::kinds::KeyKind;
 use crate::lock::Holding;
