@@ -469,3 +469,25 @@ def test_exit_with_live_caches(kinds: str) -> None:
         kinds,
     )
     assert printed.strip() == "ended"
+
+
+def test_the_sweepers_callbacks_have_a_threads_stack() -> None:
+    """Callbacks that set again, and are called for it: Python stops that, as in a thread of its own."""
+    said = run("""
+        import sys, time
+        from ebbmap import Cache
+        sys.unraisablehook = lambda args: None
+        calls = 0
+        def again(key, value, cause):
+            global calls
+            calls += 1
+            c[2] = value
+        c = Cache(ttl=0.1, on_remove=again)
+        c.set(2, 0, ttl=3600)
+        c[1] = 1
+        end = time.monotonic() + 30
+        while calls < 300 and time.monotonic() < end: time.sleep(0.01)
+        time.sleep(0.1)  # what is called last comes back through all of them
+        print(calls >= 300)
+    """)
+    assert said.strip() == "True"
