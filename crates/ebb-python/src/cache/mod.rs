@@ -224,7 +224,7 @@ impl Cache {
     pub(crate) fn after_step(&self, py: Python<'_>, gone: Gone) {
         let due = self.shared.due_at.load(Ordering::Relaxed);
         if due != u64::MAX && (!self.shared.is_known() || sweeper::is_news(due)) {
-            sweeper::announce(&self.shared, due);
+            sweeper::announce(py, &self.shared, due);
         }
         self.shared.settle(py, gone);
     }
@@ -294,19 +294,20 @@ impl Cache {
         })?
     }
 
-    /// Remove all that has expired, some at a time, and then do `work` in one step with what is alive.
+    /// Remove all that has expired, some at a time, and then do `work` in one step with what is alive. `MemoryError`, and
+    /// no work, where what has expired can't be told.
     pub(crate) fn sweep_and<R>(&self, py: Python<'_>, mut work: impl FnMut(&mut Chest, &mut Gone) -> R) -> PyResult<R> {
         let moment = self.moment(py)?;
         loop {
             let done = self.step(py, &moment, |chest, gone| {
                 if chest.is_due(&moment) {
-                    chest.sweep(py, moment.time(), BATCH, gone);
+                    chest.sweep(py, moment.time(), BATCH, gone)?;
                     if chest.is_due(&moment) {
-                        return None;
+                        return Ok::<_, PyErr>(None);
                     }
                 }
-                Some(work(chest, gone))
-            });
+                Ok(Some(work(chest, gone)))
+            })?;
             if let Some(result) = done {
                 return Ok(result);
             }
@@ -718,7 +719,7 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        sweeper::forget(&self.shared);
+        Python::attach(|py| sweeper::forget(py, &self.shared));
         // The sweeper may be at work here, for a moment: it holds no lock but this, and waits for nobody under it.
         let contents = loop {
             if let Some(contents) = self.shared.chest.try_with(Chest::take) {
