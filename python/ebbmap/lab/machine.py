@@ -9,7 +9,7 @@ from pathlib import Path
 
 def describe() -> dict[str, str | int]:
     """Processor, usable cores, operating system and Python, as the JSON format has them."""
-    return {"cpu": _cpu(), "cores": _cores(), "os": _os(), "python": platform.python_version()}
+    return {"cpu": _cpu(), "cores": cores(), "os": _os(), "python": platform.python_version()}
 
 
 def _cpu() -> str:
@@ -21,7 +21,8 @@ def _cpu() -> str:
     return next(named, "") or platform.processor() or platform.machine()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
-from ebbmap.lab.model import Point, Run, Settings, Skipped, Step
+from ebbmap.lab.course import SECOND
+from ebbmap.lab.model import Answers, Outcome, Point, Run, Sample, Settings, Skipped, Step
 from ebbmap.lab.probe import Probe, watch
+from ebbmap.lab.settle import settle_seconds
 
 Progress = Callable[[str, float], None]
 """Told the step under way and the part of it that is done, 0 to 1."""
@@ -38,6 +40,10 @@ def measure(launch: Launch, settings: Settings, progress: Progress) -> Run | Ski
         return counted
     steps = zip(run.steps, counted.steps, strict=True)
     run.steps = [replace(timed, heap_bytes=other.heap_bytes) for timed, other in steps]
+    if run.outcome and counted.outcome:
+        samples = zip(run.outcome.samples, counted.outcome.samples, strict=True)
+        counts = [replace(timed, heap_bytes=other.heap_bytes) for timed, other in samples]
+        run.outcome = replace(run.outcome, samples=counts)
     return run
 
 
@@ -67,6 +73,8 @@ class _Session:
         self._run = Run(subject, "")
         self._step = ""
         self._base = 0
+        self._peak = 0
+        self._samples: list[Sample] = []
 
     def follow(self, errors: IO[bytes]) -> Run | Skipped:
         probe = watch(self._process.pid)
@@ -92,6 +100,11 @@ class _Session:
                     self._tick(probe, event["done"])
                 case "end":
                     self._end(probe, event)
+                case "sample":
+                    self._sample(probe, event)
+                case "outcome":
+                    self._run.outcome = self._outcome(probe, event)
+                    self._answer()
                 case "skip":
                     return Skipped(self._run.subject, event["why"])
                 case "done":
@@ -106,6 +119,8 @@ class _Session:
         self._answer()
 
     def _begin(self, probe: Probe, event: dict[str, Any]) -> None:
+        if self._samples:  # a phase ends, not a step
+            self._peak = max(self._peak, self._over(probe.peak()))
         self._step = event["step"]
         self._tick(probe, 0.0)
         probe.reset_peak()
@@ -132,6 +147,24 @@ class _Session:
         self._mark(1.0, rss)
         self._progress(self._step, 1.0)
         self._answer()
+
+    def _sample(self, probe: Probe, event: dict[str, Any]) -> None:
+        rss = self._over(probe.rss())
+        t, alive, held, heap = (event[name] for name in ("t", "alive", "held", "heap_bytes"))
+        self._samples.append(Sample(t, alive, held, heap, rss))
+        self._progress(self._step, event["done"])
+        self._answer()
+
+    def _outcome(self, probe: Probe, event: dict[str, Any]) -> Outcome:
+        return Outcome(
+            peak_alive=event["peak_alive"],
+            peak_bytes=max(self._peak, self._over(probe.peak()), *(each.rss_bytes for each in self._samples)),
+            answers=Answers(event["asked"], event["expired_returned"], event["live_lost"]),
+            slowest_op_ns=event["slowest_op_ns"],
+            late_seconds=event["late_ns"] / SECOND,
+            samples=self._samples,
+            settle_seconds=settle_seconds(self._samples, self._settings) if self._settings.course else None,
+        )
 
     def _mark(self, done: float, rss: int) -> None:
         self._run.curve.append(Point(self._step, done, rss))

@@ -1,12 +1,14 @@
 """The lines a measured process and the lab exchange.
 
-The process writes one JSON object a line; after `ready`, `begin` and `end` it waits for a line back, in which
-time the lab measures it. Go's side of it is `subjects/go/wire.go`.
+The process writes one JSON object a line; after `ready`, `begin`, `end`, `sample` and `outcome` it waits for
+a line back, in which time the lab measures it. Go's side of it is `subjects/go/wire.go`.
 
     ready     version, note, partial    made its buffers; nothing under test exists yet
-    begin     step                      about to begin a step
+    begin     step                      about to begin a step, or a phase that is sampled
     progress  done                      the part of the step that is done, 0 to 1
     end       entries, heap_bytes, seconds, slowest_op_ns
+    sample    t, alive, held, heap_bytes, done
+    outcome   peak_alive, slowest_op_ns, asked, expired_returned, live_lost, late_ns
     done                                all steps are through
     skip      why                       this subject can't run here
 """

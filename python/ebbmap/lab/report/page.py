@@ -10,7 +10,20 @@ from jinja2 import Environment, StrictUndefined
 
 from ebbmap.lab.model import Report, Run
 from ebbmap.lab.report import words
-from ebbmap.lab.report.curves import curve, extent, leading, payload, spans, ticks
+from ebbmap.lab.report.curves import (
+    axis,
+    borders,
+    curve,
+    extent,
+    hero,
+    leading,
+    payload,
+    peak,
+    rest,
+    silence,
+    ticks,
+    what,
+)
 from ebbmap.lab.report.sheets import remarks, sheets
 from ebbmap.lab.report.words import Unit
 from ebbmap.lab.scenarios import SCENARIOS
@@ -48,6 +61,8 @@ class Plot:
     heights: tuple[Mark, ...]
     steps: tuple[Mark, ...]
     borders: tuple[float, ...]
+    silence: tuple[float, float] | None
+    """Where nobody touches the caches: from where, and how wide."""
     lines: tuple[Line, ...]
 
 
@@ -59,8 +74,10 @@ def page(report: Report, command: str) -> str:
         heading=words.heading(report),
         machine=words.machine(report),
         summary=SCENARIOS[report.settings.scenario].summary,
+        happens=words.story(report),
         command=command,
-        unit=words.unit(report.settings).name,
+        what=what(report.settings),
+        along=words.along(report),
         sheets=sheets(report),
         remarks=remarks(report),
         story=_plot(report, leading(report.runs)) if report.runs else None,
@@ -70,35 +87,40 @@ def page(report: Report, command: str) -> str:
 
 def _plot(report: Report, runs: Sequence[Run]) -> Plot:
     size = words.unit(report.settings)
-    marks = ticks(max(map(_peak, runs)) / size.size)
+    marks = ticks(max(peak(run, report.settings) for run in runs) / size.size)
     top = marks[-1]
-    places, wide = spans(runs[0]), extent(runs[0])
-    told = SCENARIOS[report.settings.scenario].told
+    wide = extent(runs[0])
+    quiet = silence(report)
     return Plot(
         top=f"{top:,g} {size.name}",
         heights=tuple(Mark(100 - 100 * mark / top, f"{mark:,g}") for mark in marks),
-        steps=tuple(Mark(100 * (span.start + span.end) / 2 / wide, span.step) for span in places),
-        borders=tuple(SIDE * span.end / wide for span in places),
-        lines=tuple(_line(run, place, size, top, told) for place, run in enumerate(runs)),
+        steps=tuple(Mark(100 * at / wide, text) for at, text in axis(runs[0], report)),
+        borders=tuple(SIDE * at / wide for at in borders(runs[0], report)),
+        silence=(SIDE * quiet[0] / wide, SIDE * (quiet[1] - quiet[0]) / wide) if quiet else None,
+        lines=tuple(_line(report, run, place, size, top) for place, run in enumerate(runs)),
     )
 
 
-def _line(run: Run, place: int, size: Unit, top: float, told: Sequence[str]) -> Line:
-    figures = ", ".join(f"{step} {size.write(run.at(step).rss_bytes)}" for step in told)
-    hero = run.subject == "ebbmap:inline"
+def _line(report: Report, run: Run, place: int, size: Unit, top: float) -> Line:
+    most, left = peak(run, report.settings), rest(run, report.settings)
+    stands_out = run.subject == hero(report.runs)
     return Line(
         name=words.label(run),
-        points=_points(curve(run), extent(run), top * size.size),
-        payload=_points(payload(run), extent(run), top * size.size),
-        said=f"RSS over the start in {size.name}: {figures}",
-        ends=f"{size.write(run.steps[-1].rss_bytes)} of {size.write(_peak(run))} {size.name} left at the end",
-        style="hero" if hero else f"k{place}",
+        points=_points(curve(run, report.settings), extent(run), top * size.size),
+        payload=_points(payload(run, report.settings), extent(run), top * size.size),
+        said=f"{what(report.settings).replace(',', ' in')}: {_figures(report, run, size)}",
+        ends=f"{size.write(left)} of {size.write(most)} {size.name} left at the end",
+        style="hero" if stands_out else f"k{place}",
         ours=run.subject.startswith("ebbmap"),
     )
 
 
-def _peak(run: Run) -> int:
-    return max(step.peak_rss_bytes for step in run.steps)
+def _figures(report: Report, run: Run, size: Unit) -> str:
+    if run.outcome:
+        most, left = peak(run, report.settings), rest(run, report.settings)
+        return f"peak {size.write(most)}, at rest {size.write(left)}"
+    told = SCENARIOS[report.settings.scenario].told
+    return ", ".join(f"{step} {size.write(run.at(step).rss_bytes)}" for step in told)
 
 
 def _points(places: Sequence[tuple[float, int]], wide: float, high: float) -> str:

@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ebbmap.lab.model import Report, Run, Step
-from ebbmap.lab.report import words
-from ebbmap.lab.report.words import Unit, Verdict
+from ebbmap.lab.report import sampled, words
+from ebbmap.lab.report.cells import Cell, Sheet
+from ebbmap.lab.report.words import Unit
 from ebbmap.lab.scenarios import SCENARIOS
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A figure as it is written, and for bytes held whether they follow the contents."""
-
-    text: str
-    verdict: Verdict | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """One table: the first `words` columns hold words, the rest figures; a row of `reference` comes first."""
-
-    title: str
-    columns: tuple[str, ...]
-    words: int
-    reference: tuple[Cell, ...]
-    rows: tuple[tuple[Cell, ...], ...]
 
 
 def sheets(report: Report) -> list[Sheet]:
@@ -36,6 +16,8 @@ def sheets(report: Report) -> list[Sheet]:
     told = SCENARIOS[report.settings.scenario].told
     size = words.unit(report.settings)
     runs = report.runs
+    if not told:
+        return sampled.sheets(report, size)
     return [_heap(runs, told, size), _rss(runs, told, size), _time(runs, told), _slowest(runs, told)]
 
 
@@ -98,5 +80,6 @@ def _held(step: Step, held: int, size: Unit, partial: bool = False) -> Cell:
 def remarks(report: Report) -> list[str]:
     """What has to be said of subjects, and of those that did not run."""
     notes = [f"{run.subject}: {run.note}" for run in report.runs if run.note]
+    notes += [late for run in report.runs if (late := sampled.late(run, report.settings))]
     skipped = [f"{skipped.subject} skipped: {skipped.why}" for skipped in report.skipped]
     return list(dict.fromkeys([*notes, *skipped]))

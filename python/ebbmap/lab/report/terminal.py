@@ -11,9 +11,10 @@ from rich.text import Text
 
 from ebbmap.lab.model import Report
 from ebbmap.lab.report import words
+from ebbmap.lab.report.cells import Cell, Sheet
 from ebbmap.lab.report.chart import chart, key
-from ebbmap.lab.report.curves import leading
-from ebbmap.lab.report.sheets import Cell, Sheet, remarks, sheets
+from ebbmap.lab.report.curves import leading, what
+from ebbmap.lab.report.sheets import remarks, sheets
 
 COLOURS = {"follows": "green", "between": "", "keeps": "red", None: ""}
 WIDEST_CHART = 100
@@ -22,6 +23,8 @@ WIDEST_CHART = 100
 def show(report: Report, console: Console) -> None:
     """Print the tables, the chart and what has to be said of subjects; fits 80 columns."""
     console.print(f"\n{words.heading(report)}", style="bold", highlight=False)
+    if words.story(report):
+        console.print(words.story(report), highlight=False)
     console.print(words.machine(report), style="dim", highlight=False)
     for sheet in sheets(report):
         console.print()
@@ -52,8 +55,8 @@ def _text(cell: Cell) -> Text:
 def _chart(report: Report, console: Console) -> None:
     size = words.unit(report.settings)
     runs = leading(report.runs)
-    console.print(f"\nRSS over the start, {size.name}, as the steps go by", style="bold", highlight=False)
+    console.print(f"\n{what(report.settings)}, over {words.along(report)}", style="bold", highlight=False)
     colour = console.color_system is not None
-    drawn = chart(runs, size, min(console.width, WIDEST_CHART), 18, colour)
+    drawn = chart(report, runs, size, min(console.width, WIDEST_CHART), 18, colour)
     console.print(Text.from_ansi(drawn), soft_wrap=True)
     console.print(textwrap.fill(key(runs), console.width), highlight=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ebbmap.lab import durations
+from ebbmap.lab.course import SECOND
 from ebbmap.lab.model import Report, Run, Settings
 
 KIB, MIB = 1024, 1024 * 1024
@@ -26,8 +28,12 @@ class Unit:
 
 def unit(settings: Settings) -> Unit:
     """KiB up to 4 MiB of payload, then MiB."""
-    small = settings.payload_bytes(settings.n) < 4 * MIB
-    return Unit("KiB", KIB) if small else Unit("MiB", MIB)
+    return unit_of(settings.payload_bytes(settings.n))
+
+
+def unit_of(size: int) -> Unit:
+    """KiB up to 4 MiB, then MiB."""
+    return Unit("KiB", KIB) if size < 4 * MIB else Unit("MiB", MIB)
 
 
 def label(run: Run) -> str:
@@ -63,9 +69,35 @@ def heading(report: Report) -> str:
     settings, size = report.settings, unit(report.settings)
     payload = size.write(settings.payload_bytes(settings.n))
     values = f"{settings.value_bytes:,} bytes"
+    if settings.course:
+        window = durations.write(settings.course.window)
+        return f"{settings.scenario}: the customers of the last {window}, each with {values}"
+    what = "newest customers" if settings.scenario == "last-n" else "integers"
+    return f"{settings.scenario}: {settings.n:,} {what}, each with {values}: {payload} {size.name} of payload"
+
+
+def story(report: Report) -> str:
+    """What happens when, where that is a matter of the clock; else nothing."""
+    course = report.settings.course
+    if course is None or report.traffic is None:
+        return ""
+    outcomes = [run.outcome for run in report.runs if run.outcome]
+    punctual = min(outcomes, key=lambda outcome: outcome.late_seconds, default=None)
+    most = f"Up to {punctual.peak_alive:,} are alive at a time. " if punctual else ""
+    if course.replayed:
+        return f"{report.traffic.said}. {most}Replayed at the log's own clock."
+    day, silence, back = (f"{each.start / SECOND:g} to {each.end / SECOND:g} s" for each in course.phases)
     return (
-        f"{settings.scenario}: {settings.n:,} integers, each with {values}: {payload} {size.name} of payload"
+        f"{report.traffic.said}. {most}{day}: the day. {silence}: silence, nobody asks the caches for "
+        "anything; all that happens is what they do by themselves, the sweeps by hand, and the collector. "
+        f"{back}: a few customers come again."
     )
+
+
+def along(report: Report) -> str:
+    """What curves go along."""
+    known = {"last-n": "turns of n customers", "blackfriday": "time"}
+    return known.get(report.settings.scenario, "the steps")
 
 
 def machine(report: Report) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ebbmap.lab.scenarios import churn, fill_drain
+from ebbmap.lab.scenarios import blackfriday, churn, fill_drain, last_n
 from ebbmap.lab.scenarios.base import Scenario
 
 __all__ = ["SCENARIOS", "Scenario"]
 
 SCENARIOS: Mapping[str, Scenario] = {
-    scenario.name: scenario for scenario in (fill_drain.SCENARIO, churn.SCENARIO)
+    scenario.name: scenario
+    for scenario in (fill_drain.SCENARIO, churn.SCENARIO, last_n.SCENARIO, blackfriday.SCENARIO)
 }

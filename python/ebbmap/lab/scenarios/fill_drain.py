@@ -6,13 +6,18 @@ from collections.abc import Callable
 
 from ebbmap.lab.bench import Bench
 from ebbmap.lab.model import Settings
-from ebbmap.lab.scenarios.base import Scenario
-from ebbmap.lab.subjects import MAPS, Subject
+from ebbmap.lab.scenarios.base import Drive, Scenario
+from ebbmap.lab.subjects import GO, MAPS, PYTHON, Subject
 
 
-def drive(bench: Bench, make: Callable[[], Subject], settings: Settings) -> None:
+def prepare(settings: Settings) -> Drive:
+    """Nothing to prepare."""
+    return lambda bench, make: drive(bench, make, settings.n)
+
+
+def drive(bench: Bench, make: Callable[[], Subject], n: int) -> None:
     """Steps `empty`, `filled`, `collected` (nothing but the collector), `drained` (and collected)."""
-    n, subject = settings.n, bench.start(make)
+    subject = bench.start(make)
     with bench.step("filled", subject) as step:
         step.fill(subject, range(n))
     with bench.step("collected", subject) as step:
@@ -27,8 +32,10 @@ STEPS = ("empty", "filled", "collected", "drained")
 SCENARIO = Scenario(
     "fill-drain",
     "fill, run the collector, remove every entry, run the collector",
-    STEPS,
-    STEPS,
+    prepare,
+    PYTHON,
+    GO,
     MAPS,
-    drive,
+    STEPS,
+    STEPS,
 )

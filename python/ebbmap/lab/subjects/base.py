@@ -48,7 +48,8 @@ class Kind:
     """A kind of subject, its library imported: which version, and how to make one for an experiment."""
 
     version: str
-    make: Callable[[Settings], Subject]
+    make: Callable[[Settings], Any]
+    """What it makes is as the scenario wants it: a `Subject`, a `caches.Cache`, a `bounded.Bounded`."""
     note: str = ""
     partial: bool = False
     """Whether the heap meter misses some of what it holds."""

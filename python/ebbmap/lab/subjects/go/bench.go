@@ -14,19 +14,24 @@ const (
 
 // bench runs a scenario's operations, times every single one, and reports each step.
 type bench struct {
-	wire    *wire
-	noise   []byte
-	value   value
-	memory  runtime.MemStats
-	subject subject
-	spent   time.Duration
-	slowest time.Duration
+	wire                             *wire
+	noise                            []byte
+	value                            value
+	memory                           runtime.MemStats
+	ground                           uint64 // what the runtime itself holds at the start, which samples do not count
+	subject                          subject
+	spent                            time.Duration
+	slowest                          time.Duration
+	asked, expiredReturned, liveLost int
+	late                             int64
 }
 
 func newBench() *bench {
 	b := &bench{wire: newWire(), noise: make([]byte, offsets+valueBytes)}
 	rand.New(rand.NewSource(28)).Read(b.noise)
 	runtime.GC()
+	runtime.ReadMemStats(&b.memory)
+	b.ground = b.memory.Alloc
 	return b
 }
 
@@ -132,4 +137,85 @@ func (b *bench) each(first, last int, work func(from, to int)) {
 		b.wire.float("done", float64(to-first)/float64(last-first))
 		b.wire.flush()
 	}
+}
+
+// phase begins one of that name, of a scenario that is sampled rather than stepped through.
+func (b *bench) phase(name string) {
+	b.wire.text("begin", "step", name)
+	b.wire.wait()
+}
+
+// sample lets the lab take a sample; alive is the truth, done the part of the phase that is over.
+func (b *bench) sample(held int, t float64, alive int, done float64) {
+	runtime.ReadMemStats(&b.memory)
+	if b.memory.Alloc < b.ground {
+		b.ground = b.memory.Alloc
+	}
+	b.wire.begin("sample")
+	b.wire.float("t", t)
+	b.wire.integer("alive", int64(alive))
+	b.wire.integer("held", int64(held))
+	b.wire.integer("heap_bytes", int64(b.memory.Alloc-b.ground))
+	b.wire.float("done", done)
+	b.wire.flush()
+	b.wire.wait()
+}
+
+// finish reports what a sampled scenario came to.
+func (b *bench) finish(peakAlive int) {
+	b.wire.begin("outcome")
+	b.wire.integer("peak_alive", int64(peakAlive))
+	b.wire.integer("slowest_op_ns", b.slowest.Nanoseconds())
+	b.wire.integer("asked", int64(b.asked))
+	b.wire.integer("expired_returned", int64(b.expiredReturned))
+	b.wire.integer("live_lost", int64(b.liveLost))
+	b.wire.integer("late_ns", b.late)
+	b.wire.flush()
+	b.wire.wait()
+}
+
+// note times one operation of a sampled scenario.
+func (b *bench) note(act func()) {
+	start := time.Now()
+	act()
+	b.took(time.Since(start))
+}
+
+// newest puts an entry in and takes the n-th before it out.
+func (b *bench) newest(key, n int) {
+	b.make(key)
+	start := time.Now()
+	b.subject.put(key, &b.value)
+	if key >= n {
+		b.subject.remove(key - n)
+	}
+	b.took(time.Since(start))
+}
+
+// probeNewest asks for some of the newest n but for their oldest tenth, and for some of the n before them.
+func (b *bench) probeNewest(come, n int) {
+	there, gone := come-(n*9+9)/10, come-2*n
+	for at, left := there, probes; at < come && left > 0; at, left = at+stride(come-there), left-1 {
+		b.asked++
+		if !b.subject.has(at) {
+			b.liveLost++
+		}
+	}
+	if gone < 0 {
+		gone = 0
+	}
+	for at, left := gone, probes; at < come-n && left > 0; at, left = at+stride(come-n-gone), left-1 {
+		b.asked++
+		if b.subject.has(at) {
+			b.expiredReturned++
+		}
+	}
+}
+
+// stride is how far apart probes are among so many.
+func stride(many int) int {
+	if many < probes {
+		return 1
+	}
+	return many / probes
 }

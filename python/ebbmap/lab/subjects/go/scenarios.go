@@ -1,9 +1,22 @@
 package main
 
-// The steps are those of ebbmap.lab.scenarios, by the same names.
-var scenarios = map[string]func(*bench, func() subject, int){
-	"fill-drain": fillDrain,
-	"churn":      churn,
+// What scenarios do is what ebbmap.lab.scenarios does, by the same names. Each prepares itself before the process is
+// measured; what it returns is measured.
+var scenarios = map[string]func(task) func(*bench){
+	"fill-drain":  withMap(fillDrain),
+	"churn":       withMap(churn),
+	"last-n":      withMap(lastN),
+	"blackfriday": blackfriday,
+}
+
+func withMap(drive func(*bench, func() subject, int)) func(task) func(*bench) {
+	return func(asked task) func(*bench) {
+		open, known := subjects[asked.subject]
+		if !known {
+			fail("unknown subject " + asked.subject)
+		}
+		return func(b *bench) { drive(b, open, asked.n) }
+	}
 }
 
 func fillDrain(b *bench, open func() subject, n int) {
@@ -28,4 +41,37 @@ func churn(b *bench, open func() subject, n int) {
 			b.collect()
 		})
 	}
+}
+
+const (
+	turns, least = 5, 100_000
+	samples      = 50
+	probes       = 32
+)
+
+// lastN keeps the newest n entries: for each that comes the oldest goes.
+func lastN(b *bench, open func() subject, n int) {
+	total := (turns + 1) * n
+	if total < least {
+		total = least
+	}
+	b.phase("turning")
+	b.subject = open()
+	b.sample(b.subject.entries(), 0, 0, 0)
+	come := 0
+	for place := 0; place <= samples; place++ {
+		until := n + (total-n)*place/samples
+		for ; come < until; come++ {
+			b.newest(come, n)
+		}
+		b.note(b.subject.maintain)
+		b.collect()
+		alive := come
+		if alive > n {
+			alive = n
+		}
+		b.sample(b.subject.entries(), float64(come)/float64(n), alive, float64(come)/float64(total))
+		b.probeNewest(come, n)
+	}
+	b.finish(n)
 }

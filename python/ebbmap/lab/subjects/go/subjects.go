@@ -6,6 +6,7 @@ type value [valueBytes]byte
 type subject interface {
 	put(key int, v *value)
 	remove(key int)
+	has(key int) bool
 	// maintain does what a program does from time to time to get memory back.
 	maintain()
 	entries() int
@@ -22,6 +23,7 @@ type inline struct{ m map[int]value }
 
 func (s *inline) put(key int, v *value) { s.m[key] = *v }
 func (s *inline) remove(key int)        { delete(s.m, key) }
+func (s *inline) has(key int) bool      { _, there := s.m[key]; return there }
 func (s *inline) maintain()             {}
 func (s *inline) entries() int          { return len(s.m) }
 
@@ -34,8 +36,12 @@ func (s *pointer) put(key int, v *value) {
 	s.m[key] = fresh
 }
 func (s *pointer) remove(key int) { delete(s.m, key) }
-func (s *pointer) maintain()      {}
-func (s *pointer) entries() int   { return len(s.m) }
+func (s *pointer) has(key int) bool {
+	_, there := s.m[key]
+	return there
+}
+func (s *pointer) maintain()    {}
+func (s *pointer) entries() int { return len(s.m) }
 
 // recreate is the document's first remedy: a new map takes over what is left.
 type recreate struct{ inline }

@@ -1,0 +1,282 @@
+"""Who comes when: durations, times, made curves, curves from files, and real logs."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+from array import array
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from ebbmap.lab import durations
+from ebbmap.lab.course import SECOND
+from ebbmap.lab.errors import LabError
+from ebbmap.lab.traffic import curve, log, rates, times, visits
+from ebbmap.lab.traffic.request import Request, prepared
+
+HOUR = 3600 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("20s", 20),
+        ("10m", 600),
+        ("24h", 86_400),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("500ms", 0.5),
+        ("7d", 604_800),
+        ("90", 90),
+        (" 2S ", 2),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert durations.nanoseconds(text) == round(seconds * SECOND)
+
+
+@pytest.mark.parametrize("text", ["", "s", "0s", "-1s", "1x", "1h 30m", "nan", "1e3s", "0.0000000001s"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        durations.nanoseconds(text)
+
+
+@pytest.mark.parametrize("text", ["20s", "1h30m", "24h", "7d", "2.5s", "1m0.5s"])
+def test_durations_are_written_as_they_are_typed(text: str) -> None:
+    assert durations.write(durations.nanoseconds(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2010-12-01 08:26:00", 1291191960.0),
+        ("2010-12-01T08:26:00Z", 1291191960.0),
+        ("2010-12-01T09:26:00.5+01:00", 1291191960.5),
+        ("2010-12-01", 1291161600.0),
+        ("1291191960", 1291191960.0),
+        (" 1291191960.25 ", 1291191960.25),
+        ("1969-12-31 23:59:59", -1.0),
+    ],
+)
+def test_times(text: str, moment: float) -> None:
+    assert times.parse(text) == round(moment * SECOND)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "nan", "inf", "2010-13-01", "08:26", "0x10"])
+def test_what_is_no_time(text: str) -> None:
+    assert times.parse(text) is None
+
+
+def test_typed_times() -> None:
+    zone = timezone(timedelta(hours=1))
+    moment = 1291191960 * SECOND
+    assert times.convert(datetime(2010, 12, 1, 8, 26)) == moment
+    assert times.convert(datetime(2010, 12, 1, 9, 26, tzinfo=zone)) == moment
+    assert times.convert(datetime(2010, 12, 1, 8, 26, tzinfo=UTC)) == moment
+    assert times.convert(date(2010, 12, 1)) == moment - 8 * HOUR - 26 * 60 * SECOND
+    assert times.convert(1291191960) == moment
+    assert times.convert("2010-12-01 08:26") == moment
+    assert times.convert(None) is times.convert(True) is times.convert(float("nan")) is None
+
+
+def test_made_arrivals_follow_the_curve_and_some_come_again() -> None:
+    window = 2 * SECOND
+    made = curve.arrivals(window, curve.bell(peak=20_000, base=500))
+    day, silence, back = curve.course(window)
+    assert list(made.times) == sorted(made.times)
+    assert not [at for at in made.times if silence.start < at < silence.end]
+    slices = Counter(at * 20 // window for at in made.times)
+    busiest = max(slices.values()) * 20
+    assert 0.97 * 20_000 * 1.25 < busiest < 1.01 * 20_000 * 1.25  # every fifth visit is of a known customer
+    assert slices[10] < slices[19] > slices[30]
+    calm = len([at for at in made.times if at >= back.start]) * window / (back.end - back.start)
+    assert calm == pytest.approx(500 * 1.25, rel=0.05)
+    assert set(made.customers) == set(range(made.distinct))
+    assert len(made.customers) == pytest.approx(1.25 * made.distinct, rel=0.001)
+    again = curve.arrivals(window, curve.bell(20_000, 500))
+    assert (again.times, again.customers) == (made.times, made.customers)
+    assert day.end == silence.start
+
+
+def test_visits_come_back_from_their_file(tmp_path: Path) -> None:
+    made = visits.Visits(array("q", [0, 5, 9]), array("q", [0, 1, 0]), 2)
+    made.write(tmp_path / "visits")
+    assert visits.read(curve.plan(SECOND, str(tmp_path / "visits"), made)) == made
+
+
+def _rates(folder: Path, lines: list[str]) -> list[float]:
+    file = folder / "rates.csv"
+    file.write_text("\n".join(["period,count", *lines]))
+    return rates.read(file)
+
+
+def test_a_short_curve_is_taken_whole(tmp_path: Path) -> None:
+    assert _rates(tmp_path, ["0,5", "1,10", "2,0"]) == [0.5, 1.0, 0.0]
+    assert _rates(tmp_path, ["2020-01-01 00:00,1", "2020-01-01 00:01,2"]) == [0.5, 1.0]
+    assert _rates(tmp_path, ["Monday,1", "Tuesday,4"]) == [0.25, 1.0]
+
+
+def test_of_a_long_curve_the_day_around_its_top_is_taken(tmp_path: Path) -> None:
+    start = datetime(2020, 1, 1)
+    counts = {start + timedelta(hours=hour): 1 for hour in range(24 * 10) if hour != 110}
+    counts[start + timedelta(hours=100)] = 50
+    found = _rates(tmp_path, [f"{moment},{count}" for moment, count in counts.items()])
+    assert len(found) == 24
+    assert found[12] == 1.0
+    assert found[22] == 0.0  # the hour that is not in the file
+    assert Counter(found) == {1 / 50: 22, 1.0: 1, 0.0: 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("when,count\n1,2\n", "has no column 'period'; it has: when, count"),
+        ("", "has no column 'period'; it has: none"),
+        ("period,count\n", "has no period with a count above 0"),
+        ("period,count\n1,0\n", "has no period with a count above 0"),
+        ("period,count\n1,many\n", "has a row that is not period,count: '1,many'"),
+        ("period,count\n1,-1\n", "has a row that is not period,count: '1,-1'"),
+        ("period,count\n1\n", "has a row that is not period,count: '1'"),
+    ],
+)
+def test_a_bad_curve(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "rates.csv"
+    file.write_text(text)
+    with pytest.raises(LabError) as caught:
+        rates.read(file)
+    assert str(caught.value) == f"{file} {said}"
+
+
+LOG = "id,when,who\n1,1970-01-01 00:01:40,anna\n2,30,bert\n3,30,\n4,soon,carl\n5,100,bert\n6,40, anna \n7\n\n"
+
+
+def _read(*paths: Path) -> log.Log:
+    return log.read(paths, "when", "who")
+
+
+def test_rows_are_sorted_and_those_left_out_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    file.write_text(LOG)
+    found = _read(file)
+    coming = found.visits()
+    assert [at // SECOND for at in coming.times] == [0, 10, 70, 70]
+    names = {number: name for name, number in found.numbers.items()}
+    assert [names[customer] for customer in coming.customers] == ["bert", "anna", "anna", "bert"]
+    assert (found.rows, found.without_key, found.bad_time, coming.distinct) == (7, 2, 1, 2)
+    assert "left out: 2 rows without a key, 1 with a bad time" in found.said()
+    assert found.facts()["first"] == "1970-01-01 00:00"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"),
+    [
+        (".gz", gzip.compress),
+        (".xz", lzma.compress),
+        (".bz2", bz2.compress),
+        ("", lambda data: b"\xef\xbb\xbf" + data),
+    ],
+)
+def test_files_may_be_packed_or_marked(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
+    file = tmp_path / f"log.csv{suffix}"
+    file.write_bytes(pack(LOG.encode()))
+    assert len(_read(file).moments) == 4
+
+
+def test_folders_and_files_in_any_number(tmp_path: Path) -> None:
+    inside = tmp_path / "logs" / "2020"
+    inside.mkdir(parents=True)
+    for name in ("b.csv", "a.CSV", "notes.txt"):
+        (inside / name).write_text("who,when\nanna,5\n")
+    other = tmp_path / "other"
+    other.write_text("when,who\n1,bert\n")
+    found = _read(tmp_path / "logs", other)
+    assert found.files == 3
+    assert found.facts()["visits"] == 3
+    assert found.facts()["customers"] == 2
+
+
+def _broken(folder: Path) -> list[tuple[Path, str]]:
+    folder.mkdir()
+    files = {
+        "columns.csv": (b"time,customer\n1,2\n", "has no column 'when'; it has: time, customer"),
+        "empty.csv": (b"", "has no column 'when'; it has: none"),
+        "bad.csv.gz": (b"no gzip at all", "can't read"),
+        "cut.csv.xz": (lzma.compress(LOG.encode() * 99)[:60], "can't read"),
+        "all.tar.xz": (b"", "is an archive: unpack it and give the folder"),
+        "rows.csv": (b"when,who\n", "no row has both a time and a key: 0 rows"),
+        "useless.csv": (
+            b"when,who\nsoon,anna\n1,\n",
+            "no row has both a time and a key: 2 rows, 1 without who, 1",
+        ),
+    }
+    for name, (data, _) in files.items():
+        (folder / name).write_bytes(data)
+    (folder / "nothing").mkdir()
+    return [
+        *((folder / name, said) for name, (_, said) in files.items()),
+        (folder / "absent.csv", "can't read"),
+        (folder / "nothing", "holds no file that ends in .csv"),
+    ]
+
+
+def test_a_bad_log_is_named(tmp_path: Path) -> None:
+    for path, said in _broken(tmp_path / "broken"):
+        with pytest.raises(LabError) as caught:
+            _read(path)
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_parquet(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    moments = [datetime(2020, 1, 1, 0, 0, 2), datetime(2020, 1, 1), None, datetime(2020, 1, 1, 0, 0, 1)]
+    table = arrow.table(
+        {"when": arrow.array(moments, arrow.timestamp("ns")), "who": arrow.array([7.0, 8.0, 9.0, None])}
+    )
+    parquet.write_table(table, tmp_path / "log.parquet")
+    found = _read(tmp_path)
+    assert [at // SECOND for at in found.visits().times] == [0, 2]
+    assert list(found.numbers) == ["7.0", "8.0"]
+    assert (found.rows, found.without_key, found.bad_time) == (4, 1, 1)
+    with pytest.raises(LabError, match="has no column 'who_'; it has: when, who"):
+        log.read([tmp_path], "when", "who_")
+    (tmp_path / "log.parquet").write_bytes(b"no parquet")
+    with pytest.raises(LabError, match="can't read"):
+        _read(tmp_path)
+
+
+def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    (tmp_path / "log.parquet").write_bytes(b"")
+    with pytest.raises(LabError, match=r"needs pyarrow: pip install 'ebbmap\[parquet\]'"):
+        _read(tmp_path)
+
+
+def test_settings_survive_the_way_to_the_process() -> None:
+    with prepared(Request(window=SECOND, peak=1000), value_bytes=16) as (settings, traffic):
+        assert type(settings).from_json(settings.to_json()) == settings
+        assert settings.course is not None
+        assert Path(settings.course.file).stat().st_size == 16 * settings.course.visits
+        assert traffic.facts["base"] == 25
+    assert not Path(settings.course.file).exists()
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (Request(peak=10, base=11), "--base 11 is more than --peak 10"),
+        (
+            Request(events=(Path("/nonexistent.csv"),), time="a", key="b"),
+            "can't read /nonexistent.csv: No such file",
+        ),
+    ],
+)
+def test_what_can_not_be(request_: Request, said: str) -> None:
+    with pytest.raises(LabError, match=said), prepared(request_, 16):
+        pass
