@@ -396,7 +396,7 @@ impl Chest {
             if !self.store.table.was_limited() {
                 return Err(Refused::OutOfMemory);
             }
-            self.make_room(py, moment, gone)?;
+            self.make_room(py, found, moment, gone)?;
             found = found.and_then(|_| self.find_again(hash, key, kept_key));
         }
     }
@@ -474,8 +474,15 @@ impl Chest {
         Ok(())
     }
 
-    /// Give bytes up: spare pages, then what has expired, then whom SIEVE names.
-    fn make_room(&mut self, py: Python<'_>, moment: &Moment, gone: &mut Gone) -> Result<(), Refused> {
+    /// Give bytes up for an entry that is set anew, or has been `found`: spare pages, then what has expired, then whom SIEVE
+    /// names.
+    fn make_room(
+        &mut self,
+        py: Python<'_>,
+        found: Option<Found>,
+        moment: &Moment,
+        gone: &mut Gone,
+    ) -> Result<(), Refused> {
         self.store.table.release_spares();
         if self.store.table.is_empty() {
             // Tables that have not shrunk; `check_fits` says that the entry fits without them.
@@ -486,9 +493,27 @@ impl Chest {
             return Err(Refused::OutOfMemory);
         }
         if !self.expire_one(py, moment, gone)? {
-            self.evict(py, Cause::EvictedByBytes, gone)?;
+            match found {
+                Some(found) => self.evict_beside(py, found, gone)?,
+                None => self.evict(py, Cause::EvictedByBytes, gone)?,
+            }
         }
         Ok(())
+    }
+
+    /// Evict another entry than the one that is being set, which has just been used. If there is no other, its old
+    /// value goes before the new one comes.
+    fn evict_beside(&mut self, py: Python<'_>, kept: Found, gone: &mut Gone) -> PyResult<()> {
+        let layout = self.store.layout;
+        // Twice, as the hand may come all the way round and take its mark away.
+        for _ in 0..2 {
+            self.store.table.mark(kept);
+            match self.store.table.victim(&|entry| layout.hash(entry)) {
+                Some(victim) if victim != kept => return self.depart(py, victim, Cause::EvictedByBytes, gone),
+                _ => {}
+            }
+        }
+        self.depart(py, kept, Cause::Replaced, gone)
     }
 
     fn expire_one(&mut self, py: Python<'_>, moment: &Moment, gone: &mut Gone) -> PyResult<bool> {
