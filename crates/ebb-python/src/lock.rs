@@ -6,6 +6,7 @@
 
 use crate::cache::sweeper;
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use std::cell::{RefCell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
@@ -166,6 +167,11 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         self.wanted.load(Ordering::SeqCst) > 0
     }
 
+    /// In a child: those who waited did not come along.
+    pub(crate) fn forget_waiters(&self) {
+        self.wanted.store(0, Ordering::SeqCst);
+    }
+
     fn sleep(&self, py: Python<'_>) -> Held<'_> {
         let busy = &self.busy;
         loop {
@@ -227,7 +233,8 @@ fn gate() -> MutexGuard<'static, usize> {
     GATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Working;
+/// Whether it is counted: not that of the thread that forks, in another module's hook.
+struct Working(bool);
 
 impl Working {
     /// `None` while the gate is closed, or busy for a moment.
@@ -235,29 +242,38 @@ impl Working {
         match GATE.try_lock() {
             Ok(mut gate) => *gate += 1,
             Err(TryLockError::Poisoned(poisoned)) => *poisoned.into_inner() += 1,
+            Err(TryLockError::WouldBlock) if is_forking() => return Some(Working(false)),
             Err(TryLockError::WouldBlock) => return None,
         }
-        Some(Working)
+        Some(Working(true))
     }
 }
 
 impl Drop for Working {
     fn drop(&mut self) {
-        *gate() -= 1;
-        FREED.notify_all();
+        if self.0 {
+            *gate() -= 1;
+            FREED.notify_all();
+        }
     }
+}
+
+/// Whether this thread has closed the gate.
+fn is_forking() -> bool {
+    CLOSED.with_borrow(Option::is_some)
 }
 
 /// Wait until no table is in use without the interpreter, and keep it so. A child would otherwise inherit a table in
 /// the middle of a change, and a lock nobody will open.
 #[pyfunction]
-pub(crate) fn _before_fork() {
-    let mut gate = gate();
+pub(crate) fn _before_fork(py: Python<'_>) {
+    // Another thread that forks may need the interpreter to go on.
+    let mut gate = GATE.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
     while *gate > 0 {
         gate = FREED.wait(gate).unwrap_or_else(PoisonError::into_inner);
     }
     CLOSED.set(Some(gate));
-    sweeper::before_fork();
+    sweeper::before_fork(py);
 }
 
 /// Go on, in the parent and in the child.

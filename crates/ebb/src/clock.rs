@@ -90,6 +90,9 @@ impl Clock {
     }
 
     fn seconds(time: Time) -> f64 {
+        if time == Time::NEVER {
+            return f64::INFINITY;
+        }
         f64::from_bits(if time.0 >> 63 == 0 { !time.0 } else { time.0 & !(1 << 63) })
     }
 
@@ -165,9 +168,16 @@ mod tests {
         let seconds = [f64::NEG_INFINITY, -1e300, -2.5, -1e-300, 0.0, 1e-300, 0.1, 0.2, 1e9, 1e300, f64::INFINITY];
         let times: Vec<Time> = seconds.iter().map(|&s| Clock::given(s).unwrap()).collect();
         assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(times[..10].iter().zip(&seconds).all(|(&time, &s)| Clock::seconds(time) == s));
+        assert!(times.iter().zip(&seconds).all(|(&time, &s)| Clock::seconds(time) == s));
         assert_eq!(Clock::given(-0.0), Clock::given(0.0));
         assert_eq!(Clock::given(f64::NAN), None);
+    }
+
+    #[test]
+    fn the_end_of_time_is_in_the_last_tick() {
+        let given = Clock::Given { origin: 5.0 };
+        assert_eq!(given.tick(Time::NEVER), LAST_TICK);
+        assert_eq!(given.tick(Clock::given(f64::NEG_INFINITY).unwrap()), 0);
     }
 
     #[test]

@@ -310,13 +310,13 @@ impl Chest {
         self.store.table.next_expired(now, steps, &|entry| layout.hash(entry))
     }
 
-    /// Take out what has expired, in a bounded number of steps. What can't leave for want of memory stays for later.
-    pub(crate) fn sweep(&mut self, py: Python<'_>, now: Time, mut steps: usize, gone: &mut Gone) {
+    /// Take out what has expired, in a bounded number of steps. What can't leave for want of memory stays for later, and
+    /// those behind it.
+    pub(crate) fn sweep(&mut self, py: Python<'_>, now: Time, mut steps: usize, gone: &mut Gone) -> PyResult<()> {
         while let Some(found) = self.next_expired(now, &mut steps) {
-            if self.depart(py, found, Cause::Expired, gone).is_err() {
-                return;
-            }
+            self.depart(py, found, Cause::Expired, gone)?;
         }
+        Ok(())
     }
 
     /// As [`sweep`](Self::sweep), for entries without objects whose leaving is not announced: it needs no interpreter.
@@ -337,7 +337,7 @@ impl Chest {
         if let Some(now) = moment.was_read()
             && self.store.table.is_due(now)
         {
-            self.sweep(py, now, STEPS, gone);
+            let _ = self.sweep(py, now, STEPS, gone); // never owed
         }
     }
 
@@ -379,6 +379,7 @@ impl Chest {
             found = None;
         }
         self.check_fits(key, value)?;
+        self.store.table.was_limited(); // by what was refused before, and done without
         let kept_key = found.and_then(|found| self.store.key_word(found));
         if found.is_none() {
             self.make_room_for_one(py, moment, gone)?;

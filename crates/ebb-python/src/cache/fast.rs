@@ -63,7 +63,7 @@ unsafe fn lane<R>(
     };
     let work = || {
         let settings = cache.shared.settings.get()?;
-        if settings.timer.is_some() {
+        if !settings.is_on_system_time() {
             return None;
         }
         work(py, cache, settings, cache.shared.chest.try_hold()?, key)
@@ -111,7 +111,7 @@ fn set(
     let moment = Moment::later();
     let mut gone = Gone::default();
     let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
-    let tells = settings.on_remove.is_some();
+    let tells = settings.tells();
     let Chest { store, counts, .. } = &mut *chest;
     let dropped = look_up!(look, store, settings.kinds.key, key, |found, typed, value, _rehash| {
         match found {
@@ -148,7 +148,7 @@ fn delete(
     mut chest: Holding<'_, Chest>,
     key: &Bound<'_, PyAny>,
 ) -> Option<()> {
-    if settings.on_remove.is_some() {
+    if settings.tells() {
         return None;
     }
     chest.store.prefetch_removal();

@@ -17,13 +17,13 @@ use crate::store::Contents;
 use chest::{BATCH, Chest, Limits, Lives, Moment, Refused};
 use ebb::{Clock, Found, Policies, Time};
 use gone::{Cause, Gone};
-use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyList, PyTuple};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub(crate) use iter::CacheIterator;
 
@@ -32,13 +32,50 @@ pub(crate) struct Settings {
     pub(crate) kinds: Kinds,
     limits: Limits,
     max_bytes: Option<usize>,
-    pub(crate) on_remove: Option<Py<PyAny>>,
-    pub(crate) timer: Option<Py<PyAny>>,
+    on_remove: Callable,
+    timer: Callable,
 }
 
 impl Settings {
-    const PLAIN: Settings =
-        Settings { kinds: Kinds::OBJECTS, limits: Limits::NONE, max_bytes: None, on_remove: None, timer: None };
+    fn plain() -> Self {
+        let none = || Callable(Mutex::new(None));
+        Settings { kinds: Kinds::OBJECTS, limits: Limits::NONE, max_bytes: None, on_remove: none(), timer: none() }
+    }
+
+    /// Whether those who leave are announced.
+    #[inline]
+    pub(crate) fn tells(&self) -> bool {
+        self.limits.tells
+    }
+
+    /// Whether time is the system's.
+    #[inline]
+    pub(crate) fn is_on_system_time(&self) -> bool {
+        self.limits.clock == Clock::System
+    }
+}
+
+/// What the cache was given to call, until the garbage collector takes it, to break a cycle that goes through it.
+struct Callable(Mutex<Option<Py<PyAny>>>);
+
+impl Callable {
+    // No Python code runs under this lock.
+    fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        given.as_ref().map(|callable| callable.clone_ref(py))
+    }
+
+    fn take(&self) -> Option<Py<PyAny>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// One in use is skipped, which is safe: it looks referenced from outside.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.0.try_lock().as_deref() {
+            Ok(Some(callable)) => visit.call(callable),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A cache, as its own object and the sweeper know it.
@@ -55,7 +92,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn settings(&self) -> &Settings {
-        self.settings.get_or_init(|| Settings::PLAIN)
+        self.settings.get_or_init(Settings::plain)
     }
 
     fn is_known(&self) -> bool {
@@ -96,7 +133,8 @@ impl Shared {
     pub(crate) fn settle(&self, py: Python<'_>, gone: Gone) {
         if !gone.is_empty() {
             let settings = self.settings();
-            gone.settle(py, settings.on_remove.as_ref(), settings.kinds.codec.as_ref());
+            let on_remove = if settings.tells() { settings.on_remove.get(py) } else { None };
+            gone.settle(py, on_remove.as_ref(), settings.kinds.codec.as_ref());
         }
     }
 }
@@ -127,7 +165,11 @@ impl Cache {
 
     /// Now. Calls a given timer, so never under a lock.
     pub(crate) fn moment(&self, py: Python<'_>) -> PyResult<Moment> {
-        let Some(timer) = &self.shared.settings().timer else { return Ok(Moment::later()) };
+        let settings = self.shared.settings();
+        if settings.is_on_system_time() {
+            return Ok(Moment::later());
+        }
+        let timer = settings.timer.get(py).ok_or_else(|| PyRuntimeError::new_err("the cache is being collected"))?;
         read_timer(timer.bind(py)).map(Moment::at)
     }
 
@@ -182,7 +224,7 @@ impl Cache {
     pub(crate) fn after_step(&self, py: Python<'_>, gone: Gone) {
         let due = self.shared.due_at.load(Ordering::Relaxed);
         if due != u64::MAX && (!self.shared.is_known() || sweeper::is_news(due)) {
-            sweeper::announce(&self.shared, due);
+            sweeper::announce(py, &self.shared, due);
         }
         self.shared.settle(py, gone);
     }
@@ -252,19 +294,20 @@ impl Cache {
         })?
     }
 
-    /// Remove all that has expired, some at a time, and then do `work` in one step with what is alive.
+    /// Remove all that has expired, some at a time, and then do `work` in one step with what is alive. `MemoryError`, and
+    /// no work, where what has expired can't be told.
     pub(crate) fn sweep_and<R>(&self, py: Python<'_>, mut work: impl FnMut(&mut Chest, &mut Gone) -> R) -> PyResult<R> {
         let moment = self.moment(py)?;
         loop {
             let done = self.step(py, &moment, |chest, gone| {
                 if chest.is_due(&moment) {
-                    chest.sweep(py, moment.time(), BATCH, gone);
+                    chest.sweep(py, moment.time(), BATCH, gone)?;
                     if chest.is_due(&moment) {
-                        return None;
+                        return Ok::<_, PyErr>(None);
                     }
                 }
-                Some(work(chest, gone))
-            });
+                Ok(Some(work(chest, gone)))
+            })?;
             if let Some(result) = done {
                 return Ok(result);
             }
@@ -274,11 +317,11 @@ impl Cache {
     /// Tell of everything that a cache held, and drop it.
     fn release_cleared(&self, py: Python<'_>, contents: Contents<Policies>) {
         let settings = self.shared.settings();
-        if let Some(on_remove) = &settings.on_remove {
+        if let Some(on_remove) = settings.on_remove.get(py) {
             contents.each(|layout, entry| {
                 let told = layout.read_key(py, entry).and_then(|key| Ok((key, layout.read_value(py, entry)?)));
                 match told {
-                    Ok(told) => gone::tell(py, on_remove, settings.kinds.codec.as_ref(), told, Cause::Cleared),
+                    Ok(told) => gone::tell(py, &on_remove, settings.kinds.codec.as_ref(), told, Cause::Cleared),
                     Err(error) => error.write_unraisable(py, Some(on_remove.bind(py))),
                 }
             });
@@ -363,6 +406,7 @@ impl Cache {
                 "max_bytes must be at least {least}, what a cache with one small entry takes, not {bytes}"
             )));
         }
+        let (on_remove, timer) = (Callable(Mutex::new(on_remove)), Callable(Mutex::new(timer)));
         let settings = Settings { kinds, limits, max_bytes, on_remove, timer };
         let done = self.shared.chest.with(py, |chest| {
             let done = self.shared.settings.set(settings).is_ok();
@@ -407,13 +451,13 @@ impl Cache {
     /// What is called with those who leave.
     #[getter]
     fn on_remove(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.shared.settings().on_remove.as_ref().map(|on_remove| on_remove.clone_ref(py))
+        self.shared.settings().on_remove.get(py)
     }
 
     /// The clock the cache was given; None: the system's.
     #[getter]
     fn timer(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.shared.settings().timer.as_ref().map(|timer| timer.clone_ref(py))
+        self.shared.settings().timer.get(py)
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
@@ -642,9 +686,8 @@ impl Cache {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Some(settings) = self.shared.settings.get() else { return Ok(()) };
-        for callable in [&settings.on_remove, &settings.timer].into_iter().flatten() {
-            visit.call(callable)?;
-        }
+        settings.on_remove.traverse(&visit)?;
+        settings.timer.traverse(&visit)?;
         if !settings.kinds.layout().has_objects() {
             return Ok(());
         }
@@ -653,6 +696,10 @@ impl Cache {
     }
 
     fn __clear__(&self) {
+        // A bound method of the cache's own would keep it for ever.
+        if let Some(settings) = self.shared.settings.get() {
+            drop((settings.on_remove.take(), settings.timer.take()));
+        }
         if let Some(contents) = self.shared.chest.try_with(Chest::take) {
             Python::attach(|py| contents.release(py));
         }
@@ -672,7 +719,7 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        sweeper::forget(&self.shared);
+        Python::attach(|py| sweeper::forget(py, &self.shared));
         // The sweeper may be at work here, for a moment: it holds no lock but this, and waits for nobody under it.
         let contents = loop {
             if let Some(contents) = self.shared.chest.try_with(Chest::take) {

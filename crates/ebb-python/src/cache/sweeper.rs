@@ -7,6 +7,7 @@ use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
 use ebb::Clock;
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -30,19 +31,33 @@ const STACK_BYTES: usize = if cfg!(target_os = "macos") { 16 << 20 } else { 8 <<
 struct Sweeper {
     caches: Vec<Weak<Shared>>,
     thread: Option<JoinHandle<()>>,
+    /// Those told to end, which may still be in an `on_remove`: the interpreter must not go before they have.
+    ended: Vec<JoinHandle<()>>,
     /// Counts threads started, so that one that should have ended knows.
     generation: u64,
     /// No thread any more: the interpreter is going.
     closed: bool,
 }
 
-static SWEEPER: Mutex<Sweeper> = Mutex::new(Sweeper { caches: Vec::new(), thread: None, generation: 0, closed: false });
+static SWEEPER: Mutex<Sweeper> =
+    Mutex::new(Sweeper { caches: Vec::new(), thread: None, ended: Vec::new(), generation: 0, closed: false });
 static WAKE: Condvar = Condvar::new();
 /// When the sweeper will look again, in milliseconds of the system's clock.
 static PLANNED: AtomicU64 = AtomicU64::new(u64::MAX);
 
 fn sweeper() -> MutexGuard<'static, Sweeper> {
     SWEEPER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`sweeper`], from a thread that has the interpreter. Who forks keeps the lock through other modules' hooks, which need
+/// the interpreter: so it is let go while waiting. Those hooks may use caches themselves.
+fn with_sweeper<R>(py: Python<'_>, work: impl FnOnce(&mut Sweeper) -> R) -> R {
+    if let Some(mut held) = HELD.try_with(RefCell::take).ok().flatten() {
+        let result = work(&mut held);
+        HELD.set(Some(held));
+        return result;
+    }
+    work(&mut SWEEPER.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Whether something due at `due` (milliseconds) would be swept too late as things are planned.
@@ -53,34 +68,36 @@ pub(crate) fn is_news(due: u64) -> bool {
 
 /// Have a cache swept once something is due at `due`. Never waits for long: the lock is not held over any work.
 #[cold]
-pub(crate) fn announce(shared: &Arc<Shared>, due: u64) {
-    let mut sweeper = sweeper();
-    if sweeper.closed {
-        return;
-    }
-    if !shared.is_known() {
-        if sweeper.caches.try_reserve(1).is_err() {
-            return; // operations sweep too
+pub(crate) fn announce(py: Python<'_>, shared: &Arc<Shared>, due: u64) {
+    with_sweeper(py, |sweeper| {
+        if sweeper.closed {
+            return;
         }
-        sweeper.caches.push(Arc::downgrade(shared));
-        shared.set_known();
-    }
-    PLANNED.fetch_min(due.saturating_add(LAG), Ordering::SeqCst);
-    start(&mut sweeper);
-    WAKE.notify_one();
+        if !shared.is_known() {
+            if sweeper.caches.try_reserve(1).is_err() {
+                return; // operations sweep too
+            }
+            sweeper.caches.push(Arc::downgrade(shared));
+            shared.set_known();
+        }
+        PLANNED.fetch_min(due.saturating_add(LAG), Ordering::SeqCst);
+        start(sweeper);
+        WAKE.notify_one();
+    });
 }
 
 /// A cache has gone.
-pub(crate) fn forget(shared: &Shared) {
+pub(crate) fn forget(py: Python<'_>, shared: &Shared) {
     if !shared.is_known() {
         return;
     }
-    let mut sweeper = sweeper();
-    sweeper.caches.retain(|known| !std::ptr::eq(known.as_ptr(), shared));
-    if sweeper.caches.is_empty() {
-        sweeper.caches = Vec::new();
-        drop(stop(&mut sweeper)); // it ends by itself
-    }
+    with_sweeper(py, |sweeper| {
+        sweeper.caches.retain(|known| !std::ptr::eq(known.as_ptr(), shared));
+        if sweeper.caches.is_empty() {
+            sweeper.caches = Vec::new();
+            stop(sweeper);
+        }
+    });
 }
 
 fn start(sweeper: &mut Sweeper) {
@@ -93,15 +110,20 @@ fn start(sweeper: &mut Sweeper) {
         .name("ebbmap-sweeper".into())
         .stack_size(STACK_BYTES)
         .spawn(move || run(generation));
-    // Without a thread operations still sweep; the next announcement tries again.
     sweeper.thread = thread.ok();
+    if sweeper.thread.is_none() {
+        // Operations still sweep; the next one that has something to expire tries again.
+        PLANNED.store(u64::MAX, Ordering::SeqCst);
+    }
 }
 
-fn stop(sweeper: &mut Sweeper) -> Option<JoinHandle<()>> {
+/// Have the thread end, by itself.
+fn stop(sweeper: &mut Sweeper) {
     sweeper.generation += 1;
     PLANNED.store(u64::MAX, Ordering::SeqCst);
     WAKE.notify_one();
-    sweeper.thread.take()
+    sweeper.ended.retain(|thread| !thread.is_finished());
+    sweeper.ended.extend(sweeper.thread.take());
 }
 
 fn run(generation: u64) {
@@ -165,44 +187,49 @@ fn sweep(shared: &Arc<Shared>) {
     loop {
         let more = if shared.is_silent() { sweep_silently(shared) } else { sweep_attached(shared) };
         match more {
-            Some(true) => {}
-            Some(false) => return,
-            None => return shared.want_at(Clock::now().millis() + RETRY),
+            Ok(true) if !sweeper().closed => {}
+            Ok(_) => return,
+            Err(wait) => return shared.want_at(Clock::now().millis() + wait),
         }
     }
 }
 
-/// Whether there is more; `None` if the cache is busy.
-fn sweep_silently(shared: &Shared) -> Option<bool> {
+/// Whether there is more, or after how many milliseconds to try again.
+type More = Result<bool, u64>;
+
+fn sweep_silently(shared: &Shared) -> More {
     // A thread that has been woken needs a moment; without this it would find the lock taken again.
     (0..PATIENCE).take_while(|_| shared.chest.is_wanted()).for_each(|_| std::thread::sleep(PAUSE));
-    shared.chest.try_with_unattached(|chest| {
+    let swept = shared.chest.try_with_unattached(|chest| {
         let now = Clock::now();
         chest.sweep_silently(now, SWEPT);
         note(shared, chest, now)
-    })
+    });
+    swept.ok_or(RETRY)
 }
 
 /// As [`sweep_silently`], for a share of the interpreter's time: who runs gives it up only every five milliseconds, so
 /// it is kept for several holds of the lock.
-fn sweep_attached(shared: &Arc<Shared>) -> Option<bool> {
+fn sweep_attached(shared: &Arc<Shared>) -> More {
     std::thread::sleep(PAUSE);
-    Python::try_attach(|py| {
+    let swept = Python::try_attach(|py| {
         let until = Instant::now() + TURN;
         loop {
             let mut gone = Gone::default();
-            let more = shared.chest.try_with(|chest| {
+            let swept = shared.chest.try_with(|chest| {
                 let now = Clock::now();
-                chest.sweep(py, now, SWEPT, &mut gone);
-                note(shared, chest, now)
+                let swept = chest.sweep(py, now, SWEPT, &mut gone);
+                let more = note(shared, chest, now);
+                swept.map_or(Err(LAG), |()| Ok(more)) // no memory to tell of it
             });
             shared.settle(py, gone);
-            if more != Some(true) || Instant::now() >= until {
+            let more = swept.unwrap_or(Err(RETRY));
+            if more != Ok(true) || Instant::now() >= until {
                 return more;
             }
         }
-    })
-    .flatten()
+    });
+    swept.unwrap_or(Err(RETRY))
 }
 
 fn note(shared: &Shared, chest: &Chest, now: ebb::Time) -> bool {
@@ -211,22 +238,21 @@ fn note(shared: &Shared, chest: &Chest, now: ebb::Time) -> bool {
     until <= now
 }
 
-/// End the thread, and wait until it has: the interpreter is going.
+/// End the thread, and wait until it has, and those before it: the interpreter is going, and who then comes back to it from
+/// within `on_remove` would end the process.
 #[pyfunction]
 pub(crate) fn _stop_sweeper(py: Python<'_>) {
-    let thread = {
-        let mut sweeper = sweeper();
+    let ended = with_sweeper(py, |sweeper| {
         sweeper.closed = true;
-        stop(&mut sweeper)
-    };
-    if let Some(thread) = thread {
-        py.detach(|| drop(thread.join()));
-    }
+        stop(sweeper);
+        std::mem::take(&mut sweeper.ended)
+    });
+    py.detach(|| ended.into_iter().for_each(|thread| drop(thread.join())));
 }
 
 /// Keep the list of caches from changing while a process forks.
-pub(crate) fn before_fork() {
-    HELD.set(Some(sweeper()));
+pub(crate) fn before_fork(py: Python<'_>) {
+    HELD.set(Some(SWEEPER.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)));
 }
 
 pub(crate) fn after_fork() {
@@ -236,7 +262,8 @@ pub(crate) fn after_fork() {
 /// The thread did not come along: start another one if there is something to sweep.
 pub(crate) fn after_fork_in_child() {
     let Some(mut sweeper) = HELD.take() else { return };
-    std::mem::forget(sweeper.thread.take()); // of the parent
+    std::mem::forget((sweeper.thread.take(), std::mem::take(&mut sweeper.ended))); // of the parent
+    sweeper.caches.iter().filter_map(Weak::upgrade).for_each(|shared| shared.chest.forget_waiters());
     if !sweeper.caches.is_empty() {
         start(&mut sweeper);
     }
