@@ -143,7 +143,7 @@ def test_leaving_never_fails(kinds: Kinds, config: dict[str, Any]) -> None:
                 assert c.delete_many([key]) == 1
                 del model[key]
         agrees(c, model)
-        assert c.nbytes < full * 2 // 3
+        assert c.nbytes < full * 9 // 10  # of which the index, that may need memory to shrink, is most
         if "ttl" in config:
             c.timer.advance(60)
             assert len(c) == 0
