@@ -161,8 +161,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         Counts begin anew, and `on_remove` is the same.
         """
         made = self._empty_like_self()
-        for entry in self._entries():
-            made._restore(*entry)
+        made._copy_from(self)
         return made
 
     __copy__ = copy
