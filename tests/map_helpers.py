@@ -146,3 +146,60 @@ def at_the_limit(made: str) -> None:
     """
     )
     assert run(script, made).split() == ["True", "True", "False"]
+
+
+def python_allocations_failing(made: str) -> None:
+    """CPython's own allocator refuses, once, at each place: `MemoryError`, and all is as it was."""
+    pytest.importorskip("_testcapi", reason="CPython was built without its test module")
+    printed = run(
+        """
+        import _testcapi, sys
+        from ebbmap import Cache, Map, _bulk
+
+        class Record: pass
+        key, value = ("key",), Record()
+        samples = {
+            (object, object): (key, value), (int, float): (2**40, 2.5), (str, str): ("k\\ud800", "é" * 300),
+            (bytes, bytes): (b"k" * 300, b"v" * 300), (int, int): (2**40, 2**41), (str, object): ("é", value),
+        }
+        calls = [
+            lambda m, k, v: m[k], lambda m, k, v: m.get(k), lambda m, k, v: list(m.items()),
+            lambda m, k, v: m.pop(k), lambda m, k, v: m.popitem(), lambda m, k, v: m.__setitem__(k, v),
+            lambda m, k, v: m.get_many([k, k]), lambda m, k, v: m.set_many([k], [v]),
+            lambda m, k, v: m.copy(), lambda m, k, v: m.setdefault(k, v), lambda m, k, v: m.update([(k, v)]),
+            lambda m, k, v: m._snapshot(), lambda m, k, v: m.delete_many([k]), lambda m, k, v: m._peek(k, 1),
+        ]
+        if "Cache" in sys.argv[1]:
+            calls += [
+                lambda m, k, v: m.touch(k), lambda m, k, v: m.set(k, v, ttl=5), lambda m, k, v: m.stats(),
+                lambda m, k, v: m.expires_in(k), lambda m, k, v: m._get_with_lifetime(k),
+                lambda m, k, v: m.expire(),
+            ]
+        failures = 0
+        for kinds, (k, v) in samples.items():
+            for number, call in enumerate(calls):
+                for nth in range(1, 40):
+                    m = eval(sys.argv[1])
+                    m[k] = v
+                    error = None
+                    _testcapi.set_nomemory(nth, nth + 1)
+                    try:
+                        call(m, k, v)
+                    except BaseException as raised:
+                        # PyO3's own small objects (a str of four letters) panic where they should raise.
+                        assert type(raised).__name__ in ("MemoryError", "PanicException"), repr(raised)
+                        error = True
+                    finally:
+                        _testcapi.remove_mem_hooks()
+                    m._check()
+                    failures += error is True
+                    if error and number not in (3, 4):
+                        # A removal may be done, and fail in the telling.
+                        told_of = number == 12 and "on_remove" in sys.argv[1] and not m
+                        assert told_of or dict(m._snapshot()) == {k: v}, (kinds, number, nth)
+        print(failures > 100)
+        """,
+        made,
+        timeout=120,
+    )
+    assert printed.strip() == "True"

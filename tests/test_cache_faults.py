@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cache_helpers import AnyCache, Clock, Removals, adds_up, cache_of
-from map_helpers import agrees
+from map_helpers import agrees, python_allocations_failing
 
 Kinds = tuple[type, type]
 KINDS: list[Kinds] = [(int, int), (int, bytes), (str, str), (object, object), (object, bytes)]
@@ -233,3 +233,10 @@ def test_a_large_value_that_finds_no_room_leaves_the_old_one() -> None:
     agrees(c, {1: b"old", 2: b"x" * 100_000})
     assert c.expires_in(1) == 60 and not log
     adds_up(c)
+
+
+@pytest.mark.parametrize(
+    "config", ["", "ttl=60, max_items=5", "ttl=60, on_remove=lambda *_: 0, timer=lambda: 0.0"]
+)
+def test_python_allocations_failing_in_turn(config: str) -> None:
+    python_allocations_failing(f"Cache(key=kinds[0], value=kinds[1], {config})")

@@ -590,7 +590,7 @@ def test_an_emptied_table_keeps_no_overflow(clock: Clock) -> None:
 def test_a_sparse_cache_need_not_evict_to_shrink(clock: Clock) -> None:
     """Valkey #2095: shrinking first needed memory, so a sparse table evicted everything."""
     log = Removals()
-    c = AnyCache(max_bytes=128 << 10, key=int, value=bytes, timer=clock, on_remove=log)
+    c = AnyCache(max_bytes=192 << 10, key=int, value=bytes, timer=clock, on_remove=log)
     for i in range(700):
         c.set(i, b"x" * 100, ttl=None if i % 50 == 0 else 10)
     full = c.nbytes

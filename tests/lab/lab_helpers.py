@@ -85,7 +85,8 @@ def made_day(subject: str, held: int, left: int, wrong: int = 0, late: float = 0
         alive = max(0, round(771_000 * (1 - abs(t - 30) / 20)))
         size = held * alive // 771_000 if t < 30 else max(left, held * alive // 771_000)
         samples.append(Sample(t, alive, alive, size * MIB, size * MIB))
-    outcome = Outcome(771_000, held * MIB, Answers(2000, wrong, 0), 2_500_000, late, samples, 12.3)
+    ends = {phase.name: round(72 * phase.end / course.end) for phase in course.phases}
+    outcome = Outcome(771_000, held * MIB, Answers(2000, wrong, 0), 2_500_000, late, samples, 12.3, ends)
     return Run(subject, "1.0", outcome=outcome)
 
 

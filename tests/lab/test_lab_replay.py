@@ -239,3 +239,55 @@ def test_last_n_counts_what_is_wrong() -> None:
     last_n.prepare(Settings("last-n", 1000, 16))(bench, lambda: Forgetful(1000))
     (outcome,) = paper.of("outcome")
     assert outcome["live_lost"] > 0.2 * outcome["asked"]
+
+
+class Slow(Swept):
+    """Takes its time for one entry: the clock goes on meanwhile."""
+
+    def start(self, clock: Clock) -> None:
+        super().start(clock)
+        self._clock = clock
+
+    def put(self, key: int, value: bytes) -> None:
+        super().put(key, value)
+        if key == 1500:
+            assert isinstance(self._clock, Paced)
+            self._clock.lag(15 * SECOND)
+
+
+class Paced(Clock):
+    """A wall clock on which nothing but waiting takes time, and what lags."""
+
+    def __init__(self) -> None:
+        self._now = 0
+
+    def now(self) -> int:
+        return self._now
+
+    def wait(self, until: int) -> None:
+        self._now = max(self._now, until)
+
+    def lag(self, time: int) -> None:
+        self._now += time
+
+
+@pytest.mark.usefixtures("collected")
+def test_who_falls_behind_has_his_silence_all_the_same() -> None:
+    with _made() as (course, coming):
+        diary, paper, clock = Diary(Slow(course)), Paper(), Paced()
+        diary.start(clock)
+        bench = Bench(paper, lambda: lambda: 7, value_bytes=16)
+        Replay(bench, course, coming, Truth(course, coming.customers)).run(diary, clock)
+    (outcome,) = paper.of("outcome")
+    assert outcome["late_ns"] > 14 * SECOND
+    ends: dict[str, float] = {}
+    phase = ""
+    for sent in paper.sent:
+        phase = sent.get("step", phase)
+        ends[phase] = sent.get("t", 0) * SECOND or ends.get(phase, 0)
+    begun, over = ends["day"], ends["silence"]
+    assert begun > course.phases[0].end + 3 * SECOND
+    assert over - begun == pytest.approx(1.2 * WINDOW)
+    assert not [at for at in diary.touched if begun < at < over]
+    assert [sample["alive"] for sample in paper.of("sample") if sample["t"] * SECOND == over] == [0]
+    assert outcome["expired_returned"] == outcome["live_lost"] == 0

@@ -100,6 +100,8 @@ class Outcome:
     """How far it fell behind the clock, at most: an operation took so long, or others had the processor."""
     samples: Sequence[Sample]
     settle_seconds: float | None
+    ends: Mapping[str, int]
+    """Which sample is the last of each phase."""
 
     @property
     def rest_bytes(self) -> int:

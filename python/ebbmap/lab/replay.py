@@ -27,6 +27,7 @@ class Replay:
         self._visits = visits
         self._truth = truth
         self._slowest = self._late = 0
+        self._behind = 0  # a phase that begins late is not cut short: a silence stays one
         self._asked = self._expired_returned = self._live_lost = 0
         self._sample_due = 0
         self._sweep_due = course.sweep
@@ -49,11 +50,12 @@ class Replay:
         )
 
     def _go_through(self, phase: Phase) -> None:
+        self._behind = max(self._behind, self._clock.now() - phase.start)
         now = phase.start
         while now < phase.end:
             now = min(now + self._course.beat, phase.end)
             self._serve(now)
-            self._clock.wait(now)
+            self._clock.wait(now + self._behind)
             self._late = max(self._late, self._clock.now() - now)
             self._keep_house()
             if now >= self._sample_due or now == phase.end:
@@ -99,7 +101,7 @@ class Replay:
         if self._course.replayed:  # much time may pass between two rows
             self._note(self._cache.sweep)
             gc.collect()
-        done = (now - phase.start) / max(1, phase.end - phase.start)
+        done = (now - self._behind - phase.start) / max(1, phase.end - phase.start)
         self._bench.sample(self._cache, now / SECOND, self._truth.alive, min(1.0, done))
         if phase.touched:
             self._probe()

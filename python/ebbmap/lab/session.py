@@ -75,6 +75,7 @@ class _Session:
         self._base = 0
         self._peak = 0
         self._samples: list[Sample] = []
+        self._ends: dict[str, int] = {}
 
     def follow(self, errors: IO[bytes]) -> Run | Skipped:
         probe = watch(self._process.pid)
@@ -151,6 +152,7 @@ class _Session:
     def _sample(self, probe: Probe, event: dict[str, Any]) -> None:
         rss = self._over(probe.rss())
         t, alive, held, heap = (event[name] for name in ("t", "alive", "held", "heap_bytes"))
+        self._ends[self._step] = len(self._samples)
         self._samples.append(Sample(t, alive, held, heap, rss))
         self._progress(self._step, event["done"])
         self._answer()
@@ -163,6 +165,7 @@ class _Session:
             slowest_op_ns=event["slowest_op_ns"],
             late_seconds=event["late_ns"] / SECOND,
             samples=self._samples,
+            ends=self._ends,
             settle_seconds=settle_seconds(self._samples, self._settings) if self._settings.course else None,
         )
 

@@ -45,13 +45,12 @@ def _moments(settings: Settings) -> Iterator[Moment]:
     yield Moment("most alive", lambda outcome: max(outcome.samples, key=lambda sample: sample.alive))
     for phase in settings.course.phases:
         if not phase.touched:
-            yield Moment("after silence", _at_end(phase.end / SECOND))
+            yield Moment("after silence", _at_end(phase.name))
     yield Moment("at rest", lambda outcome: outcome.samples[-1])
 
 
-def _at_end(t: float) -> Look:
-    """The last sample of a phase; a process that was late took it a little after `t`."""
-    return lambda outcome: min(outcome.samples, key=lambda sample: abs(sample.t - t))
+def _at_end(phase: str) -> Look:
+    return lambda outcome: outcome.samples[outcome.ends[phase]]
 
 
 def _rss(report: Report, sampled: Sampled, moments: list[Moment], size: Unit) -> Sheet:
@@ -157,4 +156,5 @@ def late(run: Run, settings: Settings) -> str:
     late = run.outcome.late_seconds
     if late * SECOND < settings.course.window / 20:
         return ""
-    return f"{words.label(run)}: fell behind the clock by up to {words.duration(late * SECOND)}"
+    lasted = words.duration(late * SECOND)
+    return f"{words.label(run)}: customers came up to {lasted} late (a slow operation, or a busy machine)"

@@ -14,6 +14,7 @@ type replay struct {
 	cache                               cache
 	who                                 customer
 	sampleDue, sweepDue, hourDue, gcDue int64
+	behind                              int64
 }
 
 func blackfriday(asked task) func(*bench) {
@@ -35,13 +36,16 @@ func blackfriday(asked task) func(*bench) {
 }
 
 func (r *replay) through(p phase) {
+	if behind := r.clock.now() - p.start; behind > r.behind {
+		r.behind = behind // a phase that begins late is not cut short: a silence stays one
+	}
 	for now := p.start; now < p.end; {
 		now += r.beat
 		if now > p.end {
 			now = p.end
 		}
 		r.serve(now)
-		r.clock.wait(now)
+		r.clock.wait(now + r.behind)
 		if late := r.clock.now() - now; late > r.late {
 			r.late = late
 		}
@@ -106,8 +110,8 @@ func (r *replay) look(p phase) {
 	}
 	r.truth.advance(now)
 	done := 1.0
-	if now < p.end {
-		done = float64(now-p.start) / float64(p.end-p.start)
+	if now-r.behind < p.end {
+		done = float64(now-r.behind-p.start) / float64(p.end-p.start)
 	}
 	r.bench.sample(r.cache.held(), float64(now)/1e9, r.truth.alive, done)
 	if p.touched {
