@@ -227,3 +227,23 @@ def test_a_pickle_of_many_entries() -> None:
     assert again == c
     CLOCK.advance(5000)
     assert set(again) == set(range(5000, 10_000))
+
+
+def test_a_copy_expires_when_its_original_does() -> None:
+    """However long the copying takes."""
+
+    class Ticking:
+        now, step = 1000.0, 0.5
+
+        def __call__(self) -> float:
+            self.now += self.step
+            return self.now
+
+    for config in ({}, {"max_items": 100}, {"idle": 70}):
+        ticking = Ticking()
+        c = cache_of({i: i for i in range(100)}, ttl=60, timer=ticking, **config)
+        copied = c.copy()
+        ticking.step = 0.0
+        left = {key: c.expires_in(key) for key in c}
+        assert {key: copied.expires_in(key) for key in copied} == left
+        assert 0 < len(left) < 100

@@ -41,9 +41,9 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     monotonic clock, in ticks of a millisecond, and a thread of the process removes what has expired when
     nobody else does.
 
-    A full `MutableMapping` over what is alive, unordered. Every call is atomic. Getting, setting and deleting
-    are O(1); none does work that grows with the cache. `len`, `stats`, `clear` and `popitem` first remove all
-    that has expired: O(1) for each.
+    A full `MutableMapping` over what is alive, unordered. Every call for one key is atomic. Getting, setting
+    and deleting are O(1); none does work that grows with the cache. `len`, `stats`, `clear` and `popitem`
+    first remove all that has expired: O(1) for each.
 
     Raises `TypeError` and `ValueError` for settings that are none, and for keys and values as `Map` does.
     """
@@ -161,8 +161,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         Counts begin anew, and `on_remove` is the same.
         """
         made = self._empty_like_self()
-        for entry in self._entries():
-            made._restore(*entry)
+        made._copy_from(self)
         return made
 
     __copy__ = copy

@@ -176,6 +176,9 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         let busy = &self.busy;
         loop {
             py.detach(|| {
+                if is_forking() {
+                    return std::thread::sleep(Duration::from_micros(50)); // the gate is this thread's own
+                }
                 WAITERS.fetch_add(1, Ordering::SeqCst);
                 let gate = gate();
                 if busy.load(Ordering::SeqCst) {

@@ -92,6 +92,13 @@ impl Limits {
         Lives { hard: ttl.or(self.ttl), idle: self.idle }
     }
 
+    /// Seconds until deadlines.
+    pub(crate) fn lives_left(&self, deadlines: Deadlines, moment: &Moment) -> Lives {
+        let left =
+            |deadline| (deadline != Time::NEVER).then(|| self.clock.seconds_left(moment.time(), deadline)).flatten();
+        Lives { hard: left(deadlines.hard), idle: left(deadlines.idle) }
+    }
+
     fn keeping(&self) -> Keeping {
         let bounded = self.max_items != usize::MAX || self.max_bytes != usize::MAX;
         Keeping { clock: self.clock, idle: self.idle.is_some(), bounded }
@@ -249,14 +256,6 @@ impl Chest {
     pub(crate) fn seconds_left(&self, found: Found, moment: &Moment) -> Option<f64> {
         let deadline = self.store.table.deadlines(found).first();
         (deadline != Time::NEVER).then(|| self.limits.clock.seconds_left(moment.time(), deadline))?
-    }
-
-    /// Seconds until deadlines.
-    pub(crate) fn lives_left(&self, deadlines: Deadlines, moment: &Moment) -> Lives {
-        let left = |deadline| {
-            (deadline != Time::NEVER).then(|| self.limits.clock.seconds_left(moment.time(), deadline)).flatten()
-        };
-        Lives { hard: left(deadlines.hard), idle: left(deadlines.idle) }
     }
 
     /// Let an entry live for another while.

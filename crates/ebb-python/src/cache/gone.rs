@@ -58,7 +58,7 @@ impl Gone {
         self.0.is_empty()
     }
 
-    /// Key and value of those who left, as pairs, where they are told.
+    /// Tell of those who left, and drop them. Runs Python code, so never under a lock.
     pub(crate) fn settle(self, py: Python<'_>, on_remove: Option<&Py<PyAny>>, codec: Option<&Codec>) {
         for departed in self.0 {
             if let (Some(told), Some(on_remove)) = (departed.told, on_remove) {

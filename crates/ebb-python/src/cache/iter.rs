@@ -1,12 +1,12 @@
 //! Walks over a cache. Entries may come, go and expire meanwhile: what is there all along is met exactly once.
 
-use crate::cache::chest::{BATCH, Chest, Lives, Moment, this_thread};
+use crate::cache::chest::{BATCH, Chest, Moment, this_thread};
 use crate::cache::gone::{Cause, Gone};
 use crate::cache::{Cache, finished_pair};
 use crate::convert::Read;
 use crate::map::out_of_memory;
 use crate::store::KeptKey;
-use ebb::Found;
+use ebb::{Deadlines, Found};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -58,7 +58,7 @@ impl CacheIterator {
     }
 }
 
-/// Collect the keys of a part of the table; where the next part is.
+/// Collect the keys of a part of the table; where the next part is. Where memory is short, none: the part is still to come.
 fn part_keys(
     py: Python<'_>,
     chest: &Chest,
@@ -77,6 +77,9 @@ fn part_keys(
             });
         }
     });
+    if done.is_err() {
+        keys.clear(); // the table has these objects too, so none of them ends here
+    }
     done.map(|()| next)
 }
 
@@ -131,19 +134,16 @@ impl CacheIterator {
     }
 }
 
-type Entry = ((Read, Read), Lives);
-
-/// Read all that is alive at one moment: in the order it came in, where the cache is bounded.
-fn read_all(cache: &Cache, py: Python<'_>) -> PyResult<Vec<Entry>> {
-    let moment = cache.moment(py)?;
+/// Read all that is alive, and when it expires: in the order it came in, where the cache is bounded.
+fn read_all(cache: &Cache, py: Python<'_>, moment: &Moment) -> PyResult<Vec<((Read, Read), Deadlines)>> {
     cache.shared.chest.with(py, |chest| {
-        let mut all: Vec<Entry> = Vec::new();
+        let mut all = Vec::new();
         all.try_reserve_exact(chest.store.table.len()).map_err(out_of_memory)?;
         let (layout, mut done) = (chest.store.layout, Ok(()));
         chest.store.table.visit_all(|entry, deadlines| {
             if done.is_ok() && !moment.is_past(deadlines.first()) {
                 done = layout.read_key(py, entry).and_then(|key| {
-                    all.push(((key, layout.read_value(py, entry)?), chest.lives_left(deadlines, &moment)));
+                    all.push(((key, layout.read_value(py, entry)?), deadlines));
                     Ok(())
                 });
             }
@@ -155,7 +155,7 @@ fn read_all(cache: &Cache, py: Python<'_>) -> PyResult<Vec<Entry>> {
 /// All items at one moment.
 pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let items = PyList::empty(py);
-    for (read, _) in read_all(cache, py)? {
+    for (read, _) in read_all(cache, py, &cache.moment(py)?)? {
         items.append(finished_pair(cache, py, read)?)?;
     }
     Ok(items)
@@ -164,11 +164,22 @@ pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'p
 /// All items at one moment, with what is left of their lives.
 pub(crate) fn entries<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let items = PyList::empty(py);
-    for ((key, value), lives) in read_all(cache, py)? {
+    let moment = cache.moment(py)?;
+    for ((key, value), deadlines) in read_all(cache, py, &moment)? {
+        let lives = cache.shared.settings().limits.lives_left(deadlines, &moment);
         let value = value.finish(py, cache.kinds().codec.as_ref())?;
         items.append((key.finish(py, None)?, value, lives.hard, lives.idle))?;
     }
     Ok(items)
+}
+
+/// Set in `to`, which has the same clock, all that is alive in `from`, to expire when it does there.
+pub(crate) fn copy(from: &Cache, to: &Cache, py: Python<'_>) -> PyResult<()> {
+    for ((key, value), deadlines) in read_all(from, py, &from.moment(py)?)? {
+        let (key, value) = (key.finish(py, None)?, value.finish(py, from.kinds().codec.as_ref())?);
+        to.put_until(py, &to.key(key.bind(py))?, &to.value(value.bind(py))?, deadlines)?;
+    }
+    Ok(())
 }
 
 fn read_pair(py: Python<'_>, chest: &Chest, found: Found) -> PyResult<(Read, Read)> {

@@ -15,7 +15,7 @@ use crate::objects::{pair, release_nested};
 use crate::search;
 use crate::store::Contents;
 use chest::{BATCH, Chest, Limits, Lives, Moment, Refused};
-use ebb::{Clock, Found, Policies, Time};
+use ebb::{Clock, Deadlines, Found, Policies, Time};
 use gone::{Cause, Gone};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -252,6 +252,18 @@ impl Cache {
         let moment = self.moment(py)?;
         self.locate(py, key, &moment, |chest, hash, found, gone| {
             chest.put(py, hash, key, found, value, lives, &moment, gone)
+        })?
+        .map_err(|refused| self.refusal(refused))
+    }
+
+    /// As [`put`](Self::put), to expire at given moments; nothing is done where they have come.
+    fn put_until(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>, deadlines: Deadlines) -> PyResult<()> {
+        let moment = self.moment(py)?;
+        self.locate(py, key, &moment, |chest, hash, found, gone| {
+            if moment.is_past(deadlines.first()) {
+                return Ok(());
+            }
+            chest.put_at(py, hash, key, found, value, deadlines, &moment, gone)
         })?
         .map_err(|refused| self.refusal(refused))
     }
@@ -509,6 +521,11 @@ impl Cache {
         iter::entries(self, py)
     }
 
+    /// Set what is alive in a cache of the same settings, to expire when it does there. O(n).
+    fn _copy_from(&self, other: &Bound<'_, Self>) -> PyResult<()> {
+        iter::copy(other.get(), self, other.py())
+    }
+
     /// Set a key that lives so many seconds, and so many without use.
     fn _restore(
         &self,
@@ -545,7 +562,8 @@ impl Cache {
         let (key, moment) = (self.key(key)?, self.moment(py)?);
         let read = self.locate(py, &key, &moment, |chest, _, found, _| {
             let found = if peeking { chest.alive(found, &moment)? } else { chest.using(found, &moment)? };
-            let left = chest.lives_left(chest.store.table.deadlines(found), &moment).hard.unwrap_or(f64::INFINITY);
+            let deadlines = chest.store.table.deadlines(found);
+            let left = chest.limits.lives_left(deadlines, &moment).hard.unwrap_or(f64::INFINITY);
             Some((chest.store.read_value(py, found), left))
         })?;
         let Some((read, left)) = read else { return Ok(None) };
