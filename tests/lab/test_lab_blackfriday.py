@@ -254,6 +254,8 @@ def test_an_interrupt_ends_those_that_run(tmp_path: Path) -> None:
     words = [
         sys.executable,
         "-c",
+        # A job in a shell's background has interrupts ignored, and hands that down.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from ebbmap.cli import main; raise SystemExit(main())",
         "lab",
         "blackfriday",
