@@ -297,3 +297,15 @@ def test_bytes_are_real_bytes_of_objects_too(clock: Clock) -> None:
     for i in range(5000):
         c[i] = "x" * 10_000
     assert c.nbytes <= 32 * KIB and len(c) > 200
+
+
+def test_a_value_that_grows_makes_room_beside_its_key(clock: Clock) -> None:
+    log = Removals()
+    c = AnyCache(max_bytes=64 << 10, key=int, value=bytes, timer=clock, on_remove=log)
+    c[1], c[0] = b"", bytes(33_000)
+    c.get(0)
+    c[1] = bytes(33_000)
+    assert sorted(log.causes()) == ["evicted", "replaced"] and list(c) == [1]
+    c[1] = bytes(40_000)  # alone, and there is no room for both
+    assert log.causes()[2:] == ["replaced"] and len(c[1]) == 40_000
+    adds_up(c)

@@ -100,17 +100,8 @@ class CacheMachine(MappingMachine):
             return
         counted = "evicted_by_bytes" if self.max_bytes else "evicted_by_count"
         for key, value, cause in REMOVALS[self.mark :]:
-            if cause == "evicted" and not self.made_room_for_itself(key, value, counted):
+            if cause == "evicted":
                 assert repr(self.model.remove(key, cause, counted)) == repr(value)
-
-    def made_room_for_itself(self, key: Any, value: Any, counted: str) -> bool:
-        """Whether the old value of the key that is set had to go before the new one could come."""
-        last = self.expected[-1:]
-        if repr(last) != repr([(key, value, "replaced")]) or len(self.expected) == self.expected_mark:
-            return False
-        self.expected[-1] = (key, value, "evicted")
-        self.model.counts.update({"replaced": -1, counted: 1})
-        return True
 
     def both_many(self, call: Any) -> None:
         """As `both`; where a bound of bytes evicts in the middle, the model goes on from what is left."""
