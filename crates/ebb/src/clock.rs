@@ -2,8 +2,6 @@
 
 #![allow(unsafe_code)] // clock_gettime
 
-use std::sync::OnceLock;
-
 /// A moment or a deadline. Only times of one [`Clock`] can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(u64);
@@ -29,6 +27,8 @@ pub enum Clock {
     },
 }
 
+/// Milliseconds that the coarse clock is never behind: ticks come every 1 to 10, a stalled processor's later.
+const COARSE_LAG: u64 = 200;
 /// Deadlines of the system's clock from here on, some 34 years, are `NEVER`.
 const LAST_MILLI: u64 = (1 << 40) - 1;
 /// Ticks are milliseconds, and at most this many.
@@ -41,21 +41,11 @@ fn millis_of(clock: libc::clockid_t) -> u64 {
     now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
 }
 
-/// The system's clock as it was at its last tick: behind by no more than [`coarse_lag`], for a fifth of the cost.
+/// The system's clock as it was at its last tick, for a fifth of the cost.
 #[cfg(target_os = "linux")]
 const COARSE: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
 #[cfg(not(target_os = "linux"))]
 const COARSE: libc::clockid_t = libc::CLOCK_MONOTONIC;
-
-fn coarse_lag() -> u64 {
-    static LAG: OnceLock<u64> = OnceLock::new();
-    *LAG.get_or_init(|| {
-        let mut tick = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `tick` is a timespec to be written.
-        unsafe { libc::clock_getres(COARSE, &mut tick) };
-        2 * (tick.tv_sec as u64 * 1000 + tick.tv_nsec as u64 / 1_000_000) + 2
-    })
-}
 
 impl Clock {
     /// Now, by the system's clock.
@@ -71,7 +61,7 @@ impl Clock {
             return false;
         }
         let coarse = millis_of(COARSE);
-        deadline.0 <= coarse || (deadline.0 <= coarse + coarse_lag() && deadline <= Self::now())
+        deadline.0 <= coarse || (deadline.0 <= coarse + COARSE_LAG && deadline <= Self::now())
     }
 
     /// The given clock that shows `now`.

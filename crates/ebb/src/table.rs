@@ -310,11 +310,6 @@ impl<O: TableOrder> Table<O> {
         }
     }
 
-    /// Whether nothing is held at all.
-    pub fn is_bare(&self) -> bool {
-        self.heap.memory.held() == 0
-    }
-
     /// Remove everything and give all memory back. O(pages).
     pub fn clear(&mut self) {
         self.index.clear(&mut self.heap);

@@ -383,6 +383,7 @@ impl Chest {
         if found.is_none() {
             self.make_room_for_one(py, moment, gone)?;
         }
+        let mut cleared = false;
         loop {
             let done = match found {
                 Some(found) => self.replace(py, hash, key, found, value, deadlines, gone)?,
@@ -395,7 +396,7 @@ impl Chest {
             if !self.store.table.was_limited() {
                 return Err(Refused::OutOfMemory);
             }
-            self.make_room(py, found, moment, gone)?;
+            self.make_room(py, found, &mut cleared, moment, gone)?;
             found = found.and_then(|_| self.find_again(hash, key, kept_key));
         }
     }
@@ -479,13 +480,14 @@ impl Chest {
         &mut self,
         py: Python<'_>,
         found: Option<Found>,
+        cleared: &mut bool,
         moment: &Moment,
         gone: &mut Gone,
     ) -> Result<(), Refused> {
         self.store.table.release_spares();
         if self.store.table.is_empty() {
             // Tables that have not shrunk; `check_fits` says that the entry fits without them.
-            if !self.store.table.is_bare() {
+            if !std::mem::replace(cleared, true) {
                 self.store.table.clear();
                 return Ok(());
             }
