@@ -517,15 +517,12 @@ impl Fill {
     /// About 7.0 bytes an entry with steps of two lines, 7.3 with four, 7.9 with eight.
     pub(crate) const ROOMY: Fill = Fill { full: 28, step: 4 };
 
-    /// About 9.5 bytes an entry: a third of the rebuilding, and next to no entry away from home.
-    pub(crate) const AIRY: Fill = Fill { full: 20, step: 8 };
-
     /// The same for entries that take so many bytes, with their part of the index: where the memory promise leaves least
     /// room beside them (a tenth, of which large tables may have a third in a huge page; or some bytes, of which a pair
     /// of ints takes least), segments grow in finer steps.
     fn where_entries_take(self, bytes: usize) -> Fill {
         let step = match bytes {
-            _ if self.full != Fill::ROOMY.full => self.step,
+            _ if self == Fill::DENSE => 1,
             70..120 => 2,
             ..26 | 120..140 => 4,
             _ => 8,

@@ -521,8 +521,7 @@ impl<O: TableOrder> Table<O> {
 /// How full the index may be: as full as it gets where a tenth of an entry is all that may be held beside the entries.
 fn fill(size: EntrySize, ordering: usize) -> Fill {
     match size {
-        _ if ordering > 0 => Fill::AIRY, // no promise of so few bytes beside what the order takes
-        EntrySize::Fixed(64..80) => Fill::DENSE,
+        EntrySize::Fixed(64..80) if ordering == 0 => Fill::DENSE,
         _ => Fill::ROOMY,
     }
 }
