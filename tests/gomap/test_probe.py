@@ -86,9 +86,12 @@ def test_headers(toolchain: Toolchain, probe: Path) -> None:
             assert one.B >= 16 or one.noverflow == one.overflow
         else:
             assert isinstance(shape, SwissShape)
-            assert abs(one.tables - shape.tables) <= 5 * shape.tables**0.5 / 2
+            spread = 5 * shape.tables**0.5 / 2 if shape.tables > 1 else 0
+            assert abs(one.tables - shape.tables) <= max(spread, 2)
             assert abs(one.depth - shape.directory_depth) <= 1
-            assert one.slots == pytest.approx(8 * shape.groups, rel=0.1) or one.n <= 8
+            # A table more or less is its 1,024 slots.
+            near = pytest.approx(8 * shape.groups, rel=0.1, abs=1024 * spread)
+            assert one.slots == near or one.n <= 8
 
 
 def test_churn(toolchain: Toolchain, probe: Path) -> None:
