@@ -186,9 +186,8 @@ impl Segment {
         }
         let x = x_of(hash);
         let home = home_of(x, lines.len());
-        prefetch(lines.as_ptr().wrapping_add(home + 1));
         let line = &lines[home];
-        if let Some(slot) = find_in(line, x as u8, 0, &mut is) {
+        if let Some(slot) = find_in(line, x as u8, &mut is) {
             return Some(Spot { line: home as u32, slot, handle: line.handle(slot as usize) });
         }
         if line.overflow() == 0 {
@@ -197,8 +196,8 @@ impl Segment {
         self.find_displaced(heap, x, home, &mut is)
     }
 
-    /// The entries in the home line of `hash` that have its tag and call it home: most likely the one with this hash, and no
-    /// other.
+    /// The entries in the home line of `hash` that have its tag: most likely the one with this hash, and no other. The
+    /// line after it is not asked for ahead: few entries are there, and fetching it slows all lookups.
     #[inline(always)]
     pub(crate) fn candidates(&self, hash: u64) -> Candidates<'_> {
         if self.tagged.is_null() {
@@ -206,7 +205,6 @@ impl Segment {
         }
         let x = x_of(hash);
         let home = home_of(x, self.home_lines());
-        prefetch(self.base().wrapping_add(home + 1));
         // SAFETY: as in `lines`; `home` is one of them, as `x` is below `1 << X_BITS`.
         let line = unsafe { &*self.base().add(home) };
         Candidates { line, home: home as u32, matches: line.matches(x as u8) }
@@ -219,7 +217,7 @@ impl Segment {
         let mut left = lines[home].overflow();
         for displacement in 1..=MAX_DISPLACEMENT.min(lines.len() - 1) {
             let at = wrap(home + displacement, lines.len());
-            if let Some(slot) = find_in(&lines[at], x as u8, displacement, is) {
+            if let Some(slot) = find_in(&lines[at], x as u8, is) {
                 return Some(Spot { line: at as u32, slot, handle: lines[at].handle(slot as usize) });
             }
             left = left.saturating_sub(lines[at].count_displaced(displacement));
@@ -233,7 +231,7 @@ impl Segment {
     fn find_in_stash(&self, heap: &Heap, tag: u8, is: &mut impl FnMut(Handle) -> bool) -> Option<Spot> {
         let stash = self.all_lines(heap).iter().enumerate().skip(self.home_lines());
         for (at, line) in stash {
-            if let Some(slot) = find_in(line, tag, 0, is) {
+            if let Some(slot) = find_in(line, tag, is) {
                 return Some(Spot { line: at as u32, slot, handle: line.handle(slot as usize) });
             }
         }
@@ -313,14 +311,12 @@ impl Iterator for Candidates<'_> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Spot> {
-        while self.matches != 0 {
-            let slot = self.matches.trailing_zeros();
-            self.matches &= self.matches - 1;
-            if self.line.displacement(slot as usize) == 0 {
-                return Some(Spot { line: self.home, slot, handle: self.line.handle(slot as usize) });
-            }
+        if self.matches == 0 {
+            return None;
         }
-        None
+        let slot = self.matches.trailing_zeros();
+        self.matches &= self.matches - 1;
+        Some(Spot { line: self.home, slot, handle: self.line.handle(slot as usize) })
     }
 }
 
@@ -330,11 +326,11 @@ fn wrap(line: usize, lines: usize) -> usize {
 }
 
 #[inline(always)]
-fn find_in(line: &Line, tag: u8, displacement: usize, is: &mut impl FnMut(Handle) -> bool) -> Option<u32> {
+fn find_in(line: &Line, tag: u8, is: &mut impl FnMut(Handle) -> bool) -> Option<u32> {
     let mut matches = line.matches(tag);
     while matches != 0 {
         let slot = matches.trailing_zeros() as usize;
-        if line.displacement(slot) == displacement && is(line.handle(slot)) {
+        if is(line.handle(slot)) {
             return Some(slot as u32);
         }
         matches &= matches - 1;
