@@ -4,6 +4,7 @@
 //! entries that call it home are elsewhere: a lookup knows when it may stop, and no tombstones are needed.
 
 use crate::heap::Handle;
+use crate::tags::Tags;
 
 /// Slots in a line.
 pub(crate) const SLOTS: usize = 12;
@@ -21,31 +22,30 @@ const EACH: u32 = 0x0055_5555;
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct Line {
-    tags: [u8; SLOTS],
-    meta: u32,
+    head: Tags,
     handles: [Handle; SLOTS],
 }
 
 const _: () = assert!(size_of::<Line>() == 64);
 
 impl Line {
-    pub(crate) const EMPTY: Line = Line { tags: [0; SLOTS], meta: 0, handles: [0; SLOTS] };
+    pub(crate) const EMPTY: Line = Line { head: Tags { tags: [0; SLOTS], meta: 0 }, handles: [0; SLOTS] };
 
     /// Slots in use.
     #[inline]
     pub(crate) fn count(&self) -> usize {
-        (self.meta >> COUNT_SHIFT & 15) as usize
+        (self.head.meta >> COUNT_SHIFT & 15) as usize
     }
 
     /// Entries that call this line home and are elsewhere; `SATURATED` means that many or more, or in the stash.
     #[inline]
     pub(crate) fn overflow(&self) -> u32 {
-        self.meta >> OVERFLOW_SHIFT
+        self.head.meta >> OVERFLOW_SHIFT
     }
 
     #[inline]
     pub(crate) fn tag(&self, slot: usize) -> u8 {
-        self.tags[slot]
+        self.head.tags[slot]
     }
 
     #[inline]
@@ -61,19 +61,19 @@ impl Line {
     /// How many lines the slot is from its home.
     #[inline]
     pub(crate) fn displacement(&self, slot: usize) -> usize {
-        (self.meta >> (2 * slot) & 3) as usize
+        (self.head.meta >> (2 * slot) & 3) as usize
     }
 
     /// The slots in use with this tag, a bit each.
     #[inline]
     pub(crate) fn matches(&self, tag: u8) -> u32 {
-        crate::tags::equal(&self.tags, tag) & ((1 << self.count()) - 1)
+        self.head.equal(tag) & ((1 << self.count()) - 1)
     }
 
     /// The slots in use at this displacement, two bits each of which the low one is set.
     #[inline]
     fn displaced(&self, displacement: usize) -> u32 {
-        let differs = self.meta ^ (displacement as u32 * EACH);
+        let differs = self.head.meta ^ (displacement as u32 * EACH);
         !(differs | differs >> 1) & EACH & ((1 << (2 * self.count())) - 1)
     }
 
@@ -99,9 +99,9 @@ impl Line {
     #[inline]
     pub(crate) fn push(&mut self, tag: u8, displacement: usize, handle: Handle) {
         let slot = self.count();
-        self.tags[slot] = tag;
+        self.head.tags[slot] = tag;
         self.handles[slot] = handle;
-        self.meta += (displacement as u32) << (2 * slot) | 1 << COUNT_SHIFT;
+        self.head.meta += (displacement as u32) << (2 * slot) | 1 << COUNT_SHIFT;
     }
 
     /// Take a slot out; the last one takes its place.
@@ -109,17 +109,17 @@ impl Line {
     pub(crate) fn swap_remove(&mut self, slot: usize) {
         let last = self.count() - 1;
         let (out, moved) = (self.displacement(slot) as u32, self.displacement(last) as u32);
-        self.tags[slot] = self.tags[last];
+        self.head.tags[slot] = self.head.tags[last];
         self.handles[slot] = self.handles[last];
-        self.meta ^= (out ^ moved) << (2 * slot) ^ moved << (2 * last);
-        self.meta -= 1 << COUNT_SHIFT;
+        self.head.meta ^= (out ^ moved) << (2 * slot) ^ moved << (2 * last);
+        self.head.meta -= 1 << COUNT_SHIFT;
     }
 
     /// One more entry that calls this line home is elsewhere.
     #[inline]
     pub(crate) fn add_overflow(&mut self) {
         if self.overflow() < SATURATED {
-            self.meta += 1 << OVERFLOW_SHIFT;
+            self.head.meta += 1 << OVERFLOW_SHIFT;
         }
     }
 
@@ -127,14 +127,14 @@ impl Line {
     #[inline]
     pub(crate) fn drop_overflow(&mut self) {
         if self.overflow() < SATURATED {
-            self.meta -= 1 << OVERFLOW_SHIFT;
+            self.head.meta -= 1 << OVERFLOW_SHIFT;
         }
     }
 
     /// Some entry that calls this line home may be in the stash.
     #[inline]
     pub(crate) fn saturate(&mut self) {
-        self.meta |= SATURATED << OVERFLOW_SHIFT;
+        self.head.meta |= SATURATED << OVERFLOW_SHIFT;
     }
 }
 
@@ -161,7 +161,7 @@ mod tests {
         while line.count() > 0 {
             line.swap_remove(0);
         }
-        assert_eq!(line.meta, 0);
+        assert_eq!(line.head.meta, 0);
     }
 
     #[test]
