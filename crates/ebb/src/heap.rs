@@ -71,6 +71,8 @@ struct Stack {
     used: u32,
     /// Slots of the top page; 0 where there is none.
     room: u32,
+    /// The first byte of the top page.
+    base: *mut u8,
     growth: Growth,
     tag: u8,
 }
@@ -103,6 +105,13 @@ pub(crate) struct Heap {
 pub(crate) struct Moved {
     pub(crate) from: Handle,
     pub(crate) to: Handle,
+}
+
+/// What became of the stack that a slot was taken out of; a lone slot had none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Removed {
+    pub(crate) stack: Option<StackId>,
+    pub(crate) moved: Option<Moved>,
 }
 
 impl Heap {
@@ -225,7 +234,7 @@ impl Heap {
         let room = if bytes == 0 { rest_bytes } else { bytes };
         let base = self.pages.get(number as usize).base;
         let stack = self.stacks.get_mut(stack as usize);
-        (stack.top, stack.used, stack.room) = (number, 1, slots);
+        (stack.top, stack.used, stack.room, stack.base) = (number, 1, slots, base);
         stack.bytes += bytes;
         stack.rest = base.wrapping_add(slots as usize * slot);
         stack.rest_bytes = room - slots as usize * slot;
@@ -245,35 +254,48 @@ impl Heap {
         wanted.min((self.memory.limit() / 256).max(OS_PAGE))
     }
 
-    /// Take a slot out: the last of its stack moves into its place, which `Moved` tells, unless it was the last itself.
+    /// The last slot of a stack that is not empty, to write.
+    #[inline(always)]
+    pub(crate) fn last_slot_mut(&mut self, stack: StackId) -> &mut [u8] {
+        let stack = self.stacks.get(stack as usize);
+        // SAFETY: as in `slot_mut`: the slot is in use.
+        unsafe { std::slice::from_raw_parts_mut(stack.slot(stack.used - 1), stack.slot_bytes as usize) }
+    }
+
+    /// Take a slot out: the last of its stack moves into its place, which `moved` tells, unless it was the last itself.
     #[inline]
-    pub(crate) fn remove(&mut self, handle: Handle) -> Option<Moved> {
-        let Some(id) = self.stack_of(handle) else {
+    pub(crate) fn remove(&mut self, handle: Handle) -> Removed {
+        let Page { stack: id, .. } = *self.page(handle);
+        if id == LONE {
             self.release_lone(handle);
-            return None;
-        };
-        let stack = self.stacks.get_mut(id as usize);
-        let (top, used) = (stack.top, stack.used);
-        stack.used = used - 1;
-        let last = (top << SLOT_BITS) | (used - 1);
-        if last != handle {
-            let bytes = self.page(handle).slot_bytes as usize;
-            // SAFETY: two different slots of one stack, both in use and of `bytes` bytes, so they don't overlap.
-            unsafe { std::ptr::copy_nonoverlapping(self.address(last), self.address(handle), bytes) };
+            return Removed { stack: None, moved: None };
         }
-        if used == 1 {
+        let at = self.address(handle);
+        let id = id as StackId;
+        let stack = self.stacks.get_mut(id as usize);
+        stack.used -= 1;
+        let (used, last) = (stack.used, stack.slot(stack.used));
+        let from = (stack.top << SLOT_BITS) | used;
+        if last != at {
+            // SAFETY: two different slots of one stack, both in use, so they don't overlap.
+            unsafe { std::ptr::copy_nonoverlapping(last, at, stack.slot_bytes as usize) };
+        }
+        if used == 0 {
             self.pop_page(id);
         }
-        (last != handle).then_some(Moved { from: last, to: handle })
+        Removed { stack: Some(id), moved: (last != at).then_some(Moved { from, to: handle }) }
     }
 
     #[cold]
     fn pop_page(&mut self, stack: StackId) {
         let number = self.stacks.get(stack as usize).top;
         let page = *self.pages.get(number as usize);
-        let used = if page.below == NONE { 0 } else { self.pages.get(page.below as usize).slots };
+        let (base, used) = match page.below {
+            NONE => (std::ptr::null_mut(), 0),
+            below => (self.pages.get(below as usize).base, self.pages.get(below as usize).slots),
+        };
         let entry = self.stacks.get_mut(stack as usize);
-        (entry.top, entry.used, entry.room) = (page.below, used, used);
+        (entry.top, entry.used, entry.room, entry.base) = (page.below, used, used, base);
         entry.bytes -= page.bytes;
         entry.rest = page.base;
         entry.rest_bytes =
@@ -540,7 +562,7 @@ impl Heap {
                         && page.slot_bytes == stack.slot_bytes
                 );
                 assert!(used >= 1 && used <= page.slots, "page {number} has {used} of {} slots", page.slots);
-                assert!(number != stack.top || page.slots == stack.room);
+                assert!(number != stack.top || page.slots == stack.room && page.base == stack.base);
                 assert!(page.bytes == 0 || page.slots as usize * page.slot_bytes as usize <= page.bytes);
                 stack_bytes += page.bytes;
                 seen += 1;
@@ -585,6 +607,12 @@ impl Drop for Heap {
 }
 
 impl Stack {
+    /// The first byte of a slot of the top page.
+    #[inline(always)]
+    fn slot(&self, slot: u32) -> *mut u8 {
+        self.base.wrapping_add(slot as usize * self.slot_bytes as usize)
+    }
+
     const EMPTY: Stack = Stack {
         bytes: 0,
         rest: std::ptr::null_mut(),
@@ -593,6 +621,7 @@ impl Stack {
         top: NONE,
         used: 0,
         room: 0,
+        base: std::ptr::null_mut(),
         growth: Growth::Alone,
         tag: 0,
     };
@@ -649,7 +678,7 @@ mod tests {
                 let victim = (i as usize * 7919) % handles.len();
                 let (handle, value) = (handles.swap_remove(victim), values.swap_remove(victim));
                 assert_eq!(heap.slot(handle)[0], value);
-                if let Some(moved) = heap.remove(handle) {
+                if let Some(moved) = heap.remove(handle).moved {
                     let at = handles.iter().position(|&h| h == moved.from).unwrap();
                     handles[at] = moved.to;
                 }
@@ -724,7 +753,7 @@ mod tests {
         assert!(handles.iter().enumerate().all(kept));
         assert!(heap.memory.held() < 2_000_000 * 16 + HUGE_PAGE + (64 << 10));
         for (i, &handle) in handles.iter().enumerate().rev() {
-            assert_eq!(heap.remove(handle), None);
+            assert_eq!(heap.remove(handle).moved, None);
             if i % 100_003 == 0 {
                 heap.check(0);
             }
@@ -740,7 +769,7 @@ mod tests {
         heap.slot_mut(large).fill(7);
         let other = heap.push_lone(40_000).unwrap();
         heap.check(0);
-        assert_eq!(heap.remove(large), None);
+        assert_eq!(heap.remove(large).moved, None);
         assert_eq!(heap.slot(other).len(), 40_000);
         heap.check(0);
         heap.remove(other);

@@ -228,7 +228,7 @@ impl Index {
         if !old.has_block() {
             return;
         }
-        let Some(Moved { from, to }) = heap.remove(old.handle) else {
+        let Some(Moved { from, to }) = heap.remove(old.handle).moved else {
             return;
         };
         let owner = match pending {

@@ -247,7 +247,7 @@ mod tests {
                 if let Some(handle) = where_is.remove(&victim) {
                     lists.unlink(&mut heap, handle);
                     model.iter_mut().for_each(|list| list.retain(|&n| n != victim));
-                    if let Some(moved) = heap.remove(handle) {
+                    if let Some(moved) = heap.remove(handle).moved {
                         lists.moved(&mut heap, moved.to);
                         where_is.insert(number(&heap, moved.to), moved.to);
                     }

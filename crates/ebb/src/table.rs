@@ -4,7 +4,7 @@
 //! caller's functions say (`rehash`, `is`). They must not panic on entries that the caller wrote.
 
 use crate::chunks::ChunkArray;
-use crate::heap::{Growth, Handle, Heap, Moved, StackId};
+use crate::heap::{Growth, Handle, Heap, Moved, Removed, StackId};
 use crate::index::{Fill, Index, Place};
 use crate::memory::OutOfMemory;
 use crate::order::TableOrder;
@@ -76,7 +76,8 @@ pub struct Table<O: TableOrder = ()> {
     size: EntrySize,
     /// The stack of each size class, plus 1; of class 0 alone if entries have a fixed size.
     stacks: ChunkArray<StackId>,
-    entry_bytes: usize,
+    /// Bytes of all entries, counted where they are not all of one size.
+    variable_bytes: usize,
     /// The stack an entry was last taken from or put on: most likely that of the next.
     recent: StackId,
 }
@@ -97,7 +98,7 @@ impl<O: TableOrder> Table<O> {
             order,
             size,
             stacks: ChunkArray::new(),
-            entry_bytes: 0,
+            variable_bytes: 0,
             recent: NO_STACK,
         }
     }
@@ -121,7 +122,18 @@ impl<O: TableOrder> Table<O> {
 
     /// Bytes of all entries: O(1).
     pub fn entry_bytes(&self) -> usize {
-        self.entry_bytes
+        match self.size {
+            EntrySize::Fixed(bytes) => bytes * self.len(),
+            EntrySize::Variable => self.variable_bytes,
+        }
+    }
+
+    /// Entries of so many bytes have come, and others have gone.
+    #[inline(always)]
+    fn count_bytes(&mut self, come: usize, gone: usize) {
+        if self.size == EntrySize::Variable {
+            self.variable_bytes = self.variable_bytes + come - gone;
+        }
     }
 
     /// The entry of this hash that `is` recognises. O(1); usually two cache misses.
@@ -229,7 +241,7 @@ impl<O: TableOrder> Table<O> {
             self.heap.remove(handle); // the last of its stack: nothing moves
             return Err(error);
         }
-        self.entry_bytes += len;
+        self.count_bytes(len, 0);
         Ok(handle)
     }
 
@@ -259,7 +271,7 @@ impl<O: TableOrder> Table<O> {
             self.order.succeed(&mut self.heap, Moved { from: old, to: handle });
             self.release_slot(old, rehash); // another stack than the new slot's
         }
-        self.entry_bytes = self.entry_bytes - old_len + len;
+        self.count_bytes(len, old_len);
         Ok(found)
     }
 
@@ -279,7 +291,7 @@ impl<O: TableOrder> Table<O> {
     #[inline]
     pub fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
         let shape = self.shape();
-        self.entry_bytes -= self.body(found.0.spot.handle).len();
+        self.count_bytes(0, self.entry(found).len());
         self.order.prefetch(&self.heap, found.0.spot.handle);
         self.index.remove(&mut self.heap, found.0, &|heap: &Heap, handle| rehash(shape.body(heap, handle)));
         self.order.leave(&mut self.heap, found.0.spot.handle);
@@ -300,10 +312,9 @@ impl<O: TableOrder> Table<O> {
     }
 
     fn release_slot(&mut self, handle: Handle, rehash: &impl Fn(&[u8]) -> u64) {
-        if let Some(stack) = self.heap.stack_of(handle) {
-            self.recent = stack;
-        }
-        if let Some(moved) = self.heap.remove(handle) {
+        let Removed { stack, moved } = self.heap.remove(handle);
+        self.recent = stack.unwrap_or(self.recent);
+        if let Some(moved) = moved {
             let hash = rehash(self.body(moved.to));
             self.index.relocate(&mut self.heap, hash, moved);
             self.order.moved(&mut self.heap, moved);
@@ -316,7 +327,7 @@ impl<O: TableOrder> Table<O> {
         self.order.clear(&mut self.heap.memory);
         self.stacks.clear(&mut self.heap.memory);
         self.heap.clear();
-        (self.entry_bytes, self.recent) = (0, NO_STACK);
+        (self.variable_bytes, self.recent) = (0, NO_STACK);
     }
 
     #[inline]
@@ -338,7 +349,7 @@ impl<O: TableOrder> Table<O> {
         let stack = self.stack(number, slot_bytes, trailer)?;
         self.recent = stack;
         let handle = self.heap.push(stack)?;
-        let slot = self.heap.slot_mut(handle);
+        let slot = self.heap.last_slot_mut(stack);
         write(&mut slot[from..all]);
         if trailer > 0 {
             write_trailer(slot, trailer, all);
@@ -348,6 +359,9 @@ impl<O: TableOrder> Table<O> {
 
     #[inline]
     fn stack(&mut self, number: usize, slot_bytes: usize, trailer: usize) -> Result<StackId, OutOfMemory> {
+        if self.size != EntrySize::Variable && self.recent != NO_STACK {
+            return Ok(self.recent); // there is only one
+        }
         if number < self.stacks.capacity() && *self.stacks.get(number) != 0 {
             return Ok(*self.stacks.get(number) - 1);
         }
@@ -442,7 +456,7 @@ impl<O: TableOrder> Table<O> {
         let directory_bytes = self.heap.directory_bytes() + self.stacks.bytes() + self.order.held() + size_of::<Self>();
         Stats {
             entries: self.len(),
-            entry_bytes: self.entry_bytes,
+            entry_bytes: self.entry_bytes(),
             held_bytes,
             page_bytes: held_bytes - index_bytes - spare_bytes - directory_bytes,
             index_bytes,
@@ -496,7 +510,7 @@ impl<O: TableOrder> Table<O> {
             assert!(handles.insert(handle), "an entry is indexed once");
             bytes += self.body(handle).len();
         });
-        assert_eq!(bytes, self.entry_bytes);
+        assert_eq!(bytes, self.entry_bytes());
         let mut slots = 0;
         let mut visit = |handle| {
             assert!(handles.contains(&handle), "every slot is indexed");
