@@ -80,10 +80,7 @@ impl<'a> Key<'a> {
 pub(crate) fn plain_hash(object: &Bound<'_, PyAny>) -> Option<i64> {
     // SAFETY: the object is alive; hashing one of these types neither fails nor runs Python code.
     unsafe {
-        let kind = ffi::Py_TYPE(object.as_ptr());
-        let plain = kind == &raw mut ffi::PyLong_Type
-            || kind == &raw mut ffi::PyUnicode_Type
-            || kind == &raw mut ffi::PyBytes_Type;
+        let plain = objects::is_plain(ffi::Py_TYPE(object.as_ptr()));
         plain.then(|| ffi::PyObject_Hash(object.as_ptr()) as i64)
     }
 }
