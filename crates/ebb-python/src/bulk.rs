@@ -6,7 +6,7 @@ use crate::convert::{Key, Read, Value};
 use crate::kinds::KeyKind;
 use crate::map::{Map, out_of_memory};
 use crate::search::Holder;
-use crate::store::{Store, hash, hash_int, word};
+use crate::store::{New, Store, hash, hash_int, word};
 use ebb::OutOfMemory;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -104,12 +104,11 @@ fn set_all<'a>(
         |i| hash(&key_at(i)),
         |store, i, hash| {
             let key = key_at(i);
-            let new = store.find_inline(hash, &key).is_none();
-            let list = if new { &mut inserted } else { &mut others };
+            let is_new = store.find_inline(hash, &key).is_none();
+            let list = if is_new { &mut inserted } else { &mut others };
             list.try_reserve(1).map_err(|_| OutOfMemory)?;
             list.push(i);
-            let value = value_at(i);
-            if new { store.insert(hash, &key, &value) } else { Ok(()) }
+            if is_new { store.insert(New { hash, key: &key, value: &value_at(i) }) } else { Ok(()) }
         },
     );
     if done.is_err() {
@@ -123,7 +122,7 @@ fn set_all<'a>(
     in_batches(store, others.len(), hash_at, |store, i, hash| {
         let key = key_at(others[i]);
         let found = store.find_inline(hash, &key).expect("found a moment ago");
-        store.overwrite(found, hash, &key, &value_at(others[i])).map(drop)
+        store.overwrite(found, New { hash, key: &key, value: &value_at(others[i]) }).map(drop)
     })
 }
 

@@ -9,7 +9,7 @@ use crate::convert::{
 use crate::kinds::KeyKind;
 use crate::map::{Kinds, Map};
 use crate::slots::Slots;
-use crate::store::{hash_int, hash_text, is_object, word};
+use crate::store::{New, hash_int, hash_text, is_object, word};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -127,13 +127,13 @@ fn set(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>, value: 
                 if range.len() != new.len() {
                     drop(store);
                     let (hash, key) = typed();
-                    return resize(py, map, hash, &key, &new);
+                    return resize(py, map, New { hash, key: &key, value: &new });
                 }
                 new.swap(py, &mut entry[range])
             }
             None => {
                 let (hash, key) = typed();
-                store.insert(hash, &key, &new).ok()?;
+                store.insert(New { hash, key: &key, value: &new }).ok()?;
                 None
             }
         };
@@ -145,10 +145,10 @@ fn set(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>, value: 
 
 /// Set a key to a value of another length than it has.
 #[inline(never)]
-fn resize(py: Python<'_>, map: &Map, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Option<()> {
+fn resize(py: Python<'_>, map: &Map, new: New<'_>) -> Option<()> {
     let mut store = map.store.try_hold()?;
-    let found = store.find_plain(hash, key).ok()?;
-    let dropped = store.set(py, hash, key, found, value).ok()?;
+    let found = store.find_plain(new.hash, new.key).ok()?;
+    let dropped = store.set(py, found, new).ok()?;
     drop(store);
     dropped.release(py);
     Some(())

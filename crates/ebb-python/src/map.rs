@@ -6,7 +6,7 @@ use crate::kinds::{Codec, KeyKind, ValueKind, value_kind};
 use crate::lock::Guarded;
 use crate::objects::release_nested;
 use crate::search;
-use crate::store::{Layout, Store};
+use crate::store::{Layout, New, Store};
 use ebb::Found;
 use pyo3::exceptions::{PyKeyError, PyMemoryError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -116,7 +116,7 @@ impl Map {
     }
 
     pub(crate) fn set_typed(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyResult<()> {
-        let done = self.locate(py, key, |store, hash, found| store.set(py, hash, key, found, value))?;
+        let done = self.locate(py, key, |store, hash, found| store.set(py, found, New { hash, key, value }))?;
         done.map_err(out_of_memory)?.release(py); // what was replaced
         Ok(())
     }
@@ -271,7 +271,7 @@ impl Map {
         let value = self.value(default)?;
         let read = self.locate(py, &typed, |store, hash, found| match found {
             Some(found) => Ok(Some(store.read_value(py, found))),
-            None => store.set(py, hash, &typed, None, &value).map(|_| None),
+            None => store.insert(New { hash, key: &typed, value: &value }).map(|()| None),
         })?;
         match self.finish(py, read.map_err(out_of_memory)?)? {
             Some(value) => Ok(value),

@@ -45,6 +45,15 @@ pub(crate) fn hash(key: &Key<'_>) -> u64 {
     }
 }
 
+/// A key and a value on their way into a table.
+#[derive(Clone, Copy)]
+pub(crate) struct New<'a> {
+    /// The table's hash of the key.
+    pub(crate) hash: u64,
+    pub(crate) key: &'a Key<'a>,
+    pub(crate) value: &'a Value<'a>,
+}
+
 /// A key of a table, kept aside.
 pub(crate) enum KeptKey {
     Object(Py<PyAny>),
@@ -180,20 +189,20 @@ impl Layout {
         (self.fixed_bytes() + self.prefix(0)).max(1)
     }
 
-    pub(crate) fn entry_len(self, key: &Key<'_>, value_len: usize) -> usize {
-        let key_len = if let Key::Text(text) = key { text.len() } else { 0 };
-        let value_len = if self.value.is_variable() { value_len } else { 0 };
+    pub(crate) fn entry_len(self, new: New<'_>) -> usize {
+        let key_len = if let Key::Text(text) = new.key { text.len() } else { 0 };
+        let value_len = if self.value.is_variable() { new.value.len() } else { 0 };
         self.fixed_bytes() + self.prefix(key_len) + key_len + value_len
     }
 
     #[inline]
-    pub(crate) fn write(self, entry: &mut [u8], hash: u64, key: &Key<'_>, value: &Value<'_>) {
+    pub(crate) fn write(self, entry: &mut [u8], new: New<'_>) {
         let (fixed_key, tail) = entry.split_at_mut(self.key_bytes);
         let (fixed_value, mut rest) = tail.split_at_mut(self.value_bytes);
-        match key {
+        match new.key {
             Key::Int(int) => fixed_key.copy_from_slice(&int.to_ne_bytes()),
             Key::Object(object, _) => {
-                fixed_key[..8].copy_from_slice(&hash.to_ne_bytes());
+                fixed_key[..8].copy_from_slice(&new.hash.to_ne_bytes());
                 fixed_key[8..].copy_from_slice(&objects::word(object));
             }
             Key::Text(text) => {
@@ -203,7 +212,7 @@ impl Layout {
                 rest = &mut rest[prefix + text.len()..];
             }
         }
-        value.write(if self.value.is_variable() { rest } else { fixed_value });
+        new.value.write(if self.value.is_variable() { rest } else { fixed_value });
     }
 }
 
@@ -322,28 +331,21 @@ impl Store {
 
     /// Insert or replace; `found` is what a search for the key has found.
     #[inline]
-    pub(crate) fn set(
-        &mut self,
-        py: Python<'_>,
-        hash: u64,
-        key: &Key<'_>,
-        found: Option<Found>,
-        value: &Value<'_>,
-    ) -> Result<Dropped, OutOfMemory> {
+    pub(crate) fn set(&mut self, py: Python<'_>, found: Option<Found>, new: New<'_>) -> Result<Dropped, OutOfMemory> {
         let Some(found) = found else {
-            self.insert(hash, key, value)?;
+            self.insert(new)?;
             return Ok(Dropped { key: None, value: None });
         };
         let old = self.value_object(py, found);
-        self.overwrite(found, hash, key, value)?;
+        self.overwrite(found, new)?;
         Ok(Dropped { key: None, value: old })
     }
 
     /// Add an entry whose key a search has not found.
     #[inline]
-    pub(crate) fn insert(&mut self, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Result<(), OutOfMemory> {
-        self.insert_by(key, value, |table, layout, len| {
-            table.insert(hash, len, &|entry| layout.hash(entry), |entry| layout.write(entry, hash, key, value))
+    pub(crate) fn insert(&mut self, new: New<'_>) -> Result<(), OutOfMemory> {
+        self.insert_by(new, |table, layout, len| {
+            table.insert(new.hash, len, &|entry| layout.hash(entry), |entry| layout.write(entry, new))
         })
     }
 
@@ -462,20 +464,14 @@ impl<O: TableOrder> Store<O> {
     /// Give an entry another value; where the entry is then. Only a value of variable size may take memory; an object's
     /// old reference is the caller's to drop.
     #[inline]
-    pub(crate) fn overwrite(
-        &mut self,
-        found: Found,
-        hash: u64,
-        key: &Key<'_>,
-        value: &Value<'_>,
-    ) -> Result<Found, OutOfMemory> {
+    pub(crate) fn overwrite(&mut self, found: Found, new: New<'_>) -> Result<Found, OutOfMemory> {
         let layout = self.layout;
         if layout.value.is_variable() {
-            return self.replace(found, hash, key, value);
+            return self.replace(found, new);
         }
         let (from, bytes) = (layout.key_bytes, layout.value_bytes);
-        value.write(&mut self.table.entry_mut(found)[from..from + bytes]);
-        value.keep();
+        new.value.write(&mut self.table.entry_mut(found)[from..from + bytes]);
+        new.value.keep();
         Ok(found)
     }
 
@@ -507,31 +503,30 @@ impl<O: TableOrder> Store<O> {
     #[inline]
     pub(crate) fn insert_by(
         &mut self,
-        key: &Key<'_>,
-        value: &Value<'_>,
+        new: New<'_>,
         put: impl FnOnce(&mut Table<O>, Layout, usize) -> Result<(), OutOfMemory>,
     ) -> Result<(), OutOfMemory> {
         let layout = self.layout;
-        put(&mut self.table, layout, layout.entry_len(key, value.len()))?;
-        match key {
+        put(&mut self.table, layout, layout.entry_len(new))?;
+        match new.key {
             Key::Text(text) => self.overhead += layout.prefix(text.len()),
             Key::Object(object, _) => objects::keep(object),
             Key::Int(_) => {}
         }
-        value.keep();
+        new.value.keep();
         self.changes += 1;
         Ok(())
     }
 
     /// Give a variable value new bytes. The key stays the one that is there.
-    fn replace(&mut self, found: Found, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Result<Found, OutOfMemory> {
+    fn replace(&mut self, found: Found, new: New<'_>) -> Result<Found, OutOfMemory> {
         let layout = self.layout;
-        let len = layout.entry_len(key, value.len());
+        let len = layout.entry_len(new);
         let mut fixed_key = [0; 16];
         let kept = layout.key_bytes;
         fixed_key[..kept].copy_from_slice(&self.table.entry(found)[..kept]);
         self.table.replace(found, len, &|entry| layout.hash(entry), |entry| {
-            layout.write(entry, hash, key, value);
+            layout.write(entry, new);
             entry[..kept].copy_from_slice(&fixed_key[..kept]);
         })
     }

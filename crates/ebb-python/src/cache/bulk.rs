@@ -7,7 +7,7 @@ use crate::cache::{Cache, seconds};
 use crate::convert::{Key, Read, Value};
 use crate::kinds::KeyKind;
 use crate::map::out_of_memory;
-use crate::store::{hash, hash_int};
+use crate::store::{New, hash, hash_int};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -157,9 +157,10 @@ impl Cache {
                     |i| hash_int(keys.get(from + i)),
                     |chest, i, hash| {
                         let key = keys.get(from + i);
-                        let value = Value::Bytes(Cow::Borrowed(values.slice((from + i) * size, size)));
                         let found = chest.store.find_int(hash, key);
-                        chest.put(py, hash, &Key::Int(key), found, &value, lives, &moment, gone)
+                        let (key, value) = (Key::Int(key), values.slice((from + i) * size, size));
+                        let new = New { hash, key: &key, value: &Value::Bytes(Cow::Borrowed(value)) };
+                        chest.put(py, found, new, lives, &moment, gone)
                     },
                 )
             };

@@ -2,11 +2,10 @@
 //! deadlines, bounds, and counts of all that has happened.
 
 use crate::cache::gone::{Cause, Departed, Gone};
-use crate::convert::{Key, Value};
 use crate::kinds::ValueKind;
 use crate::map::out_of_memory;
 use crate::search::Holder;
-use crate::store::{Contents, Layout, Store};
+use crate::store::{Contents, Layout, New, Store};
 use ebb::{Cache as Table, Clock, Deadlines, EntrySize, Found, Keeping, OutOfMemory, Policies, Time};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -342,42 +341,36 @@ impl Chest {
 
     // --- coming --------------------------------------------------------------------------------------------------
 
-    /// Set a key; `found` is what a search for it has found. Nothing has changed if it is refused, but for what made room.
-    #[allow(clippy::too_many_arguments)] // an entry is a key and a value with a life
+    /// Set a key; `found` is what a search for it has found. Nothing has changed if it is refused, but for what made
+    /// room.
     pub(crate) fn put(
         &mut self,
         py: Python<'_>,
-        hash: u64,
-        key: &Key<'_>,
         found: Option<Found>,
-        value: &Value<'_>,
+        new: New<'_>,
         lives: Lives,
         moment: &Moment,
         gone: &mut Gone,
     ) -> Result<(), Refused> {
         let deadlines = self.deadlines(lives, moment);
-        self.put_at(py, hash, key, found, value, deadlines, moment, gone)
+        self.put_at(py, found, new, deadlines, moment, gone)
     }
 
     /// As [`put`](Self::put), with the deadlines that the life comes to.
-    #[allow(clippy::too_many_arguments)] // as `put`
     pub(crate) fn put_at(
         &mut self,
         py: Python<'_>,
-        hash: u64,
-        key: &Key<'_>,
-        found: Option<Found>,
-        value: &Value<'_>,
+        mut found: Option<Found>,
+        new: New<'_>,
         deadlines: Deadlines,
         moment: &Moment,
         gone: &mut Gone,
     ) -> Result<(), Refused> {
-        let mut found = found;
         if let Some(expired) = found.filter(|&found| self.is_over(found, moment)) {
             self.depart(py, expired, Cause::Expired, gone)?;
             found = None;
         }
-        self.check_fits(key, value)?;
+        self.check_fits(new)?;
         self.store.table.was_limited(); // by what was refused before, and done without
         let kept_key = found.and_then(|found| self.store.key_word(found));
         if found.is_none() {
@@ -386,8 +379,8 @@ impl Chest {
         let mut cleared = false;
         loop {
             let done = match found {
-                Some(found) => self.replace(py, hash, key, found, value, deadlines, gone)?,
-                None => self.insert(hash, key, value, deadlines),
+                Some(found) => self.replace(py, found, new, deadlines, gone)?,
+                None => self.insert(new, deadlines),
             };
             if done.is_ok() {
                 self.counts.sets += 1;
@@ -397,28 +390,24 @@ impl Chest {
                 return Err(Refused::OutOfMemory);
             }
             self.make_room(py, found, &mut cleared, moment, gone)?;
-            found = found.and_then(|_| self.find_again(hash, key, kept_key));
+            found = found.and_then(|_| self.find_again(new, kept_key));
         }
     }
 
-    fn insert(&mut self, hash: u64, key: &Key<'_>, value: &Value<'_>, deadlines: Deadlines) -> Result<(), OutOfMemory> {
-        self.store.insert_by(key, value, |table, layout, len| {
-            table.insert_until(hash, len, deadlines, &|entry| layout.hash(entry), |entry| {
-                layout.write(entry, hash, key, value);
-            })
+    fn insert(&mut self, new: New<'_>, deadlines: Deadlines) -> Result<(), OutOfMemory> {
+        self.store.insert_by(new, |table, layout, len| {
+            let rehash = |entry: &[u8]| layout.hash(entry);
+            table.insert_until(new.hash, len, deadlines, &rehash, |entry| layout.write(entry, new))
         })?;
         self.last_inserter = this_thread();
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)] // as `put`
     fn replace(
         &mut self,
         py: Python<'_>,
-        hash: u64,
-        key: &Key<'_>,
         found: Found,
-        value: &Value<'_>,
+        new: New<'_>,
         deadlines: Deadlines,
         gone: &mut Gone,
     ) -> Result<Result<(), OutOfMemory>, Refused> {
@@ -428,7 +417,7 @@ impl Chest {
         }
         // The entry's reference passes to `old` only once it has another value.
         let old = self.store.value_word(found);
-        let found = match self.store.overwrite(found, hash, key, value) {
+        let found = match self.store.overwrite(found, new) {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
@@ -444,17 +433,17 @@ impl Chest {
 
     /// An entry that was there a moment ago, if it has not been evicted since. An object is known by its address, as
     /// equal ones would have to be asked; nobody else has it: evicted keys are still held.
-    fn find_again(&self, hash: u64, key: &Key<'_>, kept: Option<u64>) -> Option<Found> {
+    fn find_again(&self, new: New<'_>, kept: Option<u64>) -> Option<Found> {
         match kept {
-            Some(kept) => self.store.find_object(hash, kept),
-            None => self.store.find_inline(hash, key),
+            Some(kept) => self.store.find_object(new.hash, kept),
+            None => self.store.find_inline(new.hash, new.key),
         }
     }
 
     /// Whether an entry fits if it is the only one.
-    fn check_fits(&self, key: &Key<'_>, value: &Value<'_>) -> Result<(), Refused> {
+    fn check_fits(&self, new: New<'_>) -> Result<(), Refused> {
         let Limits { max_bytes, .. } = self.limits;
-        let len = self.store.layout.entry_len(key, value.len());
+        let len = self.store.layout.entry_len(new);
         if max_bytes == usize::MAX || len.saturating_mul(2).saturating_add(ALWAYS_FITS) <= max_bytes {
             return Ok(());
         }

@@ -12,7 +12,7 @@ use crate::fast::look_up;
 use crate::kinds::KeyKind;
 use crate::lock::Holding;
 use crate::slots::{Behind, Slots};
-use crate::store::{hash_int, hash_text, is_object, word};
+use crate::store::{New, hash_int, hash_text, is_object, word};
 use ebb::{Clock, Deadlines};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -128,7 +128,8 @@ fn set(
             None => {
                 let (hash, key) = typed();
                 // Refused or not, those who made room have left.
-                let put = chest.put_at(py, hash, &key, None, &new, deadlines, &moment, &mut gone);
+                let new = New { hash, key: &key, value: &new };
+                let put = chest.put_at(py, None, new, deadlines, &moment, &mut gone);
                 put.is_ok().then_some(None)
             }
         }

@@ -13,7 +13,7 @@ use crate::lock::Guarded;
 use crate::map::{Kinds, missing};
 use crate::objects::{pair, release_nested};
 use crate::search;
-use crate::store::Contents;
+use crate::store::{Contents, New};
 use chest::{BATCH, Chest, Limits, Lives, Moment, Refused};
 use ebb::{Clock, Deadlines, Found, Policies, Time};
 use gone::{Cause, Gone};
@@ -251,7 +251,7 @@ impl Cache {
     pub(crate) fn put(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>, lives: Lives) -> PyResult<()> {
         let moment = self.moment(py)?;
         self.locate(py, key, &moment, |chest, hash, found, gone| {
-            chest.put(py, hash, key, found, value, lives, &moment, gone)
+            chest.put(py, found, New { hash, key, value }, lives, &moment, gone)
         })?
         .map_err(|refused| self.refusal(refused))
     }
@@ -263,7 +263,7 @@ impl Cache {
             if moment.is_past(deadlines.first()) {
                 return Ok(());
             }
-            chest.put_at(py, hash, key, found, value, deadlines, &moment, gone)
+            chest.put_at(py, found, New { hash, key, value }, deadlines, &moment, gone)
         })?
         .map_err(|refused| self.refusal(refused))
     }
@@ -643,7 +643,10 @@ impl Cache {
         let (moment, lives) = (self.moment(py)?, self.shared.settings().limits.lives(None));
         let read = self.locate(py, &typed, &moment, |chest, hash, found, gone| match chest.alive(found, &moment) {
             Some(found) => Ok(Some(chest.store.read_value(py, found))),
-            None => chest.put(py, hash, &typed, found, &value, lives, &moment, gone).map(|()| None),
+            None => {
+                let new = New { hash, key: &typed, value: &value };
+                chest.put(py, found, new, lives, &moment, gone).map(|()| None)
+            }
         })?;
         match self.finish(py, read.map_err(|refused| self.refusal(refused))?)? {
             Some(value) => Ok(value),
