@@ -272,10 +272,6 @@ pub(crate) struct Dropped {
 }
 
 impl Dropped {
-    pub(crate) fn nothing() -> Self {
-        Dropped { key: None, value: None }
-    }
-
     pub(crate) fn is_nothing(&self) -> bool {
         self.key.is_none() && self.value.is_none()
     }
@@ -304,13 +300,14 @@ pub(crate) fn is_object(entry: &[u8], hash: u64, object: &Bound<'_, PyAny>, unsu
             })
 }
 
-/// An object's bytes, copied from an entry that is about to have others in their place.
-pub(crate) struct Word([u8; 8]);
+/// The bytes of an object, if it was one, that an entry had as its value: nobody else has their reference.
+#[must_use]
+pub(crate) struct Replaced(Option<[u8; 8]>);
 
-impl Word {
-    /// The reference that the entry had.
+impl Replaced {
+    #[inline]
     pub(crate) fn into_dropped(self, py: Python<'_>) -> Dropped {
-        Dropped { key: None, value: Some(objects::take_word(py, &self.0)) }
+        Dropped { key: None, value: self.0.map(|word| objects::take_word(py, &word)) }
     }
 }
 
@@ -333,12 +330,9 @@ impl Store {
     #[inline]
     pub(crate) fn set(&mut self, py: Python<'_>, found: Option<Found>, new: New<'_>) -> Result<Dropped, OutOfMemory> {
         let Some(found) = found else {
-            self.insert(new)?;
-            return Ok(Dropped { key: None, value: None });
+            return self.insert(new).map(|()| Replaced(None).into_dropped(py));
         };
-        let old = self.value_object(py, found);
-        self.overwrite(found, new)?;
-        Ok(Dropped { key: None, value: old })
+        self.overwrite(found, new).map(|(_, replaced)| replaced.into_dropped(py))
     }
 
     /// Add an entry whose key a search has not found.
@@ -461,18 +455,20 @@ impl<O: TableOrder> Store<O> {
         }
     }
 
-    /// Give an entry another value; where the entry is then. Only a value of variable size may take memory; an object's
-    /// old reference is the caller's to drop.
+    /// Give an entry another value; where the entry is then, and what it had. Only a value of variable size may take
+    /// memory.
     #[inline]
-    pub(crate) fn overwrite(&mut self, found: Found, new: New<'_>) -> Result<Found, OutOfMemory> {
+    pub(crate) fn overwrite(&mut self, found: Found, new: New<'_>) -> Result<(Found, Replaced), OutOfMemory> {
         let layout = self.layout;
         if layout.value.is_variable() {
-            return self.replace(found, new);
+            return Ok((self.replace(found, new)?, Replaced(None)));
         }
         let (from, bytes) = (layout.key_bytes, layout.value_bytes);
-        new.value.write(&mut self.table.entry_mut(found)[from..from + bytes]);
+        let at = &mut self.table.entry_mut(found)[from..from + bytes];
+        let replaced = Replaced((layout.value == ValueKind::Object).then(|| word(at).to_ne_bytes()));
+        new.value.write(at);
         new.value.keep();
-        Ok(found)
+        Ok((found, replaced))
     }
 
     /// The bytes of an object key.
@@ -484,12 +480,6 @@ impl<O: TableOrder> Store<O> {
     /// The entry whose key is the object of these bytes.
     pub(crate) fn find_object(&self, hash: u64, object: u64) -> Option<Found> {
         self.table.find(hash, |entry| word(&entry[8..]) == object)
-    }
-
-    /// The bytes of an object value.
-    pub(crate) fn value_word(&self, found: Found) -> Option<Word> {
-        let is_object = self.layout.value == ValueKind::Object;
-        is_object.then(|| Word(word(self.layout.value(self.table.entry(found))).to_ne_bytes()))
     }
 
     /// The reference that an entry's value is, to be dropped when the entry has let go of it.

@@ -415,16 +415,14 @@ impl Chest {
         if told.is_some() || self.store.layout.value == ValueKind::Object {
             gone.reserve()?;
         }
-        // The entry's reference passes to `old` only once it has another value.
-        let old = self.store.value_word(found);
-        let found = match self.store.overwrite(found, new) {
-            Ok(found) => found,
+        let (found, replaced) = match self.store.overwrite(found, new) {
+            Ok(done) => done,
             Err(error) => return Ok(Err(error)),
         };
         self.store.table.renew(found, deadlines);
         self.store.table.mark(found);
         self.count(Cause::Replaced);
-        let dropped = old.map_or_else(crate::store::Dropped::nothing, |word| word.into_dropped(py));
+        let dropped = replaced.into_dropped(py);
         if told.is_some() || !dropped.is_nothing() {
             gone.push(Departed { cause: Cause::Replaced, told, dropped });
         }
