@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // borrowed views of str and bytes
 
 use crate::kinds::{Codec, KeyKind, ValueKind};
-use crate::map::out_of_memory;
+use crate::map::with_room;
 use crate::objects;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::ffi;
@@ -226,8 +226,7 @@ fn text<'a>(object: &'a Bound<'_, PyAny>, role: &str) -> PyResult<Cow<'a, [u8]>>
 
 /// A copy of bytes that may be many.
 pub(crate) fn copy_of(bytes: &[u8]) -> PyResult<Vec<u8>> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len()).map_err(out_of_memory)?;
+    let mut copy = with_room(bytes.len())?;
     copy.extend_from_slice(bytes);
     Ok(copy)
 }

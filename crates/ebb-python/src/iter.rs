@@ -1,7 +1,7 @@
 //! Iterators over a map: one entry a step, each step atomic.
 
 use crate::convert::{Read, read_value};
-use crate::map::{Map, out_of_memory};
+use crate::map::{Map, with_room};
 use crate::objects::pair as pair_of;
 use ebb::Cursor;
 use pyo3::exceptions::PyRuntimeError;
@@ -38,8 +38,7 @@ impl MapIterator {
 /// All items at one moment.
 pub(crate) fn snapshot<'py>(map: &Map, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let reads = map.store.with(py, |store| {
-        let mut reads: Vec<(Read, Read)> = Vec::new();
-        reads.try_reserve_exact(store.table.len()).map_err(out_of_memory)?;
+        let mut reads = with_room::<(Read, Read)>(store.table.len())?;
         let mut cursor = Cursor::default();
         while let Some(entry) = store.table.next(&mut cursor) {
             let value = read_value(py, store.layout.value, store.layout.value(entry))?;

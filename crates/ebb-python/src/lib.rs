@@ -1,6 +1,7 @@
 //! `ebbmap._core`: the binding of the `ebb` engine to CPython. Objects become bytes and back in `convert`, a table
 //! with kinds is a `store`, its lock is in `lock`; the classes are thin.
 
+mod arrays;
 mod bulk;
 mod cache;
 mod convert;

@@ -4,7 +4,7 @@ use crate::cache::chest::{BATCH, Chest, Moment, this_thread};
 use crate::cache::gone::{Cause, Gone};
 use crate::cache::{Cache, finished_pair};
 use crate::convert::Read;
-use crate::map::out_of_memory;
+use crate::map::{out_of_memory, with_room};
 use crate::store::KeptKey;
 use ebb::{Deadlines, Found};
 use pyo3::exceptions::PyRuntimeError;
@@ -137,8 +137,7 @@ impl CacheIterator {
 /// Read all that is alive, and when it expires: in the order it came in, where the cache is bounded.
 fn read_all(cache: &Cache, py: Python<'_>, moment: &Moment) -> PyResult<Vec<((Read, Read), Deadlines)>> {
     cache.shared.chest.with(py, |chest| {
-        let mut all = Vec::new();
-        all.try_reserve_exact(chest.store.table.len()).map_err(out_of_memory)?;
+        let mut all = with_room(chest.store.table.len())?;
         let (layout, mut done) = (chest.store.layout, Ok(()));
         chest.store.table.visit_all(|entry, deadlines| {
             if done.is_ok() && !moment.is_past(deadlines.first()) {
