@@ -4,7 +4,7 @@ use crate::convert::{Key, Read, Value};
 use crate::iter::{MapIterator, What, snapshot};
 use crate::kinds::{Codec, KeyKind, ValueKind, value_kind};
 use crate::lock::Guarded;
-use crate::objects::release_nested;
+use crate::objects::{pair, release_nested};
 use crate::search;
 use crate::store::{Layout, New, Store};
 use ebb::Found;
@@ -26,6 +26,21 @@ impl Kinds {
 
     pub(crate) fn layout(&self) -> Layout {
         Layout::new(self.key, self.value)
+    }
+
+    /// A value that was read, if any was, as an object.
+    #[inline]
+    pub(crate) fn finish(&self, py: Python<'_>, read: Option<PyResult<Read>>) -> PyResult<Option<Py<PyAny>>> {
+        match read {
+            None => Ok(None),
+            Some(Ok(Read::Done(object))) => Ok(Some(object)),
+            Some(read) => read?.finish(py, self.codec.as_ref()).map(Some),
+        }
+    }
+
+    /// A key and a value that were read, as a pair.
+    pub(crate) fn finish_pair<'py>(&self, py: Python<'py>, (key, value): (Read, Read)) -> PyResult<Bound<'py, PyAny>> {
+        pair(py, &key.finish(py, None)?, &value.finish(py, self.codec.as_ref())?)
     }
 
     /// Their names, and the codec of a dtype.
@@ -58,6 +73,9 @@ pub(crate) struct Map {
     pub(crate) kinds: OnceLock<Kinds>,
     pub(crate) store: Guarded<Store>,
 }
+
+/// Bytes of a map that are not in its table.
+const OWN_BYTES: usize = size_of::<Map>() - size_of::<ebb::Table>();
 
 #[cold]
 pub(crate) fn out_of_memory<E>(_: E) -> PyErr {
@@ -105,16 +123,7 @@ impl Map {
     #[inline]
     pub(crate) fn find_value(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
         let read = self.locate(py, key, |store, _, found| found.map(|found| store.read_value(py, found)))?;
-        self.finish(py, read)
-    }
-
-    #[inline]
-    fn finish(&self, py: Python<'_>, read: Option<PyResult<Read>>) -> PyResult<Option<Py<PyAny>>> {
-        match read {
-            None => Ok(None),
-            Some(Ok(Read::Done(object))) => Ok(Some(object)),
-            Some(read) => read?.finish(py, self.kinds().codec.as_ref()).map(Some),
-        }
+        self.kinds().finish(py, read)
     }
 
     pub(crate) fn set(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -139,7 +148,7 @@ impl Map {
             None => return Ok(None),
             Some((read, dropped)) => (read, dropped),
         };
-        let value = self.finish(py, Some(Ok(read)));
+        let value = self.kinds().finish(py, Some(Ok(read)));
         dropped.release(py);
         value
     }
@@ -242,14 +251,7 @@ impl Map {
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
     #[pyo3(signature = (key, *default))]
     fn pop(&self, key: &Bound<'_, PyAny>, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
-        if default.len() > 1 {
-            let given = default.len() + 1;
-            return Err(PyTypeError::new_err(format!("pop expected at most 2 arguments, got {given}")));
-        }
-        match self.take(key.py(), &self.key(key)?)? {
-            Some(value) => Ok(value),
-            None => default.get_item(0).map(Bound::unbind).map_err(|_| missing(key)),
-        }
+        pop(key, default, || self.take(key.py(), &self.key(key)?))
     }
 
     /// Remove some entry and return it as `(key, value)`; `KeyError` if there is none. O(1) on average.
@@ -280,7 +282,7 @@ impl Map {
             Some(found) => Ok(Some(store.read_value(py, found))),
             None => store.insert(New { hash, key: &typed, value: &value }).map(|()| None),
         })?;
-        match self.finish(py, read.map_err(out_of_memory)?)? {
+        match self.kinds().finish(py, read.map_err(out_of_memory)?)? {
             Some(value) => Ok(value),
             None => self.find_value(py, &typed).map(|value| value.unwrap_or_else(|| default.clone().unbind())),
         }
@@ -316,13 +318,13 @@ impl Map {
     /// Bytes held now: entries, index, spare pages and this object's own. O(1).
     #[getter]
     fn nbytes(&self, py: Python<'_>) -> usize {
-        self.store.with(py, |store| store.table.bytes()) + size_of::<Self>() - size_of::<ebb::Table>()
+        self.store.with(py, |store| store.table.bytes()) + OWN_BYTES
     }
 
     fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (stats, payload) = self.store.with(py, |store| store.stats());
         let dict = PyDict::new(py);
-        describe(&dict, &stats, payload, size_of::<Self>() - size_of::<ebb::Table>())?;
+        describe(&dict, &stats, payload, OWN_BYTES)?;
         Ok(dict)
     }
 
@@ -375,6 +377,22 @@ pub(crate) fn describe(dict: &Bound<'_, PyDict>, stats: &ebb::Stats, payload: us
         dict.set_item(name, value)?;
     }
     Ok(())
+}
+
+/// What is taken from a map, or the default that was given, or `KeyError`.
+pub(crate) fn pop(
+    key: &Bound<'_, PyAny>,
+    default: &Bound<'_, PyTuple>,
+    take: impl FnOnce() -> PyResult<Option<Py<PyAny>>>,
+) -> PyResult<Py<PyAny>> {
+    if default.len() > 1 {
+        let given = default.len() + 1;
+        return Err(PyTypeError::new_err(format!("pop expected at most 2 arguments, got {given}")));
+    }
+    match take()? {
+        Some(value) => Ok(value),
+        None => default.get_item(0).map(Bound::unbind).map_err(|_| missing(key)),
+    }
 }
 
 /// `__getitem__` of an absent key: a subclass may have `__missing__`.

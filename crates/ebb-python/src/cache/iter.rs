@@ -1,8 +1,8 @@
 //! Walks over a cache. Entries may come, go and expire meanwhile: what is there all along is met exactly once.
 
+use crate::cache::Cache;
 use crate::cache::chest::{BATCH, Chest, Moment, this_thread};
 use crate::cache::gone::{Cause, Gone};
-use crate::cache::{Cache, finished_pair};
 use crate::convert::Read;
 use crate::map::{out_of_memory, with_room};
 use crate::store::KeptKey;
@@ -12,7 +12,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-pub(crate) use crate::iter::What;
+pub(crate) use crate::iter::{Next, What};
 
 /// Over the keys, values or items of a cache.
 #[pyclass(module = "ebbmap._core")]
@@ -42,7 +42,7 @@ impl CacheIterator {
         chest: &mut Chest,
         moment: &Moment,
         passed: &mut Vec<KeptKey>,
-    ) -> PyResult<Option<(Option<Read>, Option<Read>)>> {
+    ) -> PyResult<Option<Next>> {
         loop {
             while let Some((hash, key)) = self.keys.pop() {
                 let found = chest.alive(chest.store.find_kept(hash, &key), moment);
@@ -98,7 +98,7 @@ impl CacheIterator {
         let cache = cache.get();
         let moment = cache.moment(py)?;
         let mut passed = Vec::new();
-        let read = cache.shared.chest.with(py, |chest| {
+        let next = cache.shared.chest.with(py, |chest| {
             if chest.inserts() != self.changes {
                 if chest.last_inserter == this_thread() {
                     return Err(PyRuntimeError::new_err("cache got a new key during iteration"));
@@ -109,16 +109,11 @@ impl CacheIterator {
         })?;
         drop(passed);
         self.left = self.left.saturating_sub(1);
-        match read {
-            Some((Some(key), Some(value))) => Ok(Some(finished_pair(cache, py, (key, value))?.unbind())),
-            Some((Some(key), None)) => key.finish(py, None).map(Some),
-            Some((None, Some(value))) => value.finish(py, cache.kinds().codec.as_ref()).map(Some),
-            Some((None, None)) => unreachable!("an iterator is over something"),
-            None => {
-                self.cache = None;
-                Ok(None)
-            }
-        }
+        let Some(next) = next else {
+            self.cache = None;
+            return Ok(None);
+        };
+        cache.kinds().finish_next(py, next).map(Some)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -155,7 +150,7 @@ fn read_all(cache: &Cache, py: Python<'_>, moment: &Moment) -> PyResult<Vec<((Re
 pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let items = PyList::empty(py);
     for (read, _) in read_all(cache, py, &cache.moment(py)?)? {
-        items.append(finished_pair(cache, py, read)?)?;
+        items.append(cache.kinds().finish_pair(py, read)?)?;
     }
     Ok(items)
 }
@@ -200,7 +195,7 @@ pub(crate) fn expire<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py,
         });
         cache.after_step(py, gone);
         for read in reads {
-            items.append(finished_pair(cache, py, read)?)?;
+            items.append(cache.kinds().finish_pair(py, read)?)?;
         }
         if !more? {
             return Ok(items);

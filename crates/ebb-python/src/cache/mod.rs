@@ -7,11 +7,11 @@ pub(crate) mod gone;
 mod iter;
 pub(crate) mod sweeper;
 
-use crate::convert::{Key, Read, Value};
+use crate::convert::{Key, Value};
 use crate::kinds::{KeyKind, ValueKind, value_kind};
 use crate::lock::Guarded;
 use crate::map::{Kinds, missing};
-use crate::objects::{pair, release_nested};
+use crate::objects::release_nested;
 use crate::search;
 use crate::store::{Contents, New};
 use chest::{BATCH, Chest, Limits, Lives, Moment, Refused};
@@ -229,15 +229,6 @@ impl Cache {
         self.shared.settle(py, gone);
     }
 
-    #[inline]
-    pub(crate) fn finish(&self, py: Python<'_>, read: Option<PyResult<Read>>) -> PyResult<Option<Py<PyAny>>> {
-        match read {
-            None => Ok(None),
-            Some(Ok(Read::Done(object))) => Ok(Some(object)),
-            Some(read) => read?.finish(py, self.kinds().codec.as_ref()).map(Some),
-        }
-    }
-
     /// The value of a key that is alive, as a use of it.
     #[inline]
     pub(crate) fn find_value(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
@@ -245,7 +236,7 @@ impl Cache {
         let read = self.locate(py, key, &moment, |chest, _, found, _| {
             chest.using(found, &moment).map(|found| chest.store.read_value(py, found))
         })?;
-        self.finish(py, read)
+        self.kinds().finish(py, read)
     }
 
     pub(crate) fn put(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>, lives: Lives) -> PyResult<()> {
@@ -293,7 +284,7 @@ impl Cache {
                 Err(error) => Some(Err(error)),
             }
         })?;
-        self.finish(py, taken)
+        self.kinds().finish(py, taken)
     }
 
     pub(crate) fn delete(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
@@ -551,7 +542,7 @@ impl Cache {
         let read = self.locate(py, &possible, &moment, |chest, _, found, _| {
             chest.alive(found, &moment).map(|found| chest.store.read_value(py, found))
         })?;
-        Ok(self.finish(py, read)?.unwrap_or(default))
+        Ok(self.kinds().finish(py, read)?.unwrap_or(default))
     }
 
     /// The value of `key` and the seconds that its ttl leaves it (inf for ever), or None. A use of the entry, unless
@@ -567,7 +558,7 @@ impl Cache {
             Some((chest.store.read_value(py, found), left))
         })?;
         let Some((read, left)) = read else { return Ok(None) };
-        Ok(self.finish(py, Some(read))?.map(|value| (value, left)))
+        Ok(self.kinds().finish(py, Some(read))?.map(|value| (value, left)))
     }
 
     /// Set `key` to `value`, to live for `ttl` (seconds, a timedelta, "10m"; None: the cache's). O(1).
@@ -607,14 +598,7 @@ impl Cache {
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
     #[pyo3(signature = (key, *default))]
     fn pop(&self, key: &Bound<'_, PyAny>, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
-        if default.len() > 1 {
-            let given = default.len() + 1;
-            return Err(PyTypeError::new_err(format!("pop expected at most 2 arguments, got {given}")));
-        }
-        match self.take(key.py(), &self.key(key)?)? {
-            Some(value) => Ok(value),
-            None => default.get_item(0).map(Bound::unbind).map_err(|_| missing(key)),
-        }
+        crate::map::pop(key, default, || self.take(key.py(), &self.key(key)?))
     }
 
     /// Remove some entry and return it as `(key, value)`; `KeyError` if there is none. O(1) on average.
@@ -648,7 +632,7 @@ impl Cache {
                 chest.put(py, found, new, lives, &moment, gone).map(|()| None)
             }
         })?;
-        match self.finish(py, read.map_err(|refused| self.refusal(refused))?)? {
+        match self.kinds().finish(py, read.map_err(|refused| self.refusal(refused))?)? {
             Some(value) => Ok(value),
             None => self.read_back(py, &value, default),
         }
@@ -752,13 +736,4 @@ impl Drop for Cache {
             Python::attach(|py| release_nested(py, |py| contents.release(py)));
         }
     }
-}
-
-/// A pair of what was read.
-pub(crate) fn finished_pair<'py>(
-    cache: &Cache,
-    py: Python<'py>,
-    (key, value): (Read, Read),
-) -> PyResult<Bound<'py, PyAny>> {
-    pair(py, &key.finish(py, None)?, &value.finish(py, cache.kinds().codec.as_ref())?)
 }
