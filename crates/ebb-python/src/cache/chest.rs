@@ -17,8 +17,11 @@ const STEPS: usize = 4;
 const STEPS_FOR_ROOM: usize = 256;
 /// Entries that leave under one hold of the lock.
 pub(crate) const BATCH: usize = 256;
-/// An entry so much smaller than the bound fits it, whatever tables it takes.
-const ALWAYS_FITS: usize = 32 << 10;
+
+/// A bound that an entry of so many bytes fits, whatever tables it takes.
+fn always_fits(len: usize) -> usize {
+    len.saturating_mul(2).saturating_add(32 << 10)
+}
 
 /// Now: read at most once an operation, and only by those that need it.
 pub(crate) struct Moment {
@@ -91,11 +94,13 @@ impl Limits {
         Lives { hard: ttl.or(self.ttl), idle: self.idle }
     }
 
-    /// Seconds until deadlines.
+    /// Seconds until a deadline; `None` for never, for which the time need not be read.
+    pub(crate) fn seconds_left(&self, deadline: Time, moment: &Moment) -> Option<f64> {
+        if deadline == Time::NEVER { None } else { self.clock.seconds_left(moment.time(), deadline) }
+    }
+
     pub(crate) fn lives_left(&self, deadlines: Deadlines, moment: &Moment) -> Lives {
-        let left =
-            |deadline| (deadline != Time::NEVER).then(|| self.clock.seconds_left(moment.time(), deadline)).flatten();
-        Lives { hard: left(deadlines.hard), idle: left(deadlines.idle) }
+        Lives { hard: self.seconds_left(deadlines.hard, moment), idle: self.seconds_left(deadlines.idle, moment) }
     }
 
     fn keeping(&self) -> Keeping {
@@ -103,16 +108,21 @@ impl Limits {
         Keeping { clock: self.clock, idle: self.idle.is_some(), bounded }
     }
 
-    /// The least bound that a small entry fits; it takes more while it is put in than once it is there.
+    /// The least bound that a small entry fits, to 64 bytes; it takes more while it is put in than once it is there.
     pub(crate) fn least_bytes(&self, layout: Layout) -> usize {
-        let mut limits = Limits { max_bytes: size_of::<Table>(), ..*self };
         let variable = if layout.entry_size() == EntrySize::Variable { 64 } else { 0 };
-        for len in [layout.least_len(), layout.least_len() + variable] {
-            while limits.try_alone(layout, len) == Err(true) {
-                limits.max_bytes += 64;
-            }
+        let lens = [layout.least_len(), layout.least_len() + variable];
+        let bound = |steps: usize| size_of::<Table>() + 64 * steps;
+        let fits = |steps| {
+            let limits = Limits { max_bytes: bound(steps), ..*self };
+            lens.iter().all(|&len| limits.try_alone(layout, len) != Err(true))
+        };
+        let (mut least, mut most) = (0, always_fits(lens[1]).div_ceil(64));
+        while least < most {
+            let middle = least.midpoint(most);
+            if fits(middle) { most = middle } else { least = middle + 1 }
         }
-        limits.max_bytes
+        bound(least)
     }
 
     /// Put an entry of `len` bytes into an empty table; if that fails, whether the bound is why.
@@ -251,12 +261,6 @@ impl Chest {
         self.store.table.mark(found);
     }
 
-    /// Seconds until an entry expires; `None` for never.
-    pub(crate) fn seconds_left(&self, found: Found, moment: &Moment) -> Option<f64> {
-        let deadline = self.store.table.deadlines(found).first();
-        (deadline != Time::NEVER).then(|| self.limits.clock.seconds_left(moment.time(), deadline))?
-    }
-
     /// Let an entry live for another while.
     pub(crate) fn touch(&mut self, found: Found, lives: Lives, moment: &Moment) {
         let deadlines = self.deadlines(lives, moment);
@@ -325,6 +329,7 @@ impl Chest {
         }
     }
 
+    /// Whether something may have expired. The time is read only if anything ever will.
     pub(crate) fn is_due(&self, moment: &Moment) -> bool {
         !self.store.table.never_expires() && self.store.table.is_due(moment.time())
     }
@@ -442,7 +447,7 @@ impl Chest {
     fn check_fits(&self, new: New<'_>) -> Result<(), Refused> {
         let Limits { max_bytes, .. } = self.limits;
         let len = self.store.layout.entry_len(new);
-        if max_bytes == usize::MAX || len.saturating_mul(2).saturating_add(ALWAYS_FITS) <= max_bytes {
+        if max_bytes == usize::MAX || always_fits(len) <= max_bytes {
             return Ok(());
         }
         self.limits.try_alone(self.store.layout, len).map_err(|limited| match limited {
@@ -504,8 +509,9 @@ impl Chest {
         self.depart(py, kept, Cause::Replaced, gone)
     }
 
+    /// Take something out that has expired, if it is found in so many steps; whether it was.
     fn expire_one(&mut self, py: Python<'_>, moment: &Moment, gone: &mut Gone) -> PyResult<bool> {
-        if self.store.table.never_expires() {
+        if !self.is_due(moment) {
             return Ok(false);
         }
         let mut steps = STEPS_FOR_ROOM;

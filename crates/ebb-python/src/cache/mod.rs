@@ -401,13 +401,14 @@ impl Cache {
             tells: on_remove.is_some(),
         };
         let layout = kinds.layout();
-        if let Some(bytes) = max_bytes
-            && limits.max_bytes < limits.least_bytes(layout)
-        {
-            let least = limits.least_bytes(layout) + OWN_BYTES;
-            return Err(PyValueError::new_err(format!(
-                "max_bytes must be at least {least}, what a cache with one small entry takes, not {bytes}"
-            )));
+        if let Some(bytes) = max_bytes {
+            let least = limits.least_bytes(layout);
+            if limits.max_bytes < least {
+                let least = least + OWN_BYTES;
+                return Err(PyValueError::new_err(format!(
+                    "max_bytes must be at least {least}, what a cache with one small entry takes, not {bytes}"
+                )));
+            }
         }
         let (on_remove, timer) = (Callable(Mutex::new(on_remove)), Callable(Mutex::new(timer)));
         let settings = Settings { kinds, limits, max_bytes, on_remove, timer };
@@ -554,7 +555,7 @@ impl Cache {
         let read = self.locate(py, &key, &moment, |chest, _, found, _| {
             let found = if peeking { chest.alive(found, &moment)? } else { chest.using(found, &moment)? };
             let deadlines = chest.store.table.deadlines(found);
-            let left = chest.limits.lives_left(deadlines, &moment).hard.unwrap_or(f64::INFINITY);
+            let left = chest.limits.seconds_left(deadlines.hard, &moment).unwrap_or(f64::INFINITY);
             Some((chest.store.read_value(py, found), left))
         })?;
         let Some((read, left)) = read else { return Ok(None) };
@@ -585,7 +586,8 @@ impl Cache {
         let py = key.py();
         let (typed, moment) = (self.key(key)?, self.moment(py)?);
         let left = self.locate(py, &typed, &moment, |chest, _, found, _| {
-            chest.alive(found, &moment).map(|found| chest.seconds_left(found, &moment))
+            let deadlines = chest.store.table.deadlines(chest.alive(found, &moment)?);
+            Some(chest.limits.seconds_left(deadlines.first(), &moment))
         })?;
         left.ok_or_else(|| missing(key))
     }
