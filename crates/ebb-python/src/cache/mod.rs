@@ -48,6 +48,11 @@ impl Settings {
         self.limits.tells
     }
 
+    /// Whether entries leave without any Python code.
+    fn is_silent(&self) -> bool {
+        !self.tells() && !self.kinds.layout().has_objects()
+    }
+
     /// Whether time is the system's.
     #[inline]
     pub(crate) fn is_on_system_time(&self) -> bool {
@@ -101,11 +106,6 @@ impl Shared {
 
     fn set_known(&self) {
         self.known.store(true, Ordering::Relaxed);
-    }
-
-    fn is_silent(&self) -> bool {
-        let settings = self.settings();
-        !settings.limits.tells && !settings.kinds.layout().has_objects()
     }
 
     /// When the sweeper is wanted, in milliseconds, `lag` after something is due.
@@ -412,14 +412,17 @@ impl Cache {
         }
         let (on_remove, timer) = (Callable(Mutex::new(on_remove)), Callable(Mutex::new(timer)));
         let settings = Settings { kinds, limits, max_bytes, on_remove, timer };
-        let done = self.shared.chest.with(py, |chest| {
-            let done = self.shared.settings.set(settings).is_ok();
-            if done {
+        let refused = self.shared.chest.with(py, |chest| {
+            let refused = self.shared.settings.set(settings).err();
+            if refused.is_none() {
                 *chest = Chest::new(layout, limits);
             }
-            done
+            refused // has objects, to be dropped outside
         });
-        done.then_some(()).ok_or_else(|| PyTypeError::new_err("a cache can't be made anew once it is made or used"))
+        match refused {
+            None => Ok(()),
+            Some(_) => Err(PyTypeError::new_err("a cache can't be made anew once it is made or used")),
+        }
     }
 
     /// The names of the kinds, and the codec of a dtype.

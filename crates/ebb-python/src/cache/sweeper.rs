@@ -185,7 +185,7 @@ fn release(shared: Arc<Shared>) {
 fn sweep(shared: &Arc<Shared>) {
     shared.begin_sweep();
     loop {
-        let more = if shared.is_silent() { sweep_silently(shared) } else { sweep_attached(shared) };
+        let more = if shared.settings().is_silent() { sweep_silently(shared) } else { sweep_attached(shared) };
         match more {
             Ok(true) if !sweeper().closed => {}
             Ok(_) => return,
