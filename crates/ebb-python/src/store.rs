@@ -2,6 +2,7 @@
 
 use crate::convert::{Key, Read, Value, copy_of, read_bytes, read_int, read_text, read_value};
 use crate::kinds::{KeyKind, ValueKind};
+use crate::map::out_of_memory;
 use crate::objects;
 use ebb::{Cursor, EntrySize, Found, OutOfMemory, Stats, Table, TableOrder};
 use foldhash::SharedSeed;
@@ -253,6 +254,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Ask, in order, until one says that it is equal.
     pub(crate) fn ask(&mut self, candidates: Vec<Py<PyAny>>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.unequal.try_reserve(candidates.len()).map_err(out_of_memory)?;
         for candidate in candidates {
             if candidate.bind(key.py()).eq(key)? {
                 self.equal = Some(candidate);
@@ -403,8 +405,14 @@ impl<O: TableOrder> Store<O> {
 
     /// Search for an object key, with what has been asked so far. O(keys of this hash).
     #[inline]
-    pub(crate) fn probe(&self, py: Python<'_>, hash: u64, key: &Bound<'_, PyAny>, asked: &Asked) -> Probe {
-        let mut ask = Vec::new();
+    pub(crate) fn probe(
+        &self,
+        py: Python<'_>,
+        hash: u64,
+        key: &Bound<'_, PyAny>,
+        asked: &Asked,
+    ) -> Result<Probe, OutOfMemory> {
+        let (mut ask, mut left_out) = (Vec::new(), false);
         let found = self.table.find(hash, |entry| {
             let candidate = &entry[8..16];
             if objects::is_same(candidate, key) {
@@ -418,12 +426,20 @@ impl<O: TableOrder> Store<O> {
             }
             objects::builtin_equal(candidate, key).unwrap_or_else(|| {
                 if !asked.unequal.contains_key(&objects::address(candidate)) {
-                    ask.push(objects::clone_word(py, candidate));
+                    match ask.try_reserve(1) {
+                        Ok(()) => ask.push(objects::clone_word(py, candidate)),
+                        Err(_) => left_out = true,
+                    }
                 }
                 false
             })
         });
-        if found.is_some() || ask.is_empty() { Probe::Known(found) } else { Probe::Ask(ask) }
+        // The table has those to be asked too, so dropping them here ends none.
+        match found {
+            None if !ask.is_empty() => Ok(Probe::Ask(ask)),
+            None if left_out => Err(OutOfMemory),
+            _ => Ok(Probe::Known(found)),
+        }
     }
 
     #[inline(always)]

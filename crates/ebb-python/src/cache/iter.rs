@@ -44,7 +44,9 @@ impl CacheIterator {
         passed: &mut Vec<KeptKey>,
     ) -> PyResult<Option<Next>> {
         loop {
-            while let Some((hash, key)) = self.keys.pop() {
+            while !self.keys.is_empty() {
+                passed.try_reserve(1).map_err(out_of_memory)?;
+                let Some((hash, key)) = self.keys.pop() else { break };
                 let found = chest.alive(chest.store.find_kept(hash, &key), moment);
                 passed.push(key);
                 let Some(found) = found else { continue };
