@@ -3,8 +3,8 @@
 
 use crate::bulk::in_batches;
 use crate::convert::Value;
+use crate::hash::hash_int;
 use crate::search::Holder;
-use crate::store::hash_int;
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

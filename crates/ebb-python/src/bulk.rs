@@ -3,10 +3,13 @@
 
 use crate::arrays::{Elements, Entries, Lookups};
 use crate::convert::{Key, Read, Value};
+use crate::errors::{out_of_memory, with_room};
+use crate::hash::{hash, hash_int};
 use crate::kinds::{Codec, KeyKind};
-use crate::map::{Map, out_of_memory, with_room};
+use crate::layout::{New, word};
+use crate::map::Map;
 use crate::search::Holder;
-use crate::store::{New, Store, hash, hash_int, word};
+use crate::store::Store;
 use ebb::OutOfMemory;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};

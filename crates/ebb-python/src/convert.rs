@@ -2,8 +2,8 @@
 //! after.
 #![allow(unsafe_code)] // borrowed views of str and bytes
 
+use crate::errors::with_room;
 use crate::kinds::{Codec, KeyKind, ValueKind};
-use crate::map::with_room;
 use crate::objects;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::ffi;

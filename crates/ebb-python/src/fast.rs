@@ -7,10 +7,12 @@ use crate::cache::Cache;
 use crate::convert::{
     Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash,
 };
-use crate::kinds::KeyKind;
-use crate::map::{Kinds, Map};
+use crate::hash::{hash_int, hash_text};
+use crate::kinds::{KeyKind, Kinds};
+use crate::layout::{New, word};
+use crate::map::Map;
 use crate::slots::{self, Lanes, Slots};
-use crate::store::{New, hash_int, hash_text, is_object, word};
+use crate::store::is_object;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;

@@ -1,7 +1,9 @@
 //! Iterators over a map: one entry a step, each step atomic.
 
 use crate::convert::{Read, read_value};
-use crate::map::{Kinds, Map, with_room};
+use crate::errors::with_room;
+use crate::kinds::Kinds;
+use crate::map::Map;
 use ebb::Cursor;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};

@@ -1,71 +1,20 @@
 //! `ebbmap._core.Map`: what has to be native. The rest of the mapping protocol is in `ebbmap/_map.py`.
 
-use crate::convert::{Key, Read, Value};
+use crate::convert::{Key, Value};
+use crate::errors::{missing, out_of_memory};
 use crate::iter::{MapIterator, What, snapshot};
-use crate::kinds::{Codec, KeyKind, ValueKind, value_kind};
+use crate::kinds::{KeyKind, Kinds, value_kind};
+use crate::layout::New;
 use crate::lock::Guarded;
-use crate::objects::{pair, release_nested};
+use crate::objects::release_nested;
 use crate::search;
-use crate::store::{Layout, New, Store};
+use crate::store::Store;
 use ebb::Found;
-use pyo3::exceptions::{PyKeyError, PyMemoryError, PyTypeError};
+use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use std::sync::OnceLock;
-
-/// Kinds, fixed by the first `__init__` or the first use.
-pub(crate) struct Kinds {
-    pub(crate) key: KeyKind,
-    pub(crate) value: ValueKind,
-    pub(crate) codec: Option<Codec>,
-}
-
-impl Kinds {
-    pub(crate) const OBJECTS: Kinds = Kinds { key: KeyKind::Object, value: ValueKind::Object, codec: None };
-
-    pub(crate) fn layout(&self) -> Layout {
-        Layout::new(self.key, self.value)
-    }
-
-    /// A value that was read, if any was, as an object.
-    #[inline]
-    pub(crate) fn finish(&self, py: Python<'_>, read: Option<PyResult<Read>>) -> PyResult<Option<Py<PyAny>>> {
-        match read {
-            None => Ok(None),
-            Some(Ok(Read::Done(object))) => Ok(Some(object)),
-            Some(read) => read?.finish(py, self.codec.as_ref()).map(Some),
-        }
-    }
-
-    /// A key and a value that were read, as a pair.
-    pub(crate) fn finish_pair<'py>(&self, py: Python<'py>, (key, value): (Read, Read)) -> PyResult<Bound<'py, PyAny>> {
-        pair(py, &key.finish(py, None)?, &value.finish(py, self.codec.as_ref())?)
-    }
-
-    /// Their names, and the codec of a dtype.
-    pub(crate) fn names<'py>(&self, py: Python<'py>) -> (&'static str, &'static str, Option<Bound<'py, PyAny>>) {
-        (self.key.name(), self.value.name(), self.codec.as_ref().map(|codec| codec.object(py).clone()))
-    }
-
-    /// The layout, if keys can come as an array of ints; `what` has these kinds.
-    pub(crate) fn int_keys_layout(&self, what: &str) -> PyResult<Layout> {
-        let layout = self.layout();
-        let plain = layout.key == KeyKind::Int && !layout.has_objects();
-        plain.then_some(layout).ok_or_else(|| {
-            PyTypeError::new_err(format!("only a {what} of int keys and inline values takes an array of keys"))
-        })
-    }
-
-    /// The layout, if keys and values can come and go as arrays.
-    pub(crate) fn array_layout(&self, what: &str) -> PyResult<Layout> {
-        let layout = self.layout();
-        let plain = layout.key == KeyKind::Int && !layout.has_objects() && !layout.value.is_variable();
-        plain.then_some(layout).ok_or_else(|| {
-            PyTypeError::new_err(format!("only a {what} of int keys and values of a fixed size takes arrays"))
-        })
-    }
-}
 
 /// The native part of `ebbmap.Map`.
 #[pyclass(frozen, mapping, subclass, weakref, generic, module = "ebbmap._core")]
@@ -76,23 +25,6 @@ pub(crate) struct Map {
 
 /// Bytes of a map that are not in its table.
 const OWN_BYTES: usize = size_of::<Map>() - size_of::<ebb::Table>();
-
-#[cold]
-pub(crate) fn out_of_memory<E>(_: E) -> PyErr {
-    PyMemoryError::new_err(())
-}
-
-/// An empty `Vec` with room for `len`.
-pub(crate) fn with_room<T>(len: usize) -> PyResult<Vec<T>> {
-    let mut empty = Vec::new();
-    empty.try_reserve_exact(len).map_err(out_of_memory)?;
-    Ok(empty)
-}
-
-#[cold]
-pub(crate) fn missing(key: &Bound<'_, PyAny>) -> PyErr {
-    PyKeyError::new_err((key.clone().unbind(),))
-}
 
 impl Map {
     #[inline]

@@ -1,9 +1,10 @@
 //! Finding a key in what a lock guards, where that may take asking objects whether they are equal.
 
 use crate::convert::Key;
+use crate::errors::out_of_memory;
+use crate::hash::hash;
 use crate::lock::Guarded;
-use crate::map::out_of_memory;
-use crate::store::{Asked, Probe, Store, hash};
+use crate::store::{Asked, Probe, Store};
 use ebb::{Found, OutOfMemory, TableOrder};
 use pyo3::prelude::*;
 

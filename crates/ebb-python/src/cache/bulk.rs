@@ -2,13 +2,15 @@
 
 use crate::arrays::{Elements, Entries, Lookups};
 use crate::bulk::{collect, find_each, finish_all, in_batches, objects_of, objects_of_both, pair, read_all};
+use crate::cache::Cache;
 use crate::cache::chest::{BATCH, Chest, Refused};
 use crate::cache::gone::Gone;
-use crate::cache::{Cache, seconds};
+use crate::cache::settings::seconds;
 use crate::convert::Key;
+use crate::errors::with_room;
+use crate::hash::hash_int;
 use crate::kinds::KeyKind;
-use crate::map::with_room;
-use crate::store::{New, hash_int};
+use crate::layout::New;
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::PyList;

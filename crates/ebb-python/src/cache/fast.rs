@@ -2,17 +2,21 @@
 //! [`fast`](crate::fast). A cache with a timer of its own has none of it, as the timer is Python code.
 #![allow(unsafe_code)] // type slots
 
-use crate::cache::chest::{Chest, Moment};
+use crate::cache::Cache;
+use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
-use crate::cache::{Cache, Settings};
+use crate::cache::moment::Moment;
+use crate::cache::settings::Settings;
 use crate::convert::{
     Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash,
 };
 use crate::fast::look_up;
+use crate::hash::{hash_int, hash_text};
 use crate::kinds::KeyKind;
+use crate::layout::{New, word};
 use crate::lock::Holding;
 use crate::slots::{self, Behind, Lanes, Slots};
-use crate::store::{New, hash_int, hash_text, is_object, word};
+use crate::store::is_object;
 use ebb::{Clock, Deadlines};
 use pyo3::ffi;
 use pyo3::prelude::*;

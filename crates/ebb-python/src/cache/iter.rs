@@ -1,18 +1,19 @@
 //! Walks over a cache. Entries may come, go and expire meanwhile: what is there all along is met exactly once.
 
 use crate::cache::Cache;
-use crate::cache::chest::{BATCH, Chest, Moment, this_thread};
+use crate::cache::chest::{BATCH, Chest, this_thread};
 use crate::cache::gone::{Cause, Gone};
+use crate::cache::moment::Moment;
 use crate::convert::Read;
-use crate::map::{out_of_memory, with_room};
-use crate::store::KeptKey;
+use crate::errors::{out_of_memory, with_room};
+use crate::layout::KeptKey;
 use ebb::{Deadlines, Found};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-pub(crate) use crate::iter::{Next, What};
+pub(super) use crate::iter::{Next, What};
 
 /// Over the keys, values or items of a cache.
 #[pyclass(module = "ebbmap._core")]

@@ -2,9 +2,9 @@
 //! cache with something to expire, sleeps until the first entry may be due, and takes the interpreter only where
 //! objects have to be dropped or `on_remove` called.
 
-use crate::cache::Shared;
 use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
+use crate::cache::shared::Shared;
 use ebb::Clock;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
