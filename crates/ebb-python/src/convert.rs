@@ -101,8 +101,9 @@ pub(crate) fn plain_int(object: &Bound<'_, PyAny>) -> Option<i64> {
 /// The value of an int that has at most one digit, of 30 bits, read where CPython keeps it; `None` for another object.
 #[inline(always)]
 pub(crate) fn short_int(object: &Bound<'_, PyAny>) -> Option<i64> {
-    // SAFETY: 1. The object is an int. 2. An int is its header, a word that tells its sign and its number of digits, and
-    // the digits; there is room for one even in 0. `ints_are_as_expected` has seen that it is so in this interpreter.
+    // SAFETY: 1. The object is an int. 2. An int is its header, a word that tells its sign and its number of digits,
+    // and the digits; there is room for one even in 0. `ints_are_as_expected` has seen that it is so in this
+    // interpreter.
     unsafe {
         if ffi::PyLong_CheckExact(object.as_ptr()) == 0 {
             return None;
@@ -148,9 +149,12 @@ pub(crate) fn plain_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
 }
 
 /// Whether a str is ASCII; from CPython 3.14 on, which keeps that bit to itself, whether it is Latin-1.
+///
+/// # Safety
+/// `text` is a str.
 #[inline]
 unsafe fn one_byte_a_character(text: *mut ffi::PyObject) -> bool {
-    // SAFETY: the caller passes a str.
+    // SAFETY: as the caller says.
     unsafe {
         #[cfg(not(Py_3_14))]
         return ffi::PyUnicode_IS_COMPACT_ASCII(text) != 0;
@@ -315,7 +319,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Write the value over one of its length, in a table; an object's reference that was there is the caller's to drop.
+    /// Write the value over one of its length, in a table; an object's reference that was there is the caller's to
+    /// drop.
     #[inline(always)]
     pub(crate) fn swap<'py>(&self, py: Python<'py>, at: &mut [u8]) -> Option<Bound<'py, PyAny>> {
         let old = matches!(self, Value::Object(_)).then(|| objects::take_word(py, at).into_bound(py));

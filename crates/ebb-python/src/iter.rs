@@ -41,6 +41,8 @@ pub(crate) fn snapshot<'py>(map: &Map, py: Python<'py>) -> PyResult<Bound<'py, P
     let reads = map.store.with(py, |store| {
         let mut reads = with_room::<(Read, Read)>(store.table.len())?;
         let mut cursor = Cursor::default();
+        // Where one can't be made, those before it are dropped under the lock: the table has these objects too, or they
+        // are of builtin types.
         while let Some(entry) = store.table.next(&mut cursor) {
             let value = read_value(py, store.layout.value, store.layout.value(entry))?;
             reads.push((store.read_key(py, entry)?, value));

@@ -1,4 +1,7 @@
 //! Python objects as eight bytes in an entry: the table owns one reference to each.
+//!
+//! What is called `word` here are such bytes and no others: [`Layout`](crate::layout::Layout) says where in an entry
+//! they are. That the object is alive, and whose the reference is, rests on it.
 #![allow(unsafe_code)] // reference counts by hand
 
 use pyo3::ffi;

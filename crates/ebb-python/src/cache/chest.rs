@@ -19,6 +19,7 @@ const STEPS: usize = 4;
 const STEPS_FOR_ROOM: usize = 256;
 /// Entries that leave under one hold of the lock.
 pub(crate) const BATCH: usize = 256;
+
 /// What has happened so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
@@ -190,8 +191,8 @@ impl Chest {
         self.store.table.next_expired(now, steps, &|entry| layout.hash(entry))
     }
 
-    /// Take out what has expired, in a bounded number of steps. What can't leave for want of memory stays for later, and
-    /// those behind it.
+    /// Take out what has expired, in a bounded number of steps. What can't leave for want of memory stays for later,
+    /// and those behind it.
     pub(crate) fn sweep(&mut self, py: Python<'_>, now: Time, mut steps: usize, gone: &mut Gone) -> PyResult<()> {
         while let Some(found) = self.next_expired(now, &mut steps) {
             self.depart(py, found, Cause::Expired, gone)?;
@@ -344,8 +345,8 @@ impl Chest {
         Ok(())
     }
 
-    /// Give bytes up for an entry that is set anew, or has been `found`: spare pages, then what has expired, then whom SIEVE
-    /// names.
+    /// Give bytes up for an entry that is set anew, or has been `found`: spare pages, then what has expired, then whom
+    /// SIEVE names.
     fn make_room(
         &mut self,
         py: Python<'_>,

@@ -61,7 +61,8 @@ impl CacheIterator {
     }
 }
 
-/// Collect the keys of a part of the table; where the next part is. Where memory is short, none: the part is still to come.
+/// Collect the keys of a part of the table; where the next part is. Where memory is short, none: the part is still to
+/// come.
 fn part_keys(
     py: Python<'_>,
     chest: &Chest,
@@ -136,7 +137,7 @@ impl CacheIterator {
 fn read_all(cache: &Cache, py: Python<'_>, moment: &Moment) -> PyResult<Vec<((Read, Read), Deadlines)>> {
     cache.shared.chest.with(py, |chest| {
         let mut all = with_room(chest.store.table.len())?;
-        let (layout, mut done) = (chest.store.layout, Ok(()));
+        let (layout, mut done) = (chest.store.layout, Ok(())); // as for a map's `snapshot`
         chest.store.table.visit_all(|entry, deadlines| {
             if done.is_ok() && !moment.is_past(deadlines.first()) {
                 done = layout.read_key(py, entry).and_then(|key| {

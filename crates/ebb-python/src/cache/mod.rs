@@ -194,8 +194,8 @@ impl Cache {
         })?
     }
 
-    /// Remove all that has expired, some at a time, and then do `work` in one step with what is alive. `MemoryError`, and
-    /// no work, where what has expired can't be told.
+    /// Remove all that has expired, some at a time, and then do `work` in one step with what is alive. `MemoryError`,
+    /// and no work, where what has expired can't be told.
     pub(crate) fn sweep_and<R>(&self, py: Python<'_>, mut work: impl FnMut(&mut Chest, &mut Gone) -> R) -> PyResult<R> {
         let moment = self.moment(py)?;
         loop {
