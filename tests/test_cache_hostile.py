@@ -30,6 +30,7 @@ from hostile_objects import (
     nodes_left,
     raising_keys_change_nothing,
     sound,
+    without_recursion_left,
 )
 from map_helpers import agrees, run, together
 
@@ -248,6 +249,14 @@ def test_deep_repr_raises_recursion_error_and_no_more() -> None:
         repr(c)
     with pytest.raises(RecursionError):
         c == copy.copy(c) and c == deep()
+
+
+def test_keys_are_found_where_a_comparison_is_a_call_too_deep() -> None:
+    key, same = int("9" * 30), int("9" * 30)
+    c = cache_of({key: 1})
+    assert without_recursion_left(c.__getitem__, same) == without_recursion_left(c.get, same) == 1
+    without_recursion_left(c.__setitem__, same, 2)
+    assert list(c.items()) == [(key, 2)]
 
 
 @pytest.mark.parametrize("how", ["clear", "del", "popitem", "replace", "evict", "expire", "sweep"])

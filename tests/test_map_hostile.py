@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import itertools
+import pickle
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from hostile_objects import (
     nodes_left,
     raising_keys_change_nothing,
     sound,
+    without_recursion_left,
 )
 from map_helpers import agrees, run
 
@@ -254,6 +256,19 @@ def test_deep_repr_raises_recursion_error_and_no_more() -> None:
         repr(m)
     with pytest.raises(RecursionError):
         m == copy.copy(m) and m == deep()
+
+
+@pytest.mark.parametrize("key", ["a key", b"a key", 2**70], ids=type)
+def test_keys_are_found_where_a_comparison_is_a_call_too_deep(key: Any) -> None:
+    m = Map({key: 1})
+    same = pickle.loads(pickle.dumps(key))
+    assert same is not key
+    assert without_recursion_left(m.__getitem__, same) == 1
+    assert without_recursion_left(m.get, same) == 1
+    without_recursion_left(m.__setitem__, same, 2)
+    assert list(m.items()) == [(key, 2)]
+    without_recursion_left(m.__delitem__, same)
+    assert not m
 
 
 def deep(levels: int = 20_000) -> Map[Any, Any]:

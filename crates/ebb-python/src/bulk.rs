@@ -1,63 +1,24 @@
 //! Many keys in one call: the cache lines of a batch are asked for before any is needed, and where no object is
 //! involved the interpreter is released.
-#![allow(unsafe_code)] // arrays used while other Python threads run
 
+use crate::arrays::{Elements, Entries, Lookups};
 use crate::convert::{Key, Read, Value};
-use crate::kinds::KeyKind;
-use crate::map::{Map, out_of_memory};
+use crate::errors::{out_of_memory, with_room};
+use crate::hash::{hash, hash_int};
+use crate::kinds::{Codec, KeyKind};
+use crate::layout::{New, word};
+use crate::map::Map;
 use crate::search::Holder;
-use crate::store::{Store, hash, hash_int, word};
+use crate::store::Store;
 use ebb::OutOfMemory;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
-use std::borrow::Cow;
+use std::convert::Infallible;
 
 /// Keys that are asked for at a time.
 const BATCH: usize = 32;
-
-/// The elements of a contiguous buffer, for as long as the buffer is held.
-pub(crate) struct Elements<T>(*mut T, usize);
-// SAFETY: plain numbers. As with NumPy's own functions that release the GIL, a program that writes to an array while
-// another thread has it in a call gets some old and some new numbers.
-unsafe impl<T: Copy + Send> Send for Elements<T> {}
-
-impl<T: pyo3::buffer::Element> Elements<T> {
-    pub(crate) fn of(buffer: &PyBuffer<T>, writable: bool) -> PyResult<Self> {
-        if !buffer.is_c_contiguous() || (writable && buffer.readonly()) {
-            return Err(PyValueError::new_err("an array must be contiguous, and writable to be filled"));
-        }
-        Ok(Elements(buffer.buf_ptr().cast(), buffer.item_count()))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.1
-    }
-
-    #[inline]
-    pub(crate) fn get(&self, i: usize) -> T {
-        assert!(i < self.1);
-        // SAFETY: in bounds; the buffer is held by the caller and contiguous, and `T` is its element type.
-        unsafe { self.0.add(i).read_unaligned() }
-    }
-}
-
-impl Elements<u8> {
-    #[inline]
-    pub(crate) fn slice(&self, from: usize, len: usize) -> &[u8] {
-        assert!(from + len <= self.1);
-        // SAFETY: in bounds, as in `get`.
-        unsafe { std::slice::from_raw_parts(self.0.add(from), len) }
-    }
-
-    #[inline]
-    pub(crate) fn write(&mut self, from: usize, bytes: &[u8]) {
-        assert!(from + bytes.len() <= self.1);
-        // SAFETY: in bounds, as in `get`; the buffer is writable.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.add(from), bytes.len()) }
-    }
-}
 
 /// Call `each` with the place and hash of every key, batch by batch. The lines of the batch after next and the entries
 /// of the next are on their way meanwhile.
@@ -104,12 +65,11 @@ fn set_all<'a>(
         |i| hash(&key_at(i)),
         |store, i, hash| {
             let key = key_at(i);
-            let new = store.find_inline(hash, &key).is_none();
-            let list = if new { &mut inserted } else { &mut others };
+            let is_new = store.find_inline(hash, &key).is_none();
+            let list = if is_new { &mut inserted } else { &mut others };
             list.try_reserve(1).map_err(|_| OutOfMemory)?;
             list.push(i);
-            let value = value_at(i);
-            if new { store.insert(hash, &key, &value) } else { Ok(()) }
+            if is_new { store.insert(New { hash, key: &key, value: &value_at(i) }) } else { Ok(()) }
         },
     );
     if done.is_err() {
@@ -123,7 +83,7 @@ fn set_all<'a>(
     in_batches(store, others.len(), hash_at, |store, i, hash| {
         let key = key_at(others[i]);
         let found = store.find_inline(hash, &key).expect("found a moment ago");
-        store.overwrite(found, hash, &key, &value_at(others[i])).map(drop)
+        store.overwrite(found, New { hash, key: &key, value: &value_at(others[i]) }).map(drop)
     })
 }
 
@@ -145,8 +105,7 @@ impl Map {
 
 /// As `Iterator::collect`, with `MemoryError` where there is no room for so many.
 pub(crate) fn collect<T>(items: impl ExactSizeIterator<Item = PyResult<T>>) -> PyResult<Vec<T>> {
-    let mut collected = Vec::new();
-    collected.try_reserve_exact(items.len()).map_err(out_of_memory)?;
+    let mut collected = with_room(items.len())?;
     for item in items {
         collected.push(item?);
     }
@@ -155,6 +114,68 @@ pub(crate) fn collect<T>(items: impl ExactSizeIterator<Item = PyResult<T>>) -> P
 
 pub(crate) fn objects_of<'py>(list: &Bound<'py, PyList>) -> PyResult<Vec<Bound<'py, PyAny>>> {
     collect(list.iter().map(Ok))
+}
+
+type Objects<'py> = Vec<Bound<'py, PyAny>>;
+
+/// The keys and values of two lists.
+pub(crate) fn objects_of_both<'py>(
+    keys: &Bound<'py, PyList>,
+    values: &Bound<'py, PyList>,
+) -> PyResult<(Objects<'py>, Objects<'py>)> {
+    if keys.len() != values.len() {
+        let (keys, values) = (keys.len(), values.len());
+        return Err(PyValueError::new_err(format!(
+            "set_many takes as many values as keys, not {values} values for {keys} keys"
+        )));
+    }
+    Ok((objects_of(keys)?, objects_of(values)?))
+}
+
+/// The values of keys that are looked up one at a time; `absent` for those that are not there.
+pub(crate) fn find_each<'py>(
+    keys: &Bound<'py, PyList>,
+    absent: &Py<PyAny>,
+    find: impl Fn(&Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let values = PyList::empty(keys.py());
+    for key in keys {
+        values.append(find(&key)?.unwrap_or_else(|| absent.clone_ref(keys.py())))?;
+    }
+    Ok(values)
+}
+
+/// Look keys up that are no objects; `reads` has room for all.
+#[inline]
+pub(crate) fn read_all<H: Holder>(
+    holder: &mut H,
+    keys: &[Key<'_>],
+    reads: &mut Vec<Option<Read>>,
+    read: impl Fn(&mut H, u64, &Key<'_>) -> Option<PyResult<Read>>,
+) -> PyResult<()> {
+    in_batches(
+        holder,
+        keys.len(),
+        |i| hash(&keys[i]),
+        |holder, i, hash| {
+            reads.push(read(holder, hash, &keys[i]).transpose()?);
+            Ok(())
+        },
+    )
+}
+
+/// What was read, as objects; `absent` for what was not there.
+pub(crate) fn finish_all<'py>(
+    py: Python<'py>,
+    reads: Vec<Option<Read>>,
+    absent: &Py<PyAny>,
+    codec: Option<&Codec>,
+) -> PyResult<Bound<'py, PyList>> {
+    let values = PyList::empty(py);
+    for read in reads {
+        values.append(read.map_or_else(|| Ok(absent.clone_ref(py)), |read| read.finish(py, codec))?)?;
+    }
+    Ok(values)
 }
 
 /// The two of a pair, with the errors `dict.update` gives.
@@ -197,47 +218,23 @@ impl Map {
         keys: &Bound<'py, PyList>,
         absent: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let values = PyList::empty(py);
         if self.kinds().key == KeyKind::Object {
-            for key in keys {
-                values.append(self.find_value(py, &self.key(&key)?)?.unwrap_or_else(|| absent.clone_ref(py)))?;
-            }
-            return Ok(values);
+            return find_each(keys, &absent, |key| self.find_value(py, &self.key(key)?));
         }
         let keys = objects_of(keys)?;
         let keys = self.keys_of(&keys)?;
-        let mut reads: Vec<Option<Read>> = Vec::new();
-        reads.try_reserve_exact(keys.len()).map_err(out_of_memory)?;
-        self.store
-            .with(py, |store| {
-                in_batches(
-                    store,
-                    keys.len(),
-                    |i| hash(&keys[i]),
-                    |store, i, hash| {
-                        let found = store.find_inline(hash, &keys[i]);
-                        reads.push(found.map(|found| store.read_value(py, found)).transpose()?);
-                        Ok(())
-                    },
-                )
+        let mut reads = with_room(keys.len())?;
+        self.store.with(py, |store| {
+            read_all(store, &keys, &mut reads, |store, hash, key| {
+                store.find_inline(hash, key).map(|found| store.read_value(py, found))
             })
-            .map_err(|error: PyErr| error)?;
-        let codec = self.kinds().codec.as_ref();
-        for read in reads {
-            values.append(read.map_or_else(|| Ok(absent.clone_ref(py)), |read| read.finish(py, codec))?)?;
-        }
-        Ok(values)
+        })?;
+        finish_all(py, reads, &absent, self.kinds().codec.as_ref())
     }
 
     /// Set a list of keys to a list of values.
     fn _set_lists(&self, py: Python<'_>, keys: &Bound<'_, PyList>, values: &Bound<'_, PyList>) -> PyResult<()> {
-        if keys.len() != values.len() {
-            let (keys, values) = (keys.len(), values.len());
-            return Err(PyValueError::new_err(format!(
-                "set_many takes as many values as keys, not {values} values for {keys} keys"
-            )));
-        }
-        let (keys, values) = (objects_of(keys)?, objects_of(values)?);
+        let (keys, values) = objects_of_both(keys, values)?;
         let typed = self.keys_of(&keys)?;
         let typed_values = collect(values.iter().map(|value| self.value(value)))?;
         if !self.is_inline() {
@@ -276,27 +273,12 @@ impl Map {
         found: PyBuffer<u8>,
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout("map")?;
-        let (keys, mut to, mut flags) =
-            (Elements::of(&keys, false)?, Elements::of(&values, true)?, Elements::of(&found, true)?);
-        let size = layout.value.fixed_bytes();
-        if to.1 != keys.1 * size || flags.1 != keys.1 {
-            return Err(PyValueError::new_err("arrays of keys and results must be of one length"));
-        }
+        let mut lookups = Lookups::of(&keys, &values, &found, layout.value.fixed_bytes())?;
         self.store.with_detached(py, move |store| {
-            let (keys, to, flags) = (&keys, &mut to, &mut flags);
-            let _ = in_batches(
-                store,
-                keys.1,
-                |i| hash_int(keys.get(i)),
-                |store, i, hash| -> Result<(), ()> {
-                    let key = keys.get(i) as u64;
-                    if let Some(entry) = store.table.get(hash, |entry| word(entry) == key) {
-                        to.write(i * size, layout.value(entry));
-                        flags.write(i, &[1]);
-                    }
-                    Ok(())
-                },
-            );
+            lookups.fill(store, |store, hash, key| {
+                let entry = store.table.get(hash, |entry| word(entry) == key as u64);
+                entry.map(|entry| layout.value(entry))
+            });
         });
         Ok(())
     }
@@ -304,15 +286,10 @@ impl Map {
     /// Set an array of int keys to an array of values, given as its bytes. The interpreter is released.
     fn _set_array(&self, py: Python<'_>, keys: PyBuffer<i64>, values: PyBuffer<u8>) -> PyResult<()> {
         let layout = self.kinds().array_layout("map")?;
-        let (keys, values) = (Elements::of(&keys, false)?, Elements::of(&values, false)?);
-        let size = layout.value.fixed_bytes();
-        if values.1 != keys.1 * size {
-            return Err(PyValueError::new_err("arrays of keys and values must be of one length"));
-        }
+        let entries = Entries::of(&keys, &values, layout.value.fixed_bytes())?;
         let set = move |store: &mut Store| {
-            let (keys, values) = (&keys, &values);
-            let value_at = |i| Value::Bytes(Cow::Borrowed(values.slice(i * size, size)));
-            set_all(store, keys.1, |i| Key::Int(keys.get(i)), value_at)
+            let entries = &entries;
+            set_all(store, entries.len(), |i| Key::Int(entries.key(i)), |i| entries.value(i))
         };
         self.store.with_detached(py, set).map_err(out_of_memory)
     }
@@ -324,16 +301,16 @@ impl Map {
         Ok(self.store.with_detached(py, move |store| {
             let keys = &keys;
             let mut removed = 0;
-            let _ = in_batches(
+            let Ok(()) = in_batches(
                 store,
-                keys.1,
+                keys.len(),
                 |i| hash_int(keys.get(i)),
-                |store, i, hash| -> Result<(), ()> {
+                |store, i, hash| {
                     if let Some(found) = store.find_int(hash, keys.get(i)) {
                         store.remove_inline(found);
                         removed += 1;
                     }
-                    Ok(())
+                    Ok::<_, Infallible>(())
                 },
             );
             removed

@@ -2,8 +2,8 @@
 //! after.
 #![allow(unsafe_code)] // borrowed views of str and bytes
 
+use crate::errors::with_room;
 use crate::kinds::{Codec, KeyKind, ValueKind};
-use crate::map::out_of_memory;
 use crate::objects;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::ffi;
@@ -80,10 +80,7 @@ impl<'a> Key<'a> {
 pub(crate) fn plain_hash(object: &Bound<'_, PyAny>) -> Option<i64> {
     // SAFETY: the object is alive; hashing one of these types neither fails nor runs Python code.
     unsafe {
-        let kind = ffi::Py_TYPE(object.as_ptr());
-        let plain = kind == &raw mut ffi::PyLong_Type
-            || kind == &raw mut ffi::PyUnicode_Type
-            || kind == &raw mut ffi::PyBytes_Type;
+        let plain = objects::is_plain(ffi::Py_TYPE(object.as_ptr()));
         plain.then(|| ffi::PyObject_Hash(object.as_ptr()) as i64)
     }
 }
@@ -104,8 +101,9 @@ pub(crate) fn plain_int(object: &Bound<'_, PyAny>) -> Option<i64> {
 /// The value of an int that has at most one digit, of 30 bits, read where CPython keeps it; `None` for another object.
 #[inline(always)]
 pub(crate) fn short_int(object: &Bound<'_, PyAny>) -> Option<i64> {
-    // SAFETY: 1. The object is an int. 2. An int is its header, a word that tells its sign and its number of digits, and
-    // the digits; there is room for one even in 0. `ints_are_as_expected` has seen that it is so in this interpreter.
+    // SAFETY: 1. The object is an int. 2. An int is its header, a word that tells its sign and its number of digits,
+    // and the digits; there is room for one even in 0. `ints_are_as_expected` has seen that it is so in this
+    // interpreter.
     unsafe {
         if ffi::PyLong_CheckExact(object.as_ptr()) == 0 {
             return None;
@@ -151,9 +149,12 @@ pub(crate) fn plain_text<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
 }
 
 /// Whether a str is ASCII; from CPython 3.14 on, which keeps that bit to itself, whether it is Latin-1.
+///
+/// # Safety
+/// `text` is a str.
 #[inline]
 unsafe fn one_byte_a_character(text: *mut ffi::PyObject) -> bool {
-    // SAFETY: the caller passes a str.
+    // SAFETY: as the caller says.
     unsafe {
         #[cfg(not(Py_3_14))]
         return ffi::PyUnicode_IS_COMPACT_ASCII(text) != 0;
@@ -229,8 +230,7 @@ fn text<'a>(object: &'a Bound<'_, PyAny>, role: &str) -> PyResult<Cow<'a, [u8]>>
 
 /// A copy of bytes that may be many.
 pub(crate) fn copy_of(bytes: &[u8]) -> PyResult<Vec<u8>> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len()).map_err(out_of_memory)?;
+    let mut copy = with_room(bytes.len())?;
     copy.extend_from_slice(bytes);
     Ok(copy)
 }
@@ -319,7 +319,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Write the value over one of its length, in a table; an object's reference that was there is the caller's to drop.
+    /// Write the value over one of its length, in a table; an object's reference that was there is the caller's to
+    /// drop.
     #[inline(always)]
     pub(crate) fn swap<'py>(&self, py: Python<'py>, at: &mut [u8]) -> Option<Bound<'py, PyAny>> {
         let old = matches!(self, Value::Object(_)).then(|| objects::take_word(py, at).into_bound(py));

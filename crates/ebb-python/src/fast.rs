@@ -3,66 +3,57 @@
 //! included, goes to the slot that PyO3 made.
 #![allow(unsafe_code)] // type slots
 
+use crate::cache::Cache;
 use crate::convert::{
     Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash,
 };
-use crate::kinds::KeyKind;
-use crate::map::{Kinds, Map};
-use crate::slots::Slots;
-use crate::store::{hash_int, hash_text, is_object, word};
+use crate::hash::{hash_int, hash_text};
+use crate::kinds::{KeyKind, Kinds};
+use crate::layout::{New, word};
+use crate::map::Map;
+use crate::slots::{self, Lanes, Slots};
+use crate::store::is_object;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use std::borrow::Cow;
 use std::ffi::c_int;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
 
-static MADE_BY_PYO3: OnceLock<Slots> = OnceLock::new();
-const LANES: Slots = Slots { subscript, assign, contains };
+static LANES: Lanes = Lanes::new(Slots { subscript, assign, contains });
 
 /// Remember the slots that PyO3 made for `Map`.
 pub(crate) fn remember(map: &Bound<'_, PyType>) {
-    if let Some(slots) = Slots::of(map) {
-        let _ = MADE_BY_PYO3.set(slots);
-    }
+    LANES.remember(map);
 }
 
 /// Put the fast lanes into a class that was just made, for those slots that it has unchanged from `Map` or `Cache`.
 #[pyfunction]
 pub(crate) fn _add_fast_lanes(class: &Bound<'_, PyType>) -> PyResult<()> {
-    if class.is_subclass_of::<crate::cache::Cache>()? {
-        crate::cache::fast::add_lanes(class);
-    } else if !class.is_subclass_of::<Map>()? {
+    let lanes = if class.is_subclass_of::<Map>()? {
+        &LANES
+    } else if class.is_subclass_of::<Cache>()? {
+        &crate::cache::fast::LANES
+    } else {
         return Err(PyTypeError::new_err("only a subclass of Map or Cache has their slots"));
-    } else if let Some(made) = MADE_BY_PYO3.get() {
-        // SAFETY: a subclass of `Map`, as the lanes expect.
-        unsafe { made.replace_in(class, &LANES) };
-    }
+    };
+    // SAFETY: a subclass of the class whose instances the lanes take.
+    unsafe { lanes.put_into(class) };
     Ok(())
 }
 
-fn slots() -> &'static Slots {
-    MADE_BY_PYO3.get().expect("the lanes are only installed with it")
-}
-
-/// Run a lane with a map and a key. `None` (or a panic, which the slot behind will meet again, and report) sends the call
-/// on.
+/// As [`slots::lane`], with the kinds of a map that has them.
+///
+/// # Safety
+/// As for [`slots::lane`].
 #[inline(always)]
 unsafe fn lane<R>(
     slf: *mut ffi::PyObject,
     key: *mut ffi::PyObject,
     work: impl FnOnce(Python<'_>, &Map, &Kinds, &Bound<'_, PyAny>) -> Option<R>,
 ) -> Option<R> {
-    // SAFETY: 1. The interpreter calls slots attached. 2. It passes an instance of the type whose slot it is, and a
-    // key that outlives the call.
-    let (py, map, key) = unsafe {
-        let py = Python::assume_attached();
-        let map = Bound::ref_from_ptr(py, &slf).cast_unchecked::<Map>();
-        (py, map.get(), Bound::ref_from_ptr(py, &key))
-    };
-    catch_unwind(AssertUnwindSafe(|| work(py, map, map.kinds.get()?, key))).ok().flatten()
+    // SAFETY: as the caller says.
+    unsafe { slots::lane(slf, key, |py, map: &Map, key| work(py, map, map.kinds.get()?, key)) }
 }
 
 /// Look `$key` up in the `$store`, which is locked, with a `$method` of the table, and go on with what it has `$found`.
@@ -127,13 +118,13 @@ fn set(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>, value: 
                 if range.len() != new.len() {
                     drop(store);
                     let (hash, key) = typed();
-                    return resize(py, map, hash, &key, &new);
+                    return resize(py, map, New { hash, key: &key, value: &new });
                 }
                 new.swap(py, &mut entry[range])
             }
             None => {
                 let (hash, key) = typed();
-                store.insert(hash, &key, &new).ok()?;
+                store.insert(New { hash, key: &key, value: &new }).ok()?;
                 None
             }
         };
@@ -145,10 +136,10 @@ fn set(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>, value: 
 
 /// Set a key to a value of another length than it has.
 #[inline(never)]
-fn resize(py: Python<'_>, map: &Map, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Option<()> {
+fn resize(py: Python<'_>, map: &Map, new: New<'_>) -> Option<()> {
     let mut store = map.store.try_hold()?;
-    let found = store.find_plain(hash, key).ok()?;
-    let dropped = store.set(py, hash, key, found, value).ok()?;
+    let found = store.find_plain(new.hash, new.key).ok()?;
+    let dropped = store.set(py, found, new).ok()?;
     drop(store);
     dropped.release(py);
     Some(())
@@ -167,8 +158,9 @@ fn delete(py: Python<'_>, map: &Map, kinds: &Kinds, key: &Bound<'_, PyAny>) -> O
 }
 
 unsafe extern "C" fn subscript(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: called by the interpreter, as `lane` requires; what the lane does not take is passed on unchanged.
-    unsafe { lane(slf, key, read).unwrap_or_else(|| (slots().subscript)(slf, key)) }
+    // SAFETY: 1. The interpreter calls slots attached, with an instance of the type whose slot it is, and holds its
+    // arguments. 2. What the lane does not take is passed on unchanged.
+    unsafe { lane(slf, key, read).unwrap_or_else(|| (LANES.behind().subscript)(slf, key)) }
 }
 
 unsafe extern "C" fn assign(slf: *mut ffi::PyObject, key: *mut ffi::PyObject, value: *mut ffi::PyObject) -> c_int {
@@ -179,7 +171,7 @@ unsafe extern "C" fn assign(slf: *mut ffi::PyObject, key: *mut ffi::PyObject, va
         } else {
             lane(slf, key, |py, map, kinds, key| set(py, map, kinds, key, Bound::ref_from_ptr(py, &value)))
         };
-        if done.is_some() { 0 } else { (slots().assign)(slf, key, value) }
+        if done.is_some() { 0 } else { (LANES.behind().assign)(slf, key, value) }
     }
 }
 
@@ -190,6 +182,6 @@ unsafe extern "C" fn contains(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) 
             let store = map.store.try_hold()?;
             look_up!(get, store, kinds.key, key, |found, _typed, _value, _rehash| Some(found.is_some()))
         });
-        found.map_or_else(|| (slots().contains)(slf, key), c_int::from)
+        found.map_or_else(|| (LANES.behind().contains)(slf, key), c_int::from)
     }
 }

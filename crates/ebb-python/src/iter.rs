@@ -1,8 +1,9 @@
 //! Iterators over a map: one entry a step, each step atomic.
 
 use crate::convert::{Read, read_value};
-use crate::map::{Map, out_of_memory};
-use crate::objects::pair as pair_of;
+use crate::errors::with_room;
+use crate::kinds::Kinds;
+use crate::map::Map;
 use ebb::Cursor;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -38,24 +39,36 @@ impl MapIterator {
 /// All items at one moment.
 pub(crate) fn snapshot<'py>(map: &Map, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let reads = map.store.with(py, |store| {
-        let mut reads: Vec<(Read, Read)> = Vec::new();
-        reads.try_reserve_exact(store.table.len()).map_err(out_of_memory)?;
+        let mut reads = with_room::<(Read, Read)>(store.table.len())?;
         let mut cursor = Cursor::default();
+        // Where one can't be made, those before it are dropped under the lock: the table has these objects too, or they
+        // are of builtin types.
         while let Some(entry) = store.table.next(&mut cursor) {
             let value = read_value(py, store.layout.value, store.layout.value(entry))?;
             reads.push((store.read_key(py, entry)?, value));
         }
         Ok::<_, PyErr>(reads)
     })?;
-    let codec = map.kinds().codec.as_ref();
     let items = PyList::empty(py);
-    for (key, value) in reads {
-        items.append(pair_of(py, &key.finish(py, None)?, &value.finish(py, codec)?)?)?;
+    for read in reads {
+        items.append(map.kinds().finish_pair(py, read)?)?;
     }
     Ok(items)
 }
 
-type Pair = (Option<Read>, Option<Read>);
+/// What an iterator gives next: a key, a value or both.
+pub(crate) type Next = (Option<Read>, Option<Read>);
+
+impl Kinds {
+    pub(crate) fn finish_next(&self, py: Python<'_>, next: Next) -> PyResult<Py<PyAny>> {
+        match next {
+            (Some(key), Some(value)) => self.finish_pair(py, (key, value)).map(Bound::unbind),
+            (Some(key), None) => key.finish(py, None),
+            (None, Some(value)) => value.finish(py, self.codec.as_ref()),
+            (None, None) => unreachable!("an iterator is over something"),
+        }
+    }
+}
 
 #[pymethods]
 impl MapIterator {
@@ -76,7 +89,7 @@ impl MapIterator {
                 return None;
             }
             let entry = store.table.next(&mut cursor);
-            Some(entry.map(|entry| -> PyResult<Pair> {
+            Some(entry.map(|entry| -> PyResult<Next> {
                 let key = if what == What::Values { None } else { Some(store.read_key(py, entry)?) };
                 let value = (what != What::Keys).then(|| read_value(py, store.layout.value, store.layout.value(entry)));
                 Ok((key, value.transpose()?))
@@ -86,19 +99,12 @@ impl MapIterator {
             return Err(PyRuntimeError::new_err("map changed size during iteration"));
         };
         self.cursor = cursor;
-        let Some(pair) = step else {
+        let Some(next) = step else {
             self.map = None;
             return Ok(None);
         };
         self.left = self.left.saturating_sub(1);
-        let codec = map.get().kinds().codec.as_ref();
-        match pair? {
-            (Some(key), Some(value)) => {
-                Ok(Some(pair_of(py, &key.finish(py, None)?, &value.finish(py, codec)?)?.unbind()))
-            }
-            (Some(one), None) | (None, Some(one)) => one.finish(py, codec).map(Some),
-            (None, None) => unreachable!("an iterator is over something"),
-        }
+        map.get().kinds().finish_next(py, next?).map(Some)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -1,9 +1,8 @@
-//! Kinds of key and value: what `Map(int, bytes)` names, and where their bytes are in an entry.
-//!
-//! An entry is `[key if of fixed size][value if of fixed size][the variable rest]`. Where key and value both vary, the
-//! rest begins with the key's length.
+//! Kinds of key and value: what `Map(int, bytes)` names.
 
-use crate::convert::{copy_of, read_bytes};
+use crate::convert::{Read, copy_of, read_bytes};
+use crate::layout::Layout;
+use crate::objects::pair;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyType};
@@ -134,4 +133,57 @@ pub(crate) fn value_kind(given: &Bound<'_, PyAny>) -> PyResult<(ValueKind, Optio
         return Err(PyValueError::new_err(format!("a value takes at least one byte; {} has none", given.repr()?)));
     }
     Ok((ValueKind::Record(bytes), Some(Codec { codec: codec.unbind() })))
+}
+
+/// The kinds of a map or cache, fixed by the first `__init__` or the first use.
+pub(crate) struct Kinds {
+    pub(crate) key: KeyKind,
+    pub(crate) value: ValueKind,
+    pub(crate) codec: Option<Codec>,
+}
+
+impl Kinds {
+    pub(crate) const OBJECTS: Kinds = Kinds { key: KeyKind::Object, value: ValueKind::Object, codec: None };
+
+    pub(crate) fn layout(&self) -> Layout {
+        Layout::new(self.key, self.value)
+    }
+
+    /// A value that was read, if any was, as an object.
+    #[inline]
+    pub(crate) fn finish(&self, py: Python<'_>, read: Option<PyResult<Read>>) -> PyResult<Option<Py<PyAny>>> {
+        match read {
+            None => Ok(None),
+            Some(Ok(Read::Done(object))) => Ok(Some(object)),
+            Some(read) => read?.finish(py, self.codec.as_ref()).map(Some),
+        }
+    }
+
+    /// A key and a value that were read, as a pair.
+    pub(crate) fn finish_pair<'py>(&self, py: Python<'py>, (key, value): (Read, Read)) -> PyResult<Bound<'py, PyAny>> {
+        pair(py, &key.finish(py, None)?, &value.finish(py, self.codec.as_ref())?)
+    }
+
+    /// Their names, and the codec of a dtype.
+    pub(crate) fn names<'py>(&self, py: Python<'py>) -> (&'static str, &'static str, Option<Bound<'py, PyAny>>) {
+        (self.key.name(), self.value.name(), self.codec.as_ref().map(|codec| codec.object(py).clone()))
+    }
+
+    /// The layout, if keys can come as an array of ints; `what` has these kinds.
+    pub(crate) fn int_keys_layout(&self, what: &str) -> PyResult<Layout> {
+        let layout = self.layout();
+        let plain = layout.key == KeyKind::Int && !layout.has_objects();
+        plain.then_some(layout).ok_or_else(|| {
+            PyTypeError::new_err(format!("only a {what} of int keys and inline values takes an array of keys"))
+        })
+    }
+
+    /// The layout, if keys and values can come and go as arrays.
+    pub(crate) fn array_layout(&self, what: &str) -> PyResult<Layout> {
+        let layout = self.layout();
+        let plain = layout.key == KeyKind::Int && !layout.has_objects() && !layout.value.is_variable();
+        plain.then_some(layout).ok_or_else(|| {
+            PyTypeError::new_err(format!("only a {what} of int keys and values of a fixed size takes arrays"))
+        })
+    }
 }

@@ -1,12 +1,21 @@
-//! `ebbmap._core`: the binding of the `ebb` engine to CPython. Objects become bytes and back in `convert`, a table
-//! with kinds is a `store`, its lock is in `lock`; the classes are thin.
+//! `ebbmap._core`: the binding of the `ebb` engine to CPython.
+//!
+//! * `kinds`: what `Map(int, bytes)` names. `layout`: where in an entry that is.
+//! * `convert`: objects to bytes and back. `objects`: objects that a table refers to.
+//! * `hash`, `store`: a table with kinds. `lock`: what is around it. `search`: finding a key that has to be asked.
+//! * `map`, `iter`, `bulk`, `arrays`: the class `Map`. `cache`: the class `Cache`.
+//! * `slots`, `fast`: shorter ways than PyO3's to the commonest operations.
 
+mod arrays;
 mod bulk;
 mod cache;
 mod convert;
+mod errors;
 mod fast;
+mod hash;
 mod iter;
 mod kinds;
+mod layout;
 mod lock;
 mod map;
 mod objects;

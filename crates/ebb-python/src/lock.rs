@@ -24,7 +24,8 @@ pub(crate) struct Guarded<T, const BEYOND: bool = false> {
 /// How often who finds the lock taken looks again before it lets the interpreter go: some ten microseconds.
 const SPINS: usize = 1000;
 
-// SAFETY: `value` is only reached by whoever set `busy`; values that move between threads must be Send.
+// SAFETY: `value` is only reached by whoever set `busy`, which only one can: see `try_acquire`. It is used from many
+// threads, one at a time, so it must be Send.
 unsafe impl<T: Send, const BEYOND: bool> Sync for Guarded<T, BEYOND> {}
 
 struct Held<'a>(&'a AtomicBool);
@@ -41,8 +42,8 @@ impl Drop for Held<'_> {
 
 #[cold]
 fn wake_waiters() {
-    // The gate only lets a waiter come that is about to wait. It must not be waited for here: who has closed it may need
-    // the interpreter that this thread has.
+    // The gate only lets a waiter come that is about to wait. It must not be waited for here: who has closed it may
+    // need the interpreter that this thread has.
     let _gate = GATE.try_lock();
     FREED.notify_all();
 }
@@ -68,7 +69,7 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         let (held, working) = self.begin(py);
         let value = Exclusive(self.value.get());
         py.detach(move || {
-            let value = value;
+            let value = value; // the whole, not the pointer in it, which is not Send
             // SAFETY: `held` says that nobody else uses the value until it is dropped, here.
             let result = work(unsafe { &mut *value.0 });
             drop(held);
@@ -90,7 +91,8 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         }
     }
 
-    /// Use the value if nobody does: for the garbage collector, which must never wait.
+    /// Use the value if nobody does: for those who must never wait, as the garbage collector. Without `BEYOND` only from
+    /// a thread that has the interpreter.
     #[inline(always)]
     pub(crate) fn try_with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
         let _held = self.try_acquire()?;
@@ -129,7 +131,8 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
             let taken = self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
             return taken.is_ok().then(|| Held(&self.busy));
         }
-        // Only a thread with the GIL sets `busy`, so looking and setting need not be one step.
+        // Only a thread with the GIL gets here, so looking and setting need not be one step. (Without `BEYOND` all come
+        // with a `py`, from a type's slot or from the garbage collector.)
         if self.busy.load(Ordering::Acquire) {
             return None;
         }

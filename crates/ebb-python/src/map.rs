@@ -1,56 +1,20 @@
 //! `ebbmap._core.Map`: what has to be native. The rest of the mapping protocol is in `ebbmap/_map.py`.
 
-use crate::convert::{Key, Read, Value};
+use crate::convert::{Key, Value};
+use crate::errors::{missing, out_of_memory};
 use crate::iter::{MapIterator, What, snapshot};
-use crate::kinds::{Codec, KeyKind, ValueKind, value_kind};
+use crate::kinds::{KeyKind, Kinds, value_kind};
+use crate::layout::New;
 use crate::lock::Guarded;
 use crate::objects::release_nested;
 use crate::search;
-use crate::store::{Layout, Store};
+use crate::store::Store;
 use ebb::Found;
-use pyo3::exceptions::{PyKeyError, PyMemoryError, PyTypeError};
+use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use std::sync::OnceLock;
-
-/// Kinds, fixed by the first `__init__` or the first use.
-pub(crate) struct Kinds {
-    pub(crate) key: KeyKind,
-    pub(crate) value: ValueKind,
-    pub(crate) codec: Option<Codec>,
-}
-
-impl Kinds {
-    pub(crate) const OBJECTS: Kinds = Kinds { key: KeyKind::Object, value: ValueKind::Object, codec: None };
-
-    pub(crate) fn layout(&self) -> Layout {
-        Layout::new(self.key, self.value)
-    }
-
-    /// Their names, and the codec of a dtype.
-    pub(crate) fn names<'py>(&self, py: Python<'py>) -> (&'static str, &'static str, Option<Bound<'py, PyAny>>) {
-        (self.key.name(), self.value.name(), self.codec.as_ref().map(|codec| codec.object(py).clone()))
-    }
-
-    /// The layout, if keys can come as an array of ints; `what` has these kinds.
-    pub(crate) fn int_keys_layout(&self, what: &str) -> PyResult<Layout> {
-        let layout = self.layout();
-        let plain = layout.key == KeyKind::Int && !layout.has_objects();
-        plain.then_some(layout).ok_or_else(|| {
-            PyTypeError::new_err(format!("only a {what} of int keys and inline values takes an array of keys"))
-        })
-    }
-
-    /// The layout, if keys and values can come and go as arrays.
-    pub(crate) fn array_layout(&self, what: &str) -> PyResult<Layout> {
-        let layout = self.layout();
-        let plain = layout.key == KeyKind::Int && !layout.has_objects() && !layout.value.is_variable();
-        plain.then_some(layout).ok_or_else(|| {
-            PyTypeError::new_err(format!("only a {what} of int keys and values of a fixed size takes arrays"))
-        })
-    }
-}
 
 /// The native part of `ebbmap.Map`.
 #[pyclass(frozen, mapping, subclass, weakref, generic, module = "ebbmap._core")]
@@ -59,15 +23,8 @@ pub(crate) struct Map {
     pub(crate) store: Guarded<Store>,
 }
 
-#[cold]
-pub(crate) fn out_of_memory<E>(_: E) -> PyErr {
-    PyMemoryError::new_err(())
-}
-
-#[cold]
-pub(crate) fn missing(key: &Bound<'_, PyAny>) -> PyErr {
-    PyKeyError::new_err((key.clone().unbind(),))
-}
+/// Bytes of a map that are not in its table.
+const OWN_BYTES: usize = size_of::<Map>() - size_of::<ebb::Table>();
 
 impl Map {
     #[inline]
@@ -98,16 +55,7 @@ impl Map {
     #[inline]
     pub(crate) fn find_value(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
         let read = self.locate(py, key, |store, _, found| found.map(|found| store.read_value(py, found)))?;
-        self.finish(py, read)
-    }
-
-    #[inline]
-    fn finish(&self, py: Python<'_>, read: Option<PyResult<Read>>) -> PyResult<Option<Py<PyAny>>> {
-        match read {
-            None => Ok(None),
-            Some(Ok(Read::Done(object))) => Ok(Some(object)),
-            Some(read) => read?.finish(py, self.kinds().codec.as_ref()).map(Some),
-        }
+        self.kinds().finish(py, read)
     }
 
     pub(crate) fn set(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -116,7 +64,7 @@ impl Map {
     }
 
     pub(crate) fn set_typed(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyResult<()> {
-        let done = self.locate(py, key, |store, hash, found| store.set(py, hash, key, found, value))?;
+        let done = self.locate(py, key, |store, hash, found| store.set(py, found, New { hash, key, value }))?;
         done.map_err(out_of_memory)?.release(py); // what was replaced
         Ok(())
     }
@@ -132,7 +80,7 @@ impl Map {
             None => return Ok(None),
             Some((read, dropped)) => (read, dropped),
         };
-        let value = self.finish(py, Some(Ok(read)));
+        let value = self.kinds().finish(py, Some(Ok(read)));
         dropped.release(py);
         value
     }
@@ -235,14 +183,7 @@ impl Map {
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
     #[pyo3(signature = (key, *default))]
     fn pop(&self, key: &Bound<'_, PyAny>, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
-        if default.len() > 1 {
-            let given = default.len() + 1;
-            return Err(PyTypeError::new_err(format!("pop expected at most 2 arguments, got {given}")));
-        }
-        match self.take(key.py(), &self.key(key)?)? {
-            Some(value) => Ok(value),
-            None => default.get_item(0).map(Bound::unbind).map_err(|_| missing(key)),
-        }
+        pop(key, default, || self.take(key.py(), &self.key(key)?))
     }
 
     /// Remove some entry and return it as `(key, value)`; `KeyError` if there is none. O(1) on average.
@@ -271,9 +212,9 @@ impl Map {
         let value = self.value(default)?;
         let read = self.locate(py, &typed, |store, hash, found| match found {
             Some(found) => Ok(Some(store.read_value(py, found))),
-            None => store.set(py, hash, &typed, None, &value).map(|_| None),
+            None => store.insert(New { hash, key: &typed, value: &value }).map(|()| None),
         })?;
-        match self.finish(py, read.map_err(out_of_memory)?)? {
+        match self.kinds().finish(py, read.map_err(out_of_memory)?)? {
             Some(value) => Ok(value),
             None => self.find_value(py, &typed).map(|value| value.unwrap_or_else(|| default.clone().unbind())),
         }
@@ -309,13 +250,13 @@ impl Map {
     /// Bytes held now: entries, index, spare pages and this object's own. O(1).
     #[getter]
     fn nbytes(&self, py: Python<'_>) -> usize {
-        self.store.with(py, |store| store.table.bytes()) + size_of::<Self>() - size_of::<ebb::Table>()
+        self.store.with(py, |store| store.table.bytes()) + OWN_BYTES
     }
 
     fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (stats, payload) = self.store.with(py, |store| store.stats());
         let dict = PyDict::new(py);
-        describe(&dict, &stats, payload, size_of::<Self>() - size_of::<ebb::Table>())?;
+        describe(&dict, &stats, payload, OWN_BYTES)?;
         Ok(dict)
     }
 
@@ -368,6 +309,22 @@ pub(crate) fn describe(dict: &Bound<'_, PyDict>, stats: &ebb::Stats, payload: us
         dict.set_item(name, value)?;
     }
     Ok(())
+}
+
+/// What is taken from a map, or the default that was given, or `KeyError`.
+pub(crate) fn pop(
+    key: &Bound<'_, PyAny>,
+    default: &Bound<'_, PyTuple>,
+    take: impl FnOnce() -> PyResult<Option<Py<PyAny>>>,
+) -> PyResult<Py<PyAny>> {
+    if default.len() > 1 {
+        let given = default.len() + 1;
+        return Err(PyTypeError::new_err(format!("pop expected at most 2 arguments, got {given}")));
+    }
+    match take()? {
+        Some(value) => Ok(value),
+        None => default.get_item(0).map(Bound::unbind).map_err(|_| missing(key)),
+    }
 }
 
 /// `__getitem__` of an absent key: a subclass may have `__missing__`.

@@ -1,6 +1,10 @@
 //! Python objects as eight bytes in an entry: the table owns one reference to each.
+//!
+//! What is called `word` here are such bytes and no others: [`Layout`](crate::layout::Layout) says where in an entry
+//! they are. That the object is alive, and whose the reference is, rests on it.
 #![allow(unsafe_code)] // reference counts by hand
 
+use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use std::cell::RefCell;
@@ -19,8 +23,8 @@ pub(crate) fn keep(object: &Bound<'_, PyAny>) {
 }
 
 #[inline]
-fn pointer(word: &[u8]) -> *mut pyo3::ffi::PyObject {
-    u64::from_ne_bytes(word[..8].try_into().expect("eight bytes")) as usize as *mut pyo3::ffi::PyObject
+fn pointer(word: &[u8]) -> *mut ffi::PyObject {
+    u64::from_ne_bytes(word[..8].try_into().expect("eight bytes")) as usize as *mut ffi::PyObject
 }
 
 /// Where the object is.
@@ -58,7 +62,7 @@ pub(crate) fn take_word(py: Python<'_>, word: &[u8]) -> Py<PyAny> {
 #[inline]
 pub(crate) fn pair<'py>(py: Python<'py>, first: &Py<PyAny>, second: &Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: 1. Two objects, as announced, and both alive. 2. A new reference, or NULL with MemoryError set.
-    unsafe { Bound::from_owned_ptr_or_err(py, pyo3::ffi::PyTuple_Pack(2, first.as_ptr(), second.as_ptr())) }
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyTuple_Pack(2, first.as_ptr(), second.as_ptr())) }
 }
 
 /// Show the object to the garbage collector.
@@ -69,18 +73,26 @@ pub(crate) fn visit_word(visit: PyVisit<'_>, word: &[u8]) -> Result<(), PyTraver
     visit.call(&*object)
 }
 
+/// Whether it is the type of ints, strs or bytes, subclasses aside: hashing and comparing them takes no Python code.
+#[inline(always)]
+pub(crate) fn is_plain(kind: *mut ffi::PyTypeObject) -> bool {
+    kind == &raw mut ffi::PyLong_Type || kind == &raw mut ffi::PyUnicode_Type || kind == &raw mut ffi::PyBytes_Type
+}
+
 /// Compare with `==`, where both are of a builtin type whose comparison runs no user code; `None` where it may.
 pub(crate) fn builtin_equal(left: &[u8], right: &Bound<'_, PyAny>) -> Option<bool> {
-    use pyo3::ffi;
     let (left, right) = (pointer(left), right.as_ptr());
-    // SAFETY: both are alive: one is the table's, one the caller's. Comparing two exact ints, strs or bytes neither
-    // calls Python code nor fails.
+    // SAFETY: 1. Both are alive: one is the table's, one the caller's. 2. The type's own function gives a new reference
+    // to a bool for two of its instances. `PyObject_RichCompare` might not: to it this is one more call, and fails
+    // where that is one too deep.
     unsafe {
         let kind = ffi::Py_TYPE(left);
-        let plain = kind == &raw mut ffi::PyLong_Type
-            || kind == &raw mut ffi::PyUnicode_Type
-            || kind == &raw mut ffi::PyBytes_Type;
-        (plain && kind == ffi::Py_TYPE(right)).then(|| ffi::PyObject_RichCompareBool(left, right, ffi::Py_EQ) == 1)
+        if !is_plain(kind) || kind != ffi::Py_TYPE(right) {
+            return None;
+        }
+        let equal = (*kind).tp_richcompare?(left, right, ffi::Py_EQ);
+        ffi::Py_DECREF(equal);
+        Some(equal == ffi::Py_True())
     }
 }
 

@@ -1,9 +1,11 @@
 //! Finding a key in what a lock guards, where that may take asking objects whether they are equal.
 
 use crate::convert::Key;
+use crate::errors::out_of_memory;
+use crate::hash::hash;
 use crate::lock::Guarded;
-use crate::store::{Asked, Probe, Store, hash};
-use ebb::{Found, TableOrder};
+use crate::store::{Asked, Probe, Store};
+use ebb::{Found, OutOfMemory, TableOrder};
 use pyo3::prelude::*;
 
 /// What has a store.
@@ -55,11 +57,11 @@ fn locate_object<H: Holder, const BEYOND: bool, R>(
     let mut asked = Asked::default();
     let mut work = Some(work);
     loop {
-        let step = guarded.with(py, |holder| match holder.store().probe(py, hash, key, &asked) {
-            Probe::Known(found) => Ok((work.take().expect("used once"))(holder, hash, found)),
-            Probe::Ask(candidates) => Err(candidates),
+        let step = guarded.with(py, |holder| match holder.store().probe(py, hash, key, &asked)? {
+            Probe::Known(found) => Ok(Ok((work.take().expect("used once"))(holder, hash, found))),
+            Probe::Ask(candidates) => Ok::<_, OutOfMemory>(Err(candidates)),
         });
-        match step {
+        match step.map_err(out_of_memory)? {
             Ok(result) => return Ok(result),
             Err(candidates) => asked.ask(candidates, key)?,
         }

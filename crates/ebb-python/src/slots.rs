@@ -1,10 +1,14 @@
-//! The slots of a type, behind `m[key]`, `m[key] = value`, `del m[key]` and `key in m`, and methods, to be replaced by shorter ways.
+//! Shorter ways in than PyO3's, which they go on to with what they do not take: for the slots of a type behind
+//! `m[key]`, `m[key] = value`, `del m[key]` and `key in m`, and for methods.
 #![allow(unsafe_code)] // type slots
 
+use pyo3::PyClass;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::PyType;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::fn_addr_eq;
 use std::sync::OnceLock;
 
@@ -16,7 +20,7 @@ pub(crate) struct Slots {
 
 impl Slots {
     /// The slots of a class that PyO3 made with all three.
-    pub(crate) fn of(class: &Bound<'_, PyType>) -> Option<Slots> {
+    fn of(class: &Bound<'_, PyType>) -> Option<Slots> {
         let class = class.as_type_ptr();
         // SAFETY: a class with these methods is a heap type, which has both tables.
         unsafe {
@@ -29,12 +33,12 @@ impl Slots {
         }
     }
 
-    /// Put `new` into a subclass of the class whose slots these are, for those that it has unchanged: a class copies its
-    /// base's slots from the methods' wrappers, so each has to be told.
+    /// Put `new` into a subclass of the class whose slots these are, for those that it has unchanged: a class copies
+    /// its base's slots from the methods' wrappers, so each has to be told.
     ///
     /// # Safety
     /// `class` is a subclass of the class that [`of`](Self::of) was given, and the new slots take its instances.
-    pub(crate) unsafe fn replace_in(&self, class: &Bound<'_, PyType>, new: &Slots) {
+    unsafe fn replace_in(&self, class: &Bound<'_, PyType>, new: &Slots) {
         let class = class.as_type_ptr();
         // SAFETY: 1. A subclass of a heap type is a heap type, with both tables. 2. Only a slot that is the one PyO3
         // made, which takes the same arguments, is replaced.
@@ -51,6 +55,60 @@ impl Slots {
             }
         }
     }
+}
+
+/// Slots that take the place of those that PyO3 made for a class.
+pub(crate) struct Lanes {
+    slots: Slots,
+    made_by_pyo3: OnceLock<Slots>,
+}
+
+impl Lanes {
+    pub(crate) const fn new(slots: Slots) -> Self {
+        Lanes { slots, made_by_pyo3: OnceLock::new() }
+    }
+
+    /// Remember the slots that PyO3 made for the class.
+    pub(crate) fn remember(&self, class: &Bound<'_, PyType>) {
+        if let Some(slots) = Slots::of(class) {
+            let _ = self.made_by_pyo3.set(slots); // a second interpreter finds them set
+        }
+    }
+
+    /// Put the lanes into a subclass of the class, if it was remembered.
+    ///
+    /// # Safety
+    /// `class` is such a subclass, and the lanes take its instances.
+    pub(crate) unsafe fn put_into(&self, class: &Bound<'_, PyType>) {
+        if let Some(made) = self.made_by_pyo3.get() {
+            // SAFETY: as the caller says.
+            unsafe { made.replace_in(class, &self.slots) };
+        }
+    }
+
+    /// The slots that PyO3 made.
+    pub(crate) fn behind(&self) -> &Slots {
+        self.made_by_pyo3.get().expect("the lanes are only installed with it")
+    }
+}
+
+/// Run a lane with an instance of a class and a key. `None` (or a panic, which the slot behind will meet again, and
+/// report) sends the call on.
+///
+/// # Safety
+/// Called attached; `slf` is an instance of `C`, and both outlive the call.
+#[inline(always)]
+pub(crate) unsafe fn lane<C: PyClass<Frozen = True> + Sync, R>(
+    slf: *mut ffi::PyObject,
+    key: *mut ffi::PyObject,
+    work: impl FnOnce(Python<'_>, &C, &Bound<'_, PyAny>) -> Option<R>,
+) -> Option<R> {
+    // SAFETY: as the caller says.
+    let (py, this, key) = unsafe {
+        let py = Python::assume_attached();
+        (py, Bound::ref_from_ptr(py, &slf).cast_unchecked::<C>().get(), Bound::ref_from_ptr(py, &key))
+    };
+    catch_unwind(AssertUnwindSafe(|| work(py, this, key))).ok().flatten()
 }
 
 /// A method that PyO3 made, behind the shorter way that took its place.
@@ -72,7 +130,7 @@ impl Behind {
         let original = class.getattr(&*name_text)?;
         let text = original.getattr("__text_signature__")?.extract::<Option<String>>()?.unwrap_or_default();
         let doc = original.getattr("__doc__")?.extract::<Option<String>>()?.unwrap_or_default();
-        let doc = std::ffi::CString::new(format!("{}{text}\n--\n\n{doc}", name_text))?;
+        let doc = CString::new(format!("{name_text}{text}\n--\n\n{doc}"))?;
         if self.0.set(original.unbind()).is_err() {
             return Ok(()); // a second interpreter
         }
@@ -82,7 +140,8 @@ impl Behind {
             ml_flags: ffi::METH_FASTCALL,
             ml_doc: Box::leak(doc.into_boxed_c_str()).as_ptr(),
         }));
-        // SAFETY: 1. The definition, its name and its text live for ever. 2. A new reference, or NULL with an exception.
+        // SAFETY: 1. The definition, its name and its text live for ever. 2. A new reference, or NULL with an exception
+        // set.
         let made = unsafe {
             let made = ffi::PyDescr_NewMethod(class.as_type_ptr(), definition);
             Bound::from_owned_ptr_or_err(class.py(), made)?
@@ -93,7 +152,7 @@ impl Behind {
     /// Call the method that is behind.
     ///
     /// # Safety
-    /// Called attached, with what the interpreter has passed to the method before it.
+    /// Called attached, with what the interpreter has passed to the method before it: `count` objects at `args`.
     pub(crate) unsafe fn call(
         &self,
         slf: *mut ffi::PyObject,
@@ -101,7 +160,7 @@ impl Behind {
         count: ffi::Py_ssize_t,
     ) -> *mut ffi::PyObject {
         let original = self.0.get().expect("set before the method is").as_ptr();
-        // SAFETY: 1. `args` are `count` objects, as the caller says. 2. Called attached.
+        // SAFETY: as the caller says; `args` may be NULL where there are none.
         unsafe {
             let mut all = vec![slf];
             all.extend_from_slice(if count > 0 { std::slice::from_raw_parts(args, count as usize) } else { &[] });

@@ -1,230 +1,14 @@
-//! A table with kinds: the layout of its entries, and each operation of a map as one step that runs no Python code.
+//! A table with kinds, and each operation of a map on it as one step that runs no Python code.
 
-use crate::convert::{Key, Read, Value, copy_of, read_bytes, read_int, read_text, read_value};
+use crate::convert::{Key, Read, read_value};
+use crate::errors::out_of_memory;
 use crate::kinds::{KeyKind, ValueKind};
+use crate::layout::{KeptKey, Layout, New, word};
 use crate::objects;
-use ebb::{Cursor, EntrySize, Found, OutOfMemory, Stats, Table, TableOrder};
-use foldhash::SharedSeed;
-use foldhash::quality::SeedableRandomState;
+use ebb::{Cursor, Found, OutOfMemory, Stats, Table, TableOrder};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher};
-use std::ops::Range;
-use std::sync::OnceLock;
-
-/// The process's own hash: keyed, so that no set of keys made beforehand collides.
-#[inline(always)]
-fn keyed() -> &'static SeedableRandomState {
-    static KEYED: OnceLock<SeedableRandomState> = OnceLock::new();
-    KEYED.get_or_init(|| {
-        let seed = std::hash::RandomState::new().hash_one(0u64); // from the system's random source
-        SeedableRandomState::with_seed(seed, SharedSeed::global_random())
-    })
-}
-
-#[inline(always)]
-pub(crate) fn hash_int(key: i64) -> u64 {
-    keyed().hash_one(key as u64)
-}
-
-#[inline]
-pub(crate) fn hash_text(key: &[u8]) -> u64 {
-    let mut hasher = keyed().build_hasher();
-    hasher.write(key);
-    hasher.finish()
-}
-
-/// The table's hash of a key.
-#[inline(always)]
-pub(crate) fn hash(key: &Key<'_>) -> u64 {
-    match key {
-        Key::Object(_, hash) => hash_int(*hash),
-        Key::Int(int) => hash_int(*int),
-        Key::Text(text) => hash_text(text),
-    }
-}
-
-/// A key of a table, kept aside.
-pub(crate) enum KeptKey {
-    Object(Py<PyAny>),
-    Int(i64),
-    Text(Vec<u8>),
-}
-
-impl KeptKey {
-    pub(crate) fn object(&self) -> Option<&Py<PyAny>> {
-        if let KeptKey::Object(object) = self { Some(object) } else { None }
-    }
-}
-
-/// How an entry's bytes are laid out; see [`kinds`](crate::kinds).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Layout {
-    pub(crate) key: KeyKind,
-    pub(crate) value: ValueKind,
-    /// Bytes of a fixed key, which a fixed value follows, and of that value.
-    key_bytes: usize,
-    value_bytes: usize,
-}
-
-#[inline]
-pub(crate) fn word(bytes: &[u8]) -> u64 {
-    u64::from_ne_bytes(bytes[..8].try_into().expect("eight bytes"))
-}
-
-impl Layout {
-    pub(crate) fn new(key: KeyKind, value: ValueKind) -> Self {
-        Layout { key, value, key_bytes: key.fixed_bytes(), value_bytes: value.fixed_bytes() }
-    }
-
-    fn both_variable(self) -> bool {
-        self.key.is_variable() && self.value.is_variable()
-    }
-
-    fn fixed_bytes(self) -> usize {
-        self.key_bytes + self.value_bytes
-    }
-
-    pub(crate) fn entry_size(self) -> EntrySize {
-        if self.key.is_variable() || self.value.is_variable() {
-            EntrySize::Variable
-        } else {
-            EntrySize::Fixed(self.fixed_bytes())
-        }
-    }
-
-    pub(crate) fn has_objects(self) -> bool {
-        self.key == KeyKind::Object || self.value == ValueKind::Object
-    }
-
-    /// The bytes of a text key and of a variable value, those of them that there are.
-    #[inline]
-    fn rest(self, entry: &[u8]) -> (&[u8], &[u8]) {
-        let rest = &entry[self.fixed_bytes()..];
-        if !self.both_variable() {
-            return if self.key.is_variable() { (rest, &[]) } else { (&[], rest) };
-        }
-        let (len, prefix) = read_len(rest);
-        rest[prefix..].split_at(len)
-    }
-
-    #[inline]
-    pub(crate) fn text_key(self, entry: &[u8]) -> &[u8] {
-        self.rest(entry).0
-    }
-
-    #[inline(always)]
-    pub(crate) fn value(self, entry: &[u8]) -> &[u8] {
-        if self.value_bytes == 0 {
-            return self.rest(entry).1;
-        }
-        &entry[self.key_bytes..self.key_bytes + self.value_bytes]
-    }
-
-    /// Where in an entry the value is.
-    #[inline]
-    pub(crate) fn value_range(self, entry: &[u8]) -> Range<usize> {
-        if self.value_bytes == 0 {
-            return entry.len() - self.rest(entry).1.len()..entry.len(); // a variable value comes last
-        }
-        self.key_bytes..self.key_bytes + self.value_bytes
-    }
-
-    #[inline]
-    pub(crate) fn hash(self, entry: &[u8]) -> u64 {
-        match self.key {
-            KeyKind::Object => word(entry),
-            KeyKind::Int => hash_int(word(entry) as i64),
-            KeyKind::Str | KeyKind::Bytes => hash_text(self.text_key(entry)),
-        }
-    }
-
-    /// The key of an entry as an object.
-    pub(crate) fn read_key(self, py: Python<'_>, entry: &[u8]) -> PyResult<Read> {
-        match self.key {
-            KeyKind::Object => Ok(Read::Done(objects::clone_word(py, &entry[8..]))),
-            KeyKind::Int => Ok(Read::Done(read_int(py, word(entry) as i64)?)),
-            KeyKind::Bytes => Ok(Read::Done(read_bytes(py, self.text_key(entry))?)),
-            KeyKind::Str => read_text(py, self.text_key(entry)),
-        }
-    }
-
-    /// The value of an entry as an object.
-    pub(crate) fn read_value(self, py: Python<'_>, entry: &[u8]) -> PyResult<Read> {
-        read_value(py, self.value, self.value(entry))
-    }
-
-    /// The key of an entry, to find it again by.
-    pub(crate) fn keep_key(self, py: Python<'_>, entry: &[u8]) -> PyResult<KeptKey> {
-        Ok(match self.key {
-            KeyKind::Object => KeptKey::Object(objects::clone_word(py, &entry[8..])),
-            KeyKind::Int => KeptKey::Int(word(entry) as i64),
-            KeyKind::Str | KeyKind::Bytes => KeptKey::Text(copy_of(self.text_key(entry))?),
-        })
-    }
-
-    /// Bytes of the length that stands before a text key.
-    fn prefix(self, key_len: usize) -> usize {
-        if self.both_variable() { len_bytes(key_len) } else { 0 }
-    }
-
-    /// Bytes of an entry that are neither key nor value.
-    fn overhead(self, entry: &[u8]) -> usize {
-        let hash = if self.key == KeyKind::Object { 8 } else { 0 };
-        hash + if self.both_variable() { read_len(&entry[self.fixed_bytes()..]).1 } else { 0 }
-    }
-
-    /// Bytes of the shortest entry.
-    pub(crate) fn least_len(self) -> usize {
-        (self.fixed_bytes() + self.prefix(0)).max(1)
-    }
-
-    pub(crate) fn entry_len(self, key: &Key<'_>, value_len: usize) -> usize {
-        let key_len = if let Key::Text(text) = key { text.len() } else { 0 };
-        let value_len = if self.value.is_variable() { value_len } else { 0 };
-        self.fixed_bytes() + self.prefix(key_len) + key_len + value_len
-    }
-
-    #[inline]
-    pub(crate) fn write(self, entry: &mut [u8], hash: u64, key: &Key<'_>, value: &Value<'_>) {
-        let (fixed_key, tail) = entry.split_at_mut(self.key_bytes);
-        let (fixed_value, mut rest) = tail.split_at_mut(self.value_bytes);
-        match key {
-            Key::Int(int) => fixed_key.copy_from_slice(&int.to_ne_bytes()),
-            Key::Object(object, _) => {
-                fixed_key[..8].copy_from_slice(&hash.to_ne_bytes());
-                fixed_key[8..].copy_from_slice(&objects::word(object));
-            }
-            Key::Text(text) => {
-                let prefix = self.prefix(text.len());
-                write_len(&mut rest[..prefix], text.len());
-                rest[prefix..prefix + text.len()].copy_from_slice(text);
-                rest = &mut rest[prefix + text.len()..];
-            }
-        }
-        value.write(if self.value.is_variable() { rest } else { fixed_value });
-    }
-}
-
-/// Bytes of a length, seven bits a byte.
-fn len_bytes(len: usize) -> usize {
-    (usize::BITS - (len | 1).leading_zeros()).div_ceil(7) as usize
-}
-
-fn write_len(to: &mut [u8], len: usize) {
-    let bytes = to.len();
-    for (i, byte) in to.iter_mut().enumerate() {
-        *byte = (len >> (7 * i)) as u8 & 0x7f | if i + 1 < bytes { 0x80 } else { 0 };
-    }
-}
-
-/// A length and the bytes it takes.
-fn read_len(from: &[u8]) -> (usize, usize) {
-    let bytes = from.iter().position(|byte| byte & 0x80 == 0).map_or(from.len(), |i| i + 1);
-    let len = from[..bytes].iter().rev().fold(0, |len, &byte| len << 7 | usize::from(byte & 0x7f));
-    (len, bytes)
-}
 
 /// What a search for an object key comes to.
 pub(crate) enum Probe {
@@ -244,6 +28,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Ask, in order, until one says that it is equal.
     pub(crate) fn ask(&mut self, candidates: Vec<Py<PyAny>>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.unequal.try_reserve(candidates.len()).map_err(out_of_memory)?;
         for candidate in candidates {
             if candidate.bind(key.py()).eq(key)? {
                 self.equal = Some(candidate);
@@ -263,10 +48,6 @@ pub(crate) struct Dropped {
 }
 
 impl Dropped {
-    pub(crate) fn nothing() -> Self {
-        Dropped { key: None, value: None }
-    }
-
     pub(crate) fn is_nothing(&self) -> bool {
         self.key.is_none() && self.value.is_none()
     }
@@ -295,13 +76,14 @@ pub(crate) fn is_object(entry: &[u8], hash: u64, object: &Bound<'_, PyAny>, unsu
             })
 }
 
-/// An object's bytes, copied from an entry that is about to have others in their place.
-pub(crate) struct Word([u8; 8]);
+/// The bytes of an object, if it was one, that an entry had as its value: nobody else has their reference.
+#[must_use]
+pub(crate) struct Replaced(Option<[u8; 8]>);
 
-impl Word {
-    /// The reference that the entry had.
+impl Replaced {
+    #[inline]
     pub(crate) fn into_dropped(self, py: Python<'_>) -> Dropped {
-        Dropped { key: None, value: Some(objects::take_word(py, &self.0)) }
+        Dropped { key: None, value: self.0.map(|word| objects::take_word(py, &word)) }
     }
 }
 
@@ -322,28 +104,18 @@ impl Store {
 
     /// Insert or replace; `found` is what a search for the key has found.
     #[inline]
-    pub(crate) fn set(
-        &mut self,
-        py: Python<'_>,
-        hash: u64,
-        key: &Key<'_>,
-        found: Option<Found>,
-        value: &Value<'_>,
-    ) -> Result<Dropped, OutOfMemory> {
+    pub(crate) fn set(&mut self, py: Python<'_>, found: Option<Found>, new: New<'_>) -> Result<Dropped, OutOfMemory> {
         let Some(found) = found else {
-            self.insert(hash, key, value)?;
-            return Ok(Dropped { key: None, value: None });
+            return self.insert(new).map(|()| Replaced(None).into_dropped(py));
         };
-        let old = self.value_object(py, found);
-        self.overwrite(found, hash, key, value)?;
-        Ok(Dropped { key: None, value: old })
+        self.overwrite(found, new).map(|(_, replaced)| replaced.into_dropped(py))
     }
 
     /// Add an entry whose key a search has not found.
     #[inline]
-    pub(crate) fn insert(&mut self, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Result<(), OutOfMemory> {
-        self.insert_by(key, value, |table, layout, len| {
-            table.insert(hash, len, &|entry| layout.hash(entry), |entry| layout.write(entry, hash, key, value))
+    pub(crate) fn insert(&mut self, new: New<'_>) -> Result<(), OutOfMemory> {
+        self.insert_by(new, |table, layout, len| {
+            table.insert(new.hash, len, &|entry| layout.hash(entry), |entry| layout.write(entry, new))
         })
     }
 
@@ -407,8 +179,14 @@ impl<O: TableOrder> Store<O> {
 
     /// Search for an object key, with what has been asked so far. O(keys of this hash).
     #[inline]
-    pub(crate) fn probe(&self, py: Python<'_>, hash: u64, key: &Bound<'_, PyAny>, asked: &Asked) -> Probe {
-        let mut ask = Vec::new();
+    pub(crate) fn probe(
+        &self,
+        py: Python<'_>,
+        hash: u64,
+        key: &Bound<'_, PyAny>,
+        asked: &Asked,
+    ) -> Result<Probe, OutOfMemory> {
+        let (mut ask, mut left_out) = (Vec::new(), false);
         let found = self.table.find(hash, |entry| {
             let candidate = &entry[8..16];
             if objects::is_same(candidate, key) {
@@ -422,12 +200,20 @@ impl<O: TableOrder> Store<O> {
             }
             objects::builtin_equal(candidate, key).unwrap_or_else(|| {
                 if !asked.unequal.contains_key(&objects::address(candidate)) {
-                    ask.push(objects::clone_word(py, candidate));
+                    match ask.try_reserve(1) {
+                        Ok(()) => ask.push(objects::clone_word(py, candidate)),
+                        Err(_) => left_out = true,
+                    }
                 }
                 false
             })
         });
-        if found.is_some() || ask.is_empty() { Probe::Known(found) } else { Probe::Ask(ask) }
+        // The table has those to be asked too, so dropping them here ends none.
+        match found {
+            None if !ask.is_empty() => Ok(Probe::Ask(ask)),
+            None if left_out => Err(OutOfMemory),
+            _ => Ok(Probe::Known(found)),
+        }
     }
 
     #[inline(always)]
@@ -459,24 +245,20 @@ impl<O: TableOrder> Store<O> {
         }
     }
 
-    /// Give an entry another value; where the entry is then. Only a value of variable size may take memory; an object's
-    /// old reference is the caller's to drop.
+    /// Give an entry another value; where the entry is then, and what it had. Only a value of variable size may take
+    /// memory.
     #[inline]
-    pub(crate) fn overwrite(
-        &mut self,
-        found: Found,
-        hash: u64,
-        key: &Key<'_>,
-        value: &Value<'_>,
-    ) -> Result<Found, OutOfMemory> {
+    pub(crate) fn overwrite(&mut self, found: Found, new: New<'_>) -> Result<(Found, Replaced), OutOfMemory> {
         let layout = self.layout;
         if layout.value.is_variable() {
-            return self.replace(found, hash, key, value);
+            return Ok((self.replace(found, new)?, Replaced(None)));
         }
         let (from, bytes) = (layout.key_bytes, layout.value_bytes);
-        value.write(&mut self.table.entry_mut(found)[from..from + bytes]);
-        value.keep();
-        Ok(found)
+        let at = &mut self.table.entry_mut(found)[from..from + bytes];
+        let replaced = Replaced((layout.value == ValueKind::Object).then(|| word(at).to_ne_bytes()));
+        new.value.write(at);
+        new.value.keep();
+        Ok((found, replaced))
     }
 
     /// The bytes of an object key.
@@ -490,12 +272,6 @@ impl<O: TableOrder> Store<O> {
         self.table.find(hash, |entry| word(&entry[8..]) == object)
     }
 
-    /// The bytes of an object value.
-    pub(crate) fn value_word(&self, found: Found) -> Option<Word> {
-        let is_object = self.layout.value == ValueKind::Object;
-        is_object.then(|| Word(word(self.layout.value(self.table.entry(found))).to_ne_bytes()))
-    }
-
     /// The reference that an entry's value is, to be dropped when the entry has let go of it.
     #[inline]
     fn value_object(&self, py: Python<'_>, found: Found) -> Option<Py<PyAny>> {
@@ -507,31 +283,30 @@ impl<O: TableOrder> Store<O> {
     #[inline]
     pub(crate) fn insert_by(
         &mut self,
-        key: &Key<'_>,
-        value: &Value<'_>,
+        new: New<'_>,
         put: impl FnOnce(&mut Table<O>, Layout, usize) -> Result<(), OutOfMemory>,
     ) -> Result<(), OutOfMemory> {
         let layout = self.layout;
-        put(&mut self.table, layout, layout.entry_len(key, value.len()))?;
-        match key {
+        put(&mut self.table, layout, layout.entry_len(new))?;
+        match new.key {
             Key::Text(text) => self.overhead += layout.prefix(text.len()),
             Key::Object(object, _) => objects::keep(object),
             Key::Int(_) => {}
         }
-        value.keep();
+        new.value.keep();
         self.changes += 1;
         Ok(())
     }
 
     /// Give a variable value new bytes. The key stays the one that is there.
-    fn replace(&mut self, found: Found, hash: u64, key: &Key<'_>, value: &Value<'_>) -> Result<Found, OutOfMemory> {
+    fn replace(&mut self, found: Found, new: New<'_>) -> Result<Found, OutOfMemory> {
         let layout = self.layout;
-        let len = layout.entry_len(key, value.len());
+        let len = layout.entry_len(new);
         let mut fixed_key = [0; 16];
         let kept = layout.key_bytes;
         fixed_key[..kept].copy_from_slice(&self.table.entry(found)[..kept]);
         self.table.replace(found, len, &|entry| layout.hash(entry), |entry| {
-            layout.write(entry, hash, key, value);
+            layout.write(entry, new);
             entry[..kept].copy_from_slice(&fixed_key[..kept]);
         })
     }

@@ -1,18 +1,19 @@
 //! Many keys of a cache in one call.
 
-use crate::bulk::{Elements, collect, in_batches, objects_of, pair};
-use crate::cache::chest::{Chest, Moment, Refused};
+use crate::arrays::{Elements, Entries, Lookups};
+use crate::bulk::{collect, find_each, finish_all, in_batches, objects_of, objects_of_both, pair, read_all};
+use crate::cache::Cache;
+use crate::cache::chest::{BATCH, Chest, Refused};
 use crate::cache::gone::Gone;
-use crate::cache::{Cache, seconds};
-use crate::convert::{Key, Read, Value};
+use crate::cache::settings::seconds;
+use crate::convert::Key;
+use crate::errors::with_room;
+use crate::hash::hash_int;
 use crate::kinds::KeyKind;
-use crate::map::out_of_memory;
-use crate::store::{hash, hash_int};
+use crate::layout::New;
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use std::borrow::Cow;
 
 #[pymethods]
 impl Cache {
@@ -32,35 +33,20 @@ impl Cache {
         keys: &Bound<'py, PyList>,
         absent: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let values = PyList::empty(py);
         if self.kinds().key == KeyKind::Object {
-            for key in keys {
-                values.append(self.find_value(py, &self.key(&key)?)?.unwrap_or_else(|| absent.clone_ref(py)))?;
-            }
-            return Ok(values);
+            return find_each(keys, &absent, |key| self.find_value(py, &self.key(key)?));
         }
         let keys = objects_of(keys)?;
         let keys = collect(keys.iter().map(|key| self.key(key)))?;
         let moment = self.moment(py)?;
-        let mut reads: Vec<Option<Read>> = Vec::new();
-        reads.try_reserve_exact(keys.len()).map_err(out_of_memory)?;
+        let mut reads = with_room(keys.len())?;
         self.step(py, &moment, |chest, _| {
-            in_batches(
-                chest,
-                keys.len(),
-                |i| hash(&keys[i]),
-                |chest, i, hash| {
-                    let found = chest.using(chest.store.find_inline(hash, &keys[i]), &moment);
-                    reads.push(found.map(|found| chest.store.read_value(py, found)).transpose()?);
-                    Ok::<_, PyErr>(())
-                },
-            )
+            read_all(chest, &keys, &mut reads, |chest, hash, key| {
+                let found = chest.using(chest.store.find_inline(hash, key), &moment);
+                found.map(|found| chest.store.read_value(py, found))
+            })
         })?;
-        let codec = self.kinds().codec.as_ref();
-        for read in reads {
-            values.append(read.map_or_else(|| Ok(absent.clone_ref(py)), |read| read.finish(py, codec))?)?;
-        }
-        Ok(values)
+        finish_all(py, reads, &absent, self.kinds().codec.as_ref())
     }
 
     /// Set a list of keys to a list of values. One that is refused ends it; those before it are set.
@@ -72,14 +58,8 @@ impl Cache {
         values: &Bound<'_, PyList>,
         ttl: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        if keys.len() != values.len() {
-            let (keys, values) = (keys.len(), values.len());
-            return Err(PyValueError::new_err(format!(
-                "set_many takes as many values as keys, not {values} values for {keys} keys"
-            )));
-        }
+        let (keys, values) = objects_of_both(keys, values)?;
         let lives = self.shared.settings().limits.lives(seconds(ttl)?);
-        let (keys, values) = (objects_of(keys)?, objects_of(values)?);
         let keys = collect(keys.iter().map(|key| self.key(key)))?;
         let values = collect(values.iter().map(|value| self.value(value)))?;
         keys.iter().zip(&values).try_for_each(|(key, value)| self.put(py, key, value, lives))
@@ -105,27 +85,13 @@ impl Cache {
         found: PyBuffer<u8>,
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout("cache")?;
-        let (keys, mut to, mut flags) =
-            (Elements::of(&keys, false)?, Elements::of(&values, true)?, Elements::of(&found, true)?);
-        let size = layout.value.fixed_bytes();
-        if to.len() != keys.len() * size || flags.len() != keys.len() {
-            return Err(PyValueError::new_err("arrays of keys and results must be of one length"));
-        }
+        let mut lookups = Lookups::of(&keys, &values, &found, layout.value.fixed_bytes())?;
         let moment = self.moment(py)?;
         self.shared.chest.with_detached(py, move |chest| {
-            let (keys, to, flags, moment) = (&keys, &mut to, &mut flags, &moment);
-            let _ = in_batches(
-                chest,
-                keys.len(),
-                |i| hash_int(keys.get(i)),
-                |chest, i, hash| -> Result<(), ()> {
-                    if let Some(found) = chest.using(chest.store.find_int(hash, keys.get(i)), moment) {
-                        to.write(i * size, layout.value(chest.store.table.entry(found)));
-                        flags.write(i, &[1]);
-                    }
-                    Ok(())
-                },
-            );
+            lookups.fill(chest, |chest, hash, key| {
+                let found = chest.using(chest.store.find_int(hash, key), &moment);
+                found.map(|found| layout.value(chest.store.table.entry(found)))
+            });
         });
         Ok(())
     }
@@ -140,26 +106,22 @@ impl Cache {
         ttl: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout("cache")?;
-        let (keys, values) = (Elements::of(&keys, false)?, Elements::of(&values, false)?);
-        let size = layout.value.fixed_bytes();
-        if values.len() != keys.len() * size {
-            return Err(PyValueError::new_err("arrays of keys and values must be of one length"));
-        }
+        let entries = Entries::of(&keys, &values, layout.value.fixed_bytes())?;
         let lives = self.shared.settings().limits.lives(seconds(ttl)?);
         let moment = self.moment(py)?;
         // Some hundred at a time, so that what has to leave for them is told and dropped between.
-        for from in (0..keys.len()).step_by(crate::cache::chest::BATCH) {
-            let count = (keys.len() - from).min(crate::cache::chest::BATCH);
+        for from in (0..entries.len()).step_by(BATCH) {
+            let count = (entries.len() - from).min(BATCH);
             let set = |chest: &mut Chest, gone: &mut Gone| {
                 in_batches(
                     chest,
                     count,
-                    |i| hash_int(keys.get(from + i)),
+                    |i| hash_int(entries.key(from + i)),
                     |chest, i, hash| {
-                        let key = keys.get(from + i);
-                        let value = Value::Bytes(Cow::Borrowed(values.slice((from + i) * size, size)));
+                        let key = entries.key(from + i);
                         let found = chest.store.find_int(hash, key);
-                        chest.put(py, hash, &Key::Int(key), found, &value, lives, &moment, gone)
+                        let new = New { hash, key: &Key::Int(key), value: &entries.value(from + i) };
+                        chest.put(py, found, new, lives, &moment, gone)
                     },
                 )
             };
@@ -179,9 +141,3 @@ impl Cache {
         Ok(removed)
     }
 }
-
-// A moment is one thread's at a time.
-const _: () = {
-    const fn is_send<T: Send>() {}
-    is_send::<Moment>();
-};

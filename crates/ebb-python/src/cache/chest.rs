@@ -1,16 +1,17 @@
 //! What a cache holds behind its lock, and each operation on it as one step that runs no Python code: entries with
 //! deadlines, bounds, and counts of all that has happened.
 
-use crate::cache::gone::{Cause, Departed, Gone};
-use crate::convert::{Key, Value};
+use crate::cache::gone::{Cause, Departed, Gone, Told};
+use crate::cache::limits::{Limits, Lives, always_fits};
+use crate::cache::moment::Moment;
+use crate::errors::out_of_memory;
 use crate::kinds::ValueKind;
-use crate::map::out_of_memory;
+use crate::layout::{Layout, New};
 use crate::search::Holder;
-use crate::store::{Contents, Layout, Store};
-use ebb::{Cache as Table, Clock, Deadlines, EntrySize, Found, Keeping, OutOfMemory, Policies, Time};
+use crate::store::{Contents, Store};
+use ebb::{Deadlines, Found, OutOfMemory, Policies, Time};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::cell::Cell;
 
 /// Steps of sweeping that an operation takes on.
 const STEPS: usize = 4;
@@ -18,119 +19,6 @@ const STEPS: usize = 4;
 const STEPS_FOR_ROOM: usize = 256;
 /// Entries that leave under one hold of the lock.
 pub(crate) const BATCH: usize = 256;
-/// An entry so much smaller than the bound fits it, whatever tables it takes.
-const ALWAYS_FITS: usize = 32 << 10;
-
-/// Now: read at most once an operation, and only by those that need it.
-pub(crate) struct Moment {
-    read: Cell<Option<Time>>,
-}
-
-impl Moment {
-    /// The system's clock, not read yet.
-    pub(crate) const fn later() -> Self {
-        Moment { read: Cell::new(None) }
-    }
-
-    /// As a given clock has shown it.
-    pub(crate) fn at(time: Time) -> Self {
-        Moment { read: Cell::new(Some(time)) }
-    }
-
-    #[inline]
-    pub(crate) fn time(&self) -> Time {
-        self.read.get().unwrap_or_else(|| {
-            let now = Clock::now();
-            self.read.set(Some(now));
-            now
-        })
-    }
-
-    /// Whether a deadline has come.
-    #[inline]
-    pub(crate) fn is_past(&self, deadline: Time) -> bool {
-        deadline != Time::NEVER && deadline <= self.time()
-    }
-
-    fn was_read(&self) -> Option<Time> {
-        self.read.get()
-    }
-}
-
-/// How long an entry lives, in seconds; `None` for ever.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Lives {
-    pub(crate) hard: Option<f64>,
-    pub(crate) idle: Option<f64>,
-}
-
-/// What does not change once a cache is made.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) clock: Clock,
-    pub(crate) ttl: Option<f64>,
-    pub(crate) idle: Option<f64>,
-    pub(crate) max_items: usize,
-    /// Of the table: what the objects around it take is left out.
-    pub(crate) max_bytes: usize,
-    /// Whether those who leave are announced.
-    pub(crate) tells: bool,
-}
-
-impl Limits {
-    pub(crate) const NONE: Limits = Limits {
-        clock: Clock::System,
-        ttl: None,
-        idle: None,
-        max_items: usize::MAX,
-        max_bytes: usize::MAX,
-        tells: false,
-    };
-
-    /// The life of an entry that is set with a lifetime of its own, or with the cache's.
-    pub(crate) fn lives(&self, ttl: Option<f64>) -> Lives {
-        Lives { hard: ttl.or(self.ttl), idle: self.idle }
-    }
-
-    /// Seconds until deadlines.
-    pub(crate) fn lives_left(&self, deadlines: Deadlines, moment: &Moment) -> Lives {
-        let left =
-            |deadline| (deadline != Time::NEVER).then(|| self.clock.seconds_left(moment.time(), deadline)).flatten();
-        Lives { hard: left(deadlines.hard), idle: left(deadlines.idle) }
-    }
-
-    fn keeping(&self) -> Keeping {
-        let bounded = self.max_items != usize::MAX || self.max_bytes != usize::MAX;
-        Keeping { clock: self.clock, idle: self.idle.is_some(), bounded }
-    }
-
-    /// The least bound that a small entry fits; it takes more while it is put in than once it is there.
-    pub(crate) fn least_bytes(&self, layout: Layout) -> usize {
-        let mut limits = Limits { max_bytes: size_of::<Table>(), ..*self };
-        let variable = if layout.entry_size() == EntrySize::Variable { 64 } else { 0 };
-        for len in [layout.least_len(), layout.least_len() + variable] {
-            while limits.try_alone(layout, len) == Err(true) {
-                limits.max_bytes += 64;
-            }
-        }
-        limits.max_bytes
-    }
-
-    /// Put an entry of `len` bytes into an empty table; if that fails, whether the bound is why.
-    fn try_alone(&self, layout: Layout, len: usize) -> Result<(), bool> {
-        let mut table = self.table(layout);
-        let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
-        table.insert_until(0, len, never, &|_| 0, |_| {}).map_err(|OutOfMemory| table.was_limited())
-    }
-
-    fn table(&self, layout: Layout) -> Table {
-        let mut table = Table::keeping(layout.entry_size(), self.keeping());
-        if self.max_bytes != usize::MAX {
-            table.set_limit(self.max_bytes);
-        }
-        table
-    }
-}
 
 /// What has happened so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -252,12 +140,6 @@ impl Chest {
         self.store.table.mark(found);
     }
 
-    /// Seconds until an entry expires; `None` for never.
-    pub(crate) fn seconds_left(&self, found: Found, moment: &Moment) -> Option<f64> {
-        let deadline = self.store.table.deadlines(found).first();
-        (deadline != Time::NEVER).then(|| self.limits.clock.seconds_left(moment.time(), deadline))?
-    }
-
     /// Let an entry live for another while.
     pub(crate) fn touch(&mut self, found: Found, lives: Lives, moment: &Moment) {
         let deadlines = self.deadlines(lives, moment);
@@ -309,8 +191,8 @@ impl Chest {
         self.store.table.next_expired(now, steps, &|entry| layout.hash(entry))
     }
 
-    /// Take out what has expired, in a bounded number of steps. What can't leave for want of memory stays for later, and
-    /// those behind it.
+    /// Take out what has expired, in a bounded number of steps. What can't leave for want of memory stays for later,
+    /// and those behind it.
     pub(crate) fn sweep(&mut self, py: Python<'_>, now: Time, mut steps: usize, gone: &mut Gone) -> PyResult<()> {
         while let Some(found) = self.next_expired(now, &mut steps) {
             self.depart(py, found, Cause::Expired, gone)?;
@@ -326,6 +208,7 @@ impl Chest {
         }
     }
 
+    /// Whether something may have expired. The time is read only if anything ever will.
     pub(crate) fn is_due(&self, moment: &Moment) -> bool {
         !self.store.table.never_expires() && self.store.table.is_due(moment.time())
     }
@@ -342,42 +225,36 @@ impl Chest {
 
     // --- coming --------------------------------------------------------------------------------------------------
 
-    /// Set a key; `found` is what a search for it has found. Nothing has changed if it is refused, but for what made room.
-    #[allow(clippy::too_many_arguments)] // an entry is a key and a value with a life
+    /// Set a key; `found` is what a search for it has found. Nothing has changed if it is refused, but for what made
+    /// room.
     pub(crate) fn put(
         &mut self,
         py: Python<'_>,
-        hash: u64,
-        key: &Key<'_>,
         found: Option<Found>,
-        value: &Value<'_>,
+        new: New<'_>,
         lives: Lives,
         moment: &Moment,
         gone: &mut Gone,
     ) -> Result<(), Refused> {
         let deadlines = self.deadlines(lives, moment);
-        self.put_at(py, hash, key, found, value, deadlines, moment, gone)
+        self.put_at(py, found, new, deadlines, moment, gone)
     }
 
     /// As [`put`](Self::put), with the deadlines that the life comes to.
-    #[allow(clippy::too_many_arguments)] // as `put`
     pub(crate) fn put_at(
         &mut self,
         py: Python<'_>,
-        hash: u64,
-        key: &Key<'_>,
-        found: Option<Found>,
-        value: &Value<'_>,
+        mut found: Option<Found>,
+        new: New<'_>,
         deadlines: Deadlines,
         moment: &Moment,
         gone: &mut Gone,
     ) -> Result<(), Refused> {
-        let mut found = found;
         if let Some(expired) = found.filter(|&found| self.is_over(found, moment)) {
             self.depart(py, expired, Cause::Expired, gone)?;
             found = None;
         }
-        self.check_fits(key, value)?;
+        self.check_fits(new)?;
         self.store.table.was_limited(); // by what was refused before, and done without
         let kept_key = found.and_then(|found| self.store.key_word(found));
         if found.is_none() {
@@ -386,8 +263,8 @@ impl Chest {
         let mut cleared = false;
         loop {
             let done = match found {
-                Some(found) => self.replace(py, hash, key, found, value, deadlines, gone)?,
-                None => self.insert(hash, key, value, deadlines),
+                Some(found) => self.replace(py, found, new, deadlines, gone)?,
+                None => self.insert(new, deadlines),
             };
             if done.is_ok() {
                 self.counts.sets += 1;
@@ -397,28 +274,24 @@ impl Chest {
                 return Err(Refused::OutOfMemory);
             }
             self.make_room(py, found, &mut cleared, moment, gone)?;
-            found = found.and_then(|_| self.find_again(hash, key, kept_key));
+            found = found.and_then(|_| self.find_again(new, kept_key));
         }
     }
 
-    fn insert(&mut self, hash: u64, key: &Key<'_>, value: &Value<'_>, deadlines: Deadlines) -> Result<(), OutOfMemory> {
-        self.store.insert_by(key, value, |table, layout, len| {
-            table.insert_until(hash, len, deadlines, &|entry| layout.hash(entry), |entry| {
-                layout.write(entry, hash, key, value);
-            })
+    fn insert(&mut self, new: New<'_>, deadlines: Deadlines) -> Result<(), OutOfMemory> {
+        self.store.insert_by(new, |table, layout, len| {
+            let rehash = |entry: &[u8]| layout.hash(entry);
+            table.insert_until(new.hash, len, deadlines, &rehash, |entry| layout.write(entry, new))
         })?;
         self.last_inserter = this_thread();
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)] // as `put`
     fn replace(
         &mut self,
         py: Python<'_>,
-        hash: u64,
-        key: &Key<'_>,
         found: Found,
-        value: &Value<'_>,
+        new: New<'_>,
         deadlines: Deadlines,
         gone: &mut Gone,
     ) -> Result<Result<(), OutOfMemory>, Refused> {
@@ -426,16 +299,14 @@ impl Chest {
         if told.is_some() || self.store.layout.value == ValueKind::Object {
             gone.reserve()?;
         }
-        // The entry's reference passes to `old` only once it has another value.
-        let old = self.store.value_word(found);
-        let found = match self.store.overwrite(found, hash, key, value) {
-            Ok(found) => found,
+        let (found, replaced) = match self.store.overwrite(found, new) {
+            Ok(done) => done,
             Err(error) => return Ok(Err(error)),
         };
         self.store.table.renew(found, deadlines);
         self.store.table.mark(found);
         self.count(Cause::Replaced);
-        let dropped = old.map_or_else(crate::store::Dropped::nothing, |word| word.into_dropped(py));
+        let dropped = replaced.into_dropped(py);
         if told.is_some() || !dropped.is_nothing() {
             gone.push(Departed { cause: Cause::Replaced, told, dropped });
         }
@@ -444,18 +315,18 @@ impl Chest {
 
     /// An entry that was there a moment ago, if it has not been evicted since. An object is known by its address, as
     /// equal ones would have to be asked; nobody else has it: evicted keys are still held.
-    fn find_again(&self, hash: u64, key: &Key<'_>, kept: Option<u64>) -> Option<Found> {
+    fn find_again(&self, new: New<'_>, kept: Option<u64>) -> Option<Found> {
         match kept {
-            Some(kept) => self.store.find_object(hash, kept),
-            None => self.store.find_inline(hash, key),
+            Some(kept) => self.store.find_object(new.hash, kept),
+            None => self.store.find_inline(new.hash, new.key),
         }
     }
 
     /// Whether an entry fits if it is the only one.
-    fn check_fits(&self, key: &Key<'_>, value: &Value<'_>) -> Result<(), Refused> {
+    fn check_fits(&self, new: New<'_>) -> Result<(), Refused> {
         let Limits { max_bytes, .. } = self.limits;
-        let len = self.store.layout.entry_len(key, value.len());
-        if max_bytes == usize::MAX || len.saturating_mul(2).saturating_add(ALWAYS_FITS) <= max_bytes {
+        let len = self.store.layout.entry_len(new);
+        if max_bytes == usize::MAX || always_fits(len) <= max_bytes {
             return Ok(());
         }
         self.limits.try_alone(self.store.layout, len).map_err(|limited| match limited {
@@ -474,8 +345,8 @@ impl Chest {
         Ok(())
     }
 
-    /// Give bytes up for an entry that is set anew, or has been `found`: spare pages, then what has expired, then whom SIEVE
-    /// names.
+    /// Give bytes up for an entry that is set anew, or has been `found`: spare pages, then what has expired, then whom
+    /// SIEVE names.
     fn make_room(
         &mut self,
         py: Python<'_>,
@@ -517,8 +388,9 @@ impl Chest {
         self.depart(py, kept, Cause::Replaced, gone)
     }
 
+    /// Take something out that has expired, if it is found in so many steps; whether it was.
     fn expire_one(&mut self, py: Python<'_>, moment: &Moment, gone: &mut Gone) -> PyResult<bool> {
-        if self.store.table.never_expires() {
+        if !self.is_due(moment) {
             return Ok(false);
         }
         let mut steps = STEPS_FOR_ROOM;
@@ -545,5 +417,3 @@ impl Chest {
         std::mem::replace(&mut self.store, empty).into_contents()
     }
 }
-
-pub(crate) type Told = (crate::convert::Read, crate::convert::Read);

@@ -2,77 +2,60 @@
 //! [`fast`](crate::fast). A cache with a timer of its own has none of it, as the timer is Python code.
 #![allow(unsafe_code)] // type slots
 
-use crate::cache::chest::{Chest, Moment};
+use crate::cache::Cache;
+use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
-use crate::cache::{Cache, Settings};
+use crate::cache::moment::Moment;
+use crate::cache::settings::Settings;
 use crate::convert::{
     Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash,
 };
 use crate::fast::look_up;
+use crate::hash::{hash_int, hash_text};
 use crate::kinds::KeyKind;
+use crate::layout::{New, word};
 use crate::lock::Holding;
-use crate::slots::{Behind, Slots};
-use crate::store::{hash_int, hash_text, is_object, word};
+use crate::slots::{self, Behind, Lanes, Slots};
+use crate::store::is_object;
 use ebb::{Clock, Deadlines};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use std::borrow::Cow;
 use std::ffi::c_int;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
 
-static MADE_BY_PYO3: OnceLock<Slots> = OnceLock::new();
+pub(crate) static LANES: Lanes = Lanes::new(Slots { subscript, assign, contains });
 static GET: Behind = Behind::new();
-const LANES: Slots = Slots { subscript, assign, contains };
 
 /// Remember the slots that PyO3 made for `Cache`, and put the lane before its `get`.
 pub(crate) fn remember(cache: &Bound<'_, PyType>) -> PyResult<()> {
-    if let Some(slots) = Slots::of(cache) {
-        let _ = MADE_BY_PYO3.set(slots);
-    }
+    LANES.remember(cache);
     GET.put_before(cache, c"get", get)
 }
 
-/// Put the lanes into a subclass of `Cache`.
-pub(crate) fn add_lanes(class: &Bound<'_, PyType>) {
-    if let Some(made) = MADE_BY_PYO3.get() {
-        // SAFETY: the caller has made sure that it is one.
-        unsafe { made.replace_in(class, &LANES) };
-    }
-}
-
-fn slots() -> &'static Slots {
-    MADE_BY_PYO3.get().expect("the lanes are only installed with it")
-}
-
-/// Run a lane with a cache of the system's clock. `None` (or a panic, which the slot behind will meet again, and report)
-/// sends the call on.
+/// As [`slots::lane`], with a cache of the system's clock that is not busy, and its settings.
+///
+/// # Safety
+/// As for [`slots::lane`].
 #[inline(always)]
 unsafe fn lane<R>(
     slf: *mut ffi::PyObject,
     key: *mut ffi::PyObject,
     work: impl FnOnce(Python<'_>, &Cache, &Settings, Holding<'_, Chest>, &Bound<'_, PyAny>) -> Option<R>,
 ) -> Option<R> {
-    // SAFETY: 1. The interpreter calls slots attached. 2. It passes an instance of the type whose slot it is, and a
-    // key that outlives the call.
-    let (py, cache, key) = unsafe {
-        let py = Python::assume_attached();
-        let cache = Bound::ref_from_ptr(py, &slf).cast_unchecked::<Cache>();
-        (py, cache.get(), Bound::ref_from_ptr(py, &key))
-    };
-    let work = || {
+    let work = |py: Python<'_>, cache: &Cache, key: &Bound<'_, PyAny>| {
         let settings = cache.shared.settings.get()?;
         if !settings.is_on_system_time() {
             return None;
         }
         work(py, cache, settings, cache.shared.chest.try_hold()?, key)
     };
-    catch_unwind(AssertUnwindSafe(work)).ok().flatten()
+    // SAFETY: as the caller says.
+    unsafe { slots::lane(slf, key, work) }
 }
 
-/// The value of a key as a new reference (NULL with an exception set where the object could not be made), as a use of it;
-/// `Some(None)` if it is not there, which is not counted.
+/// The value of a key as a new reference (NULL with an exception set where the object could not be made), as a use of
+/// it; `Some(None)` if it is not there, which is not counted.
 #[inline(always)]
 fn read(
     py: Python<'_>,
@@ -128,7 +111,8 @@ fn set(
             None => {
                 let (hash, key) = typed();
                 // Refused or not, those who made room have left.
-                let put = chest.put_at(py, hash, &key, None, &new, deadlines, &moment, &mut gone);
+                let new = New { hash, key: &key, value: &new };
+                let put = chest.put_at(py, None, new, deadlines, &moment, &mut gone);
                 put.is_ok().then_some(None)
             }
         }
@@ -168,10 +152,11 @@ fn delete(
 }
 
 unsafe extern "C" fn subscript(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: called by the interpreter, as `lane` requires; what the lane does not take is passed on unchanged.
+    // SAFETY: 1. The interpreter calls slots attached, with an instance of the type whose slot it is, and holds its
+    // arguments. 2. What the lane does not take is passed on unchanged.
     unsafe {
         lane(slf, key, |py, _, settings, mut chest, key| read(py, settings, &mut chest, key)?)
-            .unwrap_or_else(|| (slots().subscript)(slf, key))
+            .unwrap_or_else(|| (LANES.behind().subscript)(slf, key))
     }
 }
 
@@ -185,7 +170,7 @@ unsafe extern "C" fn assign(slf: *mut ffi::PyObject, key: *mut ffi::PyObject, va
                 set(py, cache, settings, chest, key, Bound::ref_from_ptr(py, &value))
             })
         };
-        if done.is_some() { 0 } else { (slots().assign)(slf, key, value) }
+        if done.is_some() { 0 } else { (LANES.behind().assign)(slf, key, value) }
     }
 }
 
@@ -198,7 +183,7 @@ unsafe extern "C" fn contains(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) 
                 Some(found.is_some_and(|look| !Clock::has_come(look.deadlines().first())))
             })
         });
-        found.map_or_else(|| (slots().contains)(slf, key), c_int::from)
+        found.map_or_else(|| (LANES.behind().contains)(slf, key), c_int::from)
     }
 }
 
@@ -207,8 +192,8 @@ unsafe extern "C" fn get(
     args: *mut *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    // SAFETY: 1. Called by the interpreter with `count` arguments, as `lane` requires; what the lane does not take is
-    // passed on unchanged. 2. A default outlives the call; None always lives.
+    // SAFETY: 1. As in `subscript`: a method's instance is of its class, and there are `count` arguments. 2. A default
+    // outlives the call; None always lives.
     unsafe {
         if count != 1 && count != 2 {
             return GET.call(slf, args, count);

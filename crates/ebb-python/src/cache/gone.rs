@@ -1,8 +1,8 @@
 //! Entries that have left a cache, between the lock that they left under and what is told and dropped after it.
 
-use crate::cache::chest::Told;
+use crate::convert::Read;
+use crate::errors::out_of_memory;
 use crate::kinds::Codec;
-use crate::map::out_of_memory;
 use crate::store::Dropped;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -31,6 +31,9 @@ impl Cause {
         }
     }
 }
+
+/// Key and value of an entry whose leaving is announced.
+pub(crate) type Told = (Read, Read);
 
 pub(crate) struct Departed {
     pub(crate) cause: Cause,

@@ -1,18 +1,19 @@
 //! Walks over a cache. Entries may come, go and expire meanwhile: what is there all along is met exactly once.
 
-use crate::cache::chest::{BATCH, Chest, Moment, this_thread};
+use crate::cache::Cache;
+use crate::cache::chest::{BATCH, Chest, this_thread};
 use crate::cache::gone::{Cause, Gone};
-use crate::cache::{Cache, finished_pair};
+use crate::cache::moment::Moment;
 use crate::convert::Read;
-use crate::map::out_of_memory;
-use crate::store::KeptKey;
+use crate::errors::{out_of_memory, with_room};
+use crate::layout::KeptKey;
 use ebb::{Deadlines, Found};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-pub(crate) use crate::iter::What;
+pub(super) use crate::iter::{Next, What};
 
 /// Over the keys, values or items of a cache.
 #[pyclass(module = "ebbmap._core")]
@@ -42,9 +43,11 @@ impl CacheIterator {
         chest: &mut Chest,
         moment: &Moment,
         passed: &mut Vec<KeptKey>,
-    ) -> PyResult<Option<(Option<Read>, Option<Read>)>> {
+    ) -> PyResult<Option<Next>> {
         loop {
-            while let Some((hash, key)) = self.keys.pop() {
+            while !self.keys.is_empty() {
+                passed.try_reserve(1).map_err(out_of_memory)?;
+                let Some((hash, key)) = self.keys.pop() else { break };
                 let found = chest.alive(chest.store.find_kept(hash, &key), moment);
                 passed.push(key);
                 let Some(found) = found else { continue };
@@ -58,7 +61,8 @@ impl CacheIterator {
     }
 }
 
-/// Collect the keys of a part of the table; where the next part is. Where memory is short, none: the part is still to come.
+/// Collect the keys of a part of the table; where the next part is. Where memory is short, none: the part is still to
+/// come.
 fn part_keys(
     py: Python<'_>,
     chest: &Chest,
@@ -98,7 +102,7 @@ impl CacheIterator {
         let cache = cache.get();
         let moment = cache.moment(py)?;
         let mut passed = Vec::new();
-        let read = cache.shared.chest.with(py, |chest| {
+        let next = cache.shared.chest.with(py, |chest| {
             if chest.inserts() != self.changes {
                 if chest.last_inserter == this_thread() {
                     return Err(PyRuntimeError::new_err("cache got a new key during iteration"));
@@ -109,16 +113,11 @@ impl CacheIterator {
         })?;
         drop(passed);
         self.left = self.left.saturating_sub(1);
-        match read {
-            Some((Some(key), Some(value))) => Ok(Some(finished_pair(cache, py, (key, value))?.unbind())),
-            Some((Some(key), None)) => key.finish(py, None).map(Some),
-            Some((None, Some(value))) => value.finish(py, cache.kinds().codec.as_ref()).map(Some),
-            Some((None, None)) => unreachable!("an iterator is over something"),
-            None => {
-                self.cache = None;
-                Ok(None)
-            }
-        }
+        let Some(next) = next else {
+            self.cache = None;
+            return Ok(None);
+        };
+        cache.kinds().finish_next(py, next).map(Some)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -137,9 +136,8 @@ impl CacheIterator {
 /// Read all that is alive, and when it expires: in the order it came in, where the cache is bounded.
 fn read_all(cache: &Cache, py: Python<'_>, moment: &Moment) -> PyResult<Vec<((Read, Read), Deadlines)>> {
     cache.shared.chest.with(py, |chest| {
-        let mut all = Vec::new();
-        all.try_reserve_exact(chest.store.table.len()).map_err(out_of_memory)?;
-        let (layout, mut done) = (chest.store.layout, Ok(()));
+        let mut all = with_room(chest.store.table.len())?;
+        let (layout, mut done) = (chest.store.layout, Ok(())); // as for a map's `snapshot`
         chest.store.table.visit_all(|entry, deadlines| {
             if done.is_ok() && !moment.is_past(deadlines.first()) {
                 done = layout.read_key(py, entry).and_then(|key| {
@@ -156,7 +154,7 @@ fn read_all(cache: &Cache, py: Python<'_>, moment: &Moment) -> PyResult<Vec<((Re
 pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let items = PyList::empty(py);
     for (read, _) in read_all(cache, py, &cache.moment(py)?)? {
-        items.append(finished_pair(cache, py, read)?)?;
+        items.append(cache.kinds().finish_pair(py, read)?)?;
     }
     Ok(items)
 }
@@ -201,7 +199,7 @@ pub(crate) fn expire<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py,
         });
         cache.after_step(py, gone);
         for read in reads {
-            items.append(finished_pair(cache, py, read)?)?;
+            items.append(cache.kinds().finish_pair(py, read)?)?;
         }
         if !more? {
             return Ok(items);

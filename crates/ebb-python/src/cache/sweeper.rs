@@ -2,9 +2,9 @@
 //! cache with something to expire, sleeps until the first entry may be due, and takes the interpreter only where
 //! objects have to be dropped or `on_remove` called.
 
-use crate::cache::Shared;
 use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
+use crate::cache::shared::Shared;
 use ebb::Clock;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -25,7 +25,8 @@ const TURN: Duration = Duration::from_micros(500);
 /// How long it stays away for others, and how often at most.
 const PAUSE: Duration = Duration::from_micros(50);
 const PATIENCE: usize = 100;
-/// As much as Python's own threads have: `on_remove` and `__del__` are any Python code. Only what is used becomes resident.
+/// As much as Python's own threads have: `on_remove` and `__del__` are any Python code. Only what is used becomes
+/// resident.
 const STACK_BYTES: usize = if cfg!(target_os = "macos") { 16 << 20 } else { 8 << 20 };
 
 struct Sweeper {
@@ -49,8 +50,8 @@ fn sweeper() -> MutexGuard<'static, Sweeper> {
     SWEEPER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As [`sweeper`], from a thread that has the interpreter. Who forks keeps the lock through other modules' hooks, which need
-/// the interpreter: so it is let go while waiting. Those hooks may use caches themselves.
+/// As [`sweeper`], from a thread that has the interpreter. Who forks keeps the lock through other modules' hooks, which
+/// need the interpreter: so it is let go while waiting. Those hooks may use caches themselves.
 fn with_sweeper<R>(py: Python<'_>, work: impl FnOnce(&mut Sweeper) -> R) -> R {
     if let Some(mut held) = HELD.try_with(RefCell::take).ok().flatten() {
         let result = work(&mut held);
@@ -185,7 +186,7 @@ fn release(shared: Arc<Shared>) {
 fn sweep(shared: &Arc<Shared>) {
     shared.begin_sweep();
     loop {
-        let more = if shared.is_silent() { sweep_silently(shared) } else { sweep_attached(shared) };
+        let more = if shared.settings().is_silent() { sweep_silently(shared) } else { sweep_attached(shared) };
         match more {
             Ok(true) if !sweeper().closed => {}
             Ok(_) => return,
@@ -238,8 +239,8 @@ fn note(shared: &Shared, chest: &Chest, now: ebb::Time) -> bool {
     until <= now
 }
 
-/// End the thread, and wait until it has, and those before it: the interpreter is going, and who then comes back to it from
-/// within `on_remove` would end the process.
+/// End the thread, and wait until it has, and those before it: the interpreter is going, and who then comes back to it
+/// from within `on_remove` would end the process.
 #[pyfunction]
 pub(crate) fn _stop_sweeper(py: Python<'_>) {
     let ended = with_sweeper(py, |sweeper| {

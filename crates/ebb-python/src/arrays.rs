@@ -1,0 +1,138 @@
+//! Arrays of numbers that a caller gives, used while the interpreter is released.
+#![allow(unsafe_code)] // memory that belongs to others
+
+use crate::bulk::in_batches;
+use crate::convert::Value;
+use crate::hash::hash_int;
+use crate::search::Holder;
+use pyo3::buffer::{Element, PyBuffer};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::marker::PhantomData;
+
+/// The elements of a contiguous buffer, which is held for as long.
+pub(crate) struct Elements<'a, T> {
+    first: *mut T,
+    len: usize,
+    buffer: PhantomData<&'a PyBuffer<T>>,
+}
+
+// SAFETY: plain numbers. As with NumPy's own functions that release the GIL, a program that writes to an array while
+// another thread has it in a call gets some old and some new numbers.
+unsafe impl<T: Copy + Send> Send for Elements<'_, T> {}
+
+impl<'a, T: Element> Elements<'a, T> {
+    pub(crate) fn of(buffer: &'a PyBuffer<T>, writable: bool) -> PyResult<Self> {
+        if !buffer.is_c_contiguous() || (writable && buffer.readonly()) {
+            return Err(PyValueError::new_err("an array must be contiguous, and writable to be filled"));
+        }
+        Ok(Elements { first: buffer.buf_ptr().cast(), len: buffer.item_count(), buffer: PhantomData })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, i: usize) -> T {
+        assert!(i < self.len);
+        // SAFETY: in bounds of the buffer, which is held and contiguous, and whose elements are of type `T`.
+        unsafe { self.first.add(i).read_unaligned() }
+    }
+}
+
+impl Elements<'_, u8> {
+    #[inline]
+    fn slice(&self, from: usize, len: usize) -> &[u8] {
+        assert!(from <= self.len && len <= self.len - from);
+        // SAFETY: in bounds, as in `get`.
+        unsafe { std::slice::from_raw_parts(self.first.add(from), len) }
+    }
+
+    /// Only for a buffer that was taken as writable.
+    #[inline]
+    fn write(&mut self, from: usize, bytes: &[u8]) {
+        assert!(from <= self.len && bytes.len() <= self.len - from);
+        // SAFETY: in bounds, as in `get`; the buffer is writable, and `bytes` are a table's or a constant.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.first.add(from), bytes.len()) }
+    }
+}
+
+fn one_length(what: &str) -> PyErr {
+    PyValueError::new_err(format!("arrays of keys and {what} must be of one length"))
+}
+
+/// Keys and values to be set; values are given as their bytes.
+pub(crate) struct Entries<'a> {
+    keys: Elements<'a, i64>,
+    values: Elements<'a, u8>,
+    value_bytes: usize,
+}
+
+impl<'a> Entries<'a> {
+    pub(crate) fn of(keys: &'a PyBuffer<i64>, values: &'a PyBuffer<u8>, value_bytes: usize) -> PyResult<Self> {
+        let (keys, values) = (Elements::of(keys, false)?, Elements::of(values, false)?);
+        if keys.len.checked_mul(value_bytes) != Some(values.len) {
+            return Err(one_length("values"));
+        }
+        Ok(Entries { keys, values, value_bytes })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len
+    }
+
+    #[inline]
+    pub(crate) fn key(&self, i: usize) -> i64 {
+        self.keys.get(i)
+    }
+
+    #[inline]
+    pub(crate) fn value(&self, i: usize) -> Value<'_> {
+        Value::Bytes(Cow::Borrowed(self.values.slice(i * self.value_bytes, self.value_bytes)))
+    }
+}
+
+/// Keys to be looked up, with room for the bytes of their values, and for a mark where there is one.
+pub(crate) struct Lookups<'a> {
+    keys: Elements<'a, i64>,
+    values: Elements<'a, u8>,
+    found: Elements<'a, u8>,
+    value_bytes: usize,
+}
+
+impl<'a> Lookups<'a> {
+    pub(crate) fn of(
+        keys: &'a PyBuffer<i64>,
+        values: &'a PyBuffer<u8>,
+        found: &'a PyBuffer<u8>,
+        value_bytes: usize,
+    ) -> PyResult<Self> {
+        let (keys, values, found) =
+            (Elements::of(keys, false)?, Elements::of(values, true)?, Elements::of(found, true)?);
+        if keys.len.checked_mul(value_bytes) != Some(values.len) || found.len != keys.len {
+            return Err(one_length("results"));
+        }
+        Ok(Lookups { keys, values, found, value_bytes })
+    }
+
+    /// Fill in what `find` gives for each hash and key.
+    #[inline]
+    pub(crate) fn fill<H: Holder>(&mut self, holder: &mut H, find: impl Fn(&mut H, u64, i64) -> Option<&[u8]>) {
+        let Lookups { keys, values, found, value_bytes } = self;
+        let Ok(()) = in_batches(
+            holder,
+            keys.len,
+            |i| hash_int(keys.get(i)),
+            |holder, i, hash| {
+                if let Some(value) = find(holder, hash, keys.get(i)) {
+                    values.write(i * *value_bytes, value);
+                    found.write(i, &[1]);
+                }
+                Ok::<_, Infallible>(())
+            },
+        );
+    }
+}

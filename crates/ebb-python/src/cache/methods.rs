@@ -1,0 +1,387 @@
+//! The methods of `Cache` for one key, for all, and for the interpreter; those for many keys are in `bulk`.
+
+use crate::cache::chest::Chest;
+use crate::cache::gone::Cause;
+use crate::cache::iter::{self, What};
+use crate::cache::limits::{Limits, Lives};
+use crate::cache::settings::{Callable, Settings, read_timer, seconds};
+use crate::cache::shared::Shared;
+use crate::cache::{Cache, CacheIterator};
+use crate::convert::{Key, Value, read_value};
+use crate::errors::missing;
+use crate::kinds::{KeyKind, Kinds, ValueKind, value_kind};
+use crate::layout::New;
+use crate::map::{call_missing, describe, pop};
+use ebb::Clock;
+use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use std::sync::Arc;
+
+/// Bytes of a cache that are not in its table.
+const OWN_BYTES: usize = size_of::<Cache>() + size_of::<Shared>() - size_of::<ebb::Cache>();
+
+#[pymethods]
+impl Cache {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Cache { shared: Arc::new(Shared::new()) }
+    }
+
+    /// Fix what the cache is; `_cache.Cache.__init__` calls it.
+    #[allow(clippy::too_many_arguments)] // as many as a cache has settings
+    fn _configure(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        ttl: Option<f64>,
+        idle: Option<f64>,
+        max_items: Option<usize>,
+        max_bytes: Option<usize>,
+        on_remove: Option<Py<PyAny>>,
+        timer: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let key_kind = KeyKind::of(key)?;
+        let (value_kind, codec) = value_kind(value)?;
+        let kinds = Kinds { key: key_kind, value: value_kind, codec };
+        let clock = match &timer {
+            None => Clock::System,
+            Some(timer) => Clock::starting_at(read_timer(timer.bind(py))?),
+        };
+        let limits = Limits {
+            clock,
+            ttl: ttl.filter(|seconds| seconds.is_finite()),
+            idle: idle.filter(|seconds| seconds.is_finite()),
+            max_items: max_items.unwrap_or(usize::MAX),
+            max_bytes: max_bytes.map_or(usize::MAX, |bytes| bytes.saturating_sub(OWN_BYTES)),
+            tells: on_remove.is_some(),
+        };
+        let layout = kinds.layout();
+        if let Some(bytes) = max_bytes {
+            let least = limits.least_bytes(layout);
+            if limits.max_bytes < least {
+                let least = least + OWN_BYTES;
+                return Err(PyValueError::new_err(format!(
+                    "max_bytes must be at least {least}, what a cache with one small entry takes, not {bytes}"
+                )));
+            }
+        }
+        let (on_remove, timer) = (Callable::new(on_remove), Callable::new(timer));
+        let settings = Settings { kinds, limits, max_bytes, on_remove, timer };
+        let refused = self.shared.chest.with(py, |chest| {
+            let refused = self.shared.settings.set(settings).err();
+            if refused.is_none() {
+                *chest = Chest::new(layout, limits);
+            }
+            refused // has objects, to be dropped outside
+        });
+        match refused {
+            None => Ok(()),
+            Some(_) => Err(PyTypeError::new_err("a cache can't be made anew once it is made or used")),
+        }
+    }
+
+    /// The names of the kinds, and the codec of a dtype.
+    fn _kinds<'py>(&self, py: Python<'py>) -> (&'static str, &'static str, Option<Bound<'py, PyAny>>) {
+        self.kinds().names(py)
+    }
+
+    /// Seconds an entry lives, if it is not set with others; None: for ever.
+    #[getter]
+    fn ttl(&self) -> Option<f64> {
+        self.shared.settings().limits.ttl
+    }
+
+    /// Seconds an entry lives without being used; None: for ever.
+    #[getter]
+    fn idle(&self) -> Option<f64> {
+        self.shared.settings().limits.idle
+    }
+
+    /// Entries the cache may have; None: any number.
+    #[getter]
+    fn max_items(&self) -> Option<usize> {
+        let max_items = self.shared.settings().limits.max_items;
+        (max_items != usize::MAX).then_some(max_items)
+    }
+
+    /// Bytes the cache may hold; None: any number.
+    #[getter]
+    fn max_bytes(&self) -> Option<usize> {
+        self.shared.settings().max_bytes
+    }
+
+    /// What is called with those who leave.
+    #[getter]
+    fn on_remove(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.shared.settings().on_remove.get(py)
+    }
+
+    /// The clock the cache was given; None: the system's.
+    #[getter]
+    fn timer(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.shared.settings().timer.get(py)
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.sweep_and(py, |chest, _| chest.store.table.len())
+    }
+
+    fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = key.py();
+        let (key, moment) = (self.key(key)?, self.moment(py)?);
+        self.locate(py, &key, &moment, |chest, _, found, _| chest.alive(found, &moment).is_some())
+    }
+
+    fn __getitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let cache = slf.get();
+        match cache.find_value(key.py(), &cache.key(key)?)? {
+            Some(value) => Ok(value),
+            None => call_missing(slf.as_any(), key),
+        }
+    }
+
+    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.set_pair(key, value, None)
+    }
+
+    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        let deleted = self.delete(key.py(), &self.key(key)?)?;
+        if deleted { Ok(()) } else { Err(missing(key)) }
+    }
+
+    fn __iter__(slf: &Bound<'_, Self>) -> CacheIterator {
+        CacheIterator::new(slf, What::Keys)
+    }
+
+    fn _iter_values(slf: &Bound<'_, Self>) -> CacheIterator {
+        CacheIterator::new(slf, What::Values)
+    }
+
+    fn _iter_items(slf: &Bound<'_, Self>) -> CacheIterator {
+        CacheIterator::new(slf, What::Items)
+    }
+
+    /// All items at one moment, as a list of pairs. O(n).
+    fn _snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        iter::snapshot(self, py)
+    }
+
+    /// All items at one moment, as a list of (key, value, seconds left, seconds left without use). O(n).
+    fn _entries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        iter::entries(self, py)
+    }
+
+    /// Set what is alive in a cache of the same settings, to expire when it does there. O(n).
+    fn _copy_from(&self, other: &Bound<'_, Self>) -> PyResult<()> {
+        iter::copy(other.get(), self, other.py())
+    }
+
+    /// Set a key that lives so many seconds, and so many without use.
+    fn _restore(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        hard: Option<f64>,
+        idle: Option<f64>,
+    ) -> PyResult<()> {
+        self.put(key.py(), &self.key(key)?, &self.value(value)?, Lives { hard, idle })
+    }
+
+    /// The value of `key`, or `default`. A use of the entry. O(1).
+    #[pyo3(signature = (key, default=None, /))]
+    fn get(&self, key: &Bound<'_, PyAny>, default: Option<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
+        Ok(self.find_value(key.py(), &self.key(key)?)?.or(default))
+    }
+
+    /// As `get`, but no use of the entry; and a `key` that can't be one here is not there.
+    fn _peek(&self, key: &Bound<'_, PyAny>, default: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        let py = key.py();
+        let Some(possible) = Key::new_if_possible(self.kinds().key, key)? else { return Ok(default) };
+        let moment = self.moment(py)?;
+        let read = self.locate(py, &possible, &moment, |chest, _, found, _| {
+            chest.alive(found, &moment).map(|found| chest.store.read_value(py, found))
+        })?;
+        Ok(self.kinds().finish(py, read)?.unwrap_or(default))
+    }
+
+    /// The value of `key` and the seconds that its ttl leaves it (inf for ever), or None. A use of the entry, unless
+    /// only `peeking`. O(1).
+    #[pyo3(signature = (key, peeking=false))]
+    fn _get_with_lifetime(&self, key: &Bound<'_, PyAny>, peeking: bool) -> PyResult<Option<(Py<PyAny>, f64)>> {
+        let py = key.py();
+        let (key, moment) = (self.key(key)?, self.moment(py)?);
+        let read = self.locate(py, &key, &moment, |chest, _, found, _| {
+            let found = if peeking { chest.alive(found, &moment)? } else { chest.using(found, &moment)? };
+            let deadlines = chest.store.table.deadlines(found);
+            let left = chest.limits.seconds_left(deadlines.hard, &moment).unwrap_or(f64::INFINITY);
+            Some((chest.store.read_value(py, found), left))
+        })?;
+        let Some((read, left)) = read else { return Ok(None) };
+        Ok(self.kinds().finish(py, Some(read))?.map(|value| (value, left)))
+    }
+
+    /// Set `key` to `value`, to live for `ttl` (seconds, a timedelta, "10m"; None: the cache's). O(1).
+    ///
+    /// Raises `ValueError` if the entry alone takes more than `max_bytes`; nothing has changed then.
+    #[pyo3(signature = (key, value, ttl=None))]
+    fn set(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        self.set_pair(key, value, seconds(ttl)?)
+    }
+
+    /// Let `key` live for `ttl` from now on (None: the cache's), as a use of it; whether it is there. O(1).
+    #[pyo3(signature = (key, ttl=None))]
+    fn touch(&self, key: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        let py = key.py();
+        let lives = self.shared.settings().limits.lives(seconds(ttl)?);
+        let (key, moment) = (self.key(key)?, self.moment(py)?);
+        self.locate(py, &key, &moment, |chest, _, found, _| {
+            chest.alive(found, &moment).map(|found| chest.touch(found, lives, &moment)).is_some()
+        })
+    }
+
+    /// Seconds until `key` expires, if nobody uses it; None: never. `KeyError` if it is not there. O(1).
+    fn expires_in(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+        let py = key.py();
+        let (typed, moment) = (self.key(key)?, self.moment(py)?);
+        let left = self.locate(py, &typed, &moment, |chest, _, found, _| {
+            let deadlines = chest.store.table.deadlines(chest.alive(found, &moment)?);
+            Some(chest.limits.seconds_left(deadlines.first(), &moment))
+        })?;
+        left.ok_or_else(|| missing(key))
+    }
+
+    /// Remove all that has expired, and return it as a list of (key, value). O(1) a removed entry.
+    fn expire<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        iter::expire(self, py)
+    }
+
+    /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
+    #[pyo3(signature = (key, *default))]
+    fn pop(&self, key: &Bound<'_, PyAny>, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        pop(key, default, || self.take(key.py(), &self.key(key)?))
+    }
+
+    /// Remove some entry and return it as `(key, value)`; `KeyError` if there is none. O(1) on average.
+    fn popitem(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
+        let popped = self.sweep_and(py, |chest, gone| {
+            let found = chest.store.table.any()?;
+            let entry = chest.store.table.entry(found);
+            let read = chest.store.read_key(py, entry).and_then(|key| Ok((key, chest.store.read_value(py, found)?)));
+            Some(read.and_then(|read| chest.depart(py, found, Cause::Deleted, gone).map(|()| read)))
+        })?;
+        let (key, value) = popped.ok_or_else(|| PyKeyError::new_err("popitem(): the cache is empty"))??;
+        Ok((key.finish(py, None)?, value.finish(py, self.kinds().codec.as_ref())?))
+    }
+
+    /// The value of `key`, as a use of it; if it has none, `default`, which is set. O(1).
+    #[pyo3(signature = (key, default=None, /))]
+    fn setdefault(&self, key: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        let py = key.py();
+        let none = py.None().into_bound(py);
+        let default = default.unwrap_or(&none);
+        let typed = self.key(key)?;
+        if let Some(value) = self.find_value(py, &typed)? {
+            return Ok(value);
+        }
+        let value = self.value(default)?;
+        let (moment, lives) = (self.moment(py)?, self.shared.settings().limits.lives(None));
+        let read = self.locate(py, &typed, &moment, |chest, hash, found, gone| match chest.alive(found, &moment) {
+            Some(found) => Ok(Some(chest.store.read_value(py, found))),
+            None => {
+                let new = New { hash, key: &typed, value: &value };
+                chest.put(py, found, new, lives, &moment, gone).map(|()| None)
+            }
+        })?;
+        match self.kinds().finish(py, read.map_err(|refused| self.refusal(refused))?)? {
+            Some(value) => Ok(value),
+            None => self.read_back(py, &value, default),
+        }
+    }
+
+    /// Remove everything and give all memory back. O(n).
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        let contents = self.sweep_and(py, |chest, _| {
+            chest.counts.cleared += chest.store.table.len() as u64;
+            chest.take()
+        })?;
+        self.release_cleared(py, contents);
+        Ok(())
+    }
+
+    /// Bytes held now: entries with their deadlines, index, spare pages and this object's own. O(1).
+    #[getter]
+    fn nbytes(&self, py: Python<'_>) -> usize {
+        self.shared.chest.with(py, |chest| chest.store.table.bytes()) + OWN_BYTES
+    }
+
+    fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (counts, (table, payload)) = self.sweep_and(py, |chest, _| (chest.counts, chest.store.stats()))?;
+        let dict = PyDict::new(py);
+        for (name, count) in [
+            ("hits", counts.hits),
+            ("misses", counts.misses),
+            ("sets", counts.sets),
+            ("replaced", counts.replaced),
+            ("expired", counts.expired),
+            ("evicted_by_count", counts.evicted_by_count),
+            ("evicted_by_bytes", counts.evicted_by_bytes),
+            ("deleted", counts.deleted),
+            ("cleared", counts.cleared),
+            ("removed", counts.deleted + counts.cleared),
+        ] {
+            dict.set_item(name, count)?;
+        }
+        describe(&dict, &table, payload, OWN_BYTES)?;
+        Ok(dict)
+    }
+
+    /// Walk every invariant of the table; raises what is broken as a panic. For tests.
+    fn _check(&self, py: Python<'_>) {
+        self.shared.chest.with(py, |chest| {
+            chest.store.check();
+            assert!(chest.store.table.len() <= chest.limits.max_items);
+            assert!(chest.store.table.bytes() <= chest.limits.max_bytes);
+        });
+    }
+
+    /// Let only so many more allocations succeed (`None`: all). For tests.
+    fn _set_allowance(&self, py: Python<'_>, allocations: Option<u64>) {
+        self.shared.chest.with(py, |chest| chest.store.table.set_allowance(allocations.unwrap_or(u64::MAX)));
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Some(settings) = self.shared.settings.get() else { return Ok(()) };
+        settings.on_remove.traverse(&visit)?;
+        settings.timer.traverse(&visit)?;
+        if !settings.kinds.layout().has_objects() {
+            return Ok(());
+        }
+        // A busy table is skipped: what it holds then looks referenced from outside, which is safe.
+        self.shared.chest.try_with(|chest| chest.store.traverse(visit)).unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self) {
+        // A bound method of the cache's own would keep it for ever.
+        if let Some(settings) = self.shared.settings.get() {
+            drop((settings.on_remove.take(), settings.timer.take()));
+        }
+        if let Some(contents) = self.shared.chest.try_with(Chest::take) {
+            Python::attach(|py| contents.release(py));
+        }
+    }
+}
+
+impl Cache {
+    /// What a value that was just set reads as: the object itself, unless it is kept as something else.
+    fn read_back(&self, py: Python<'_>, value: &Value<'_>, given: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        if self.kinds().value == ValueKind::Object {
+            return Ok(given.clone().unbind());
+        }
+        let bytes = value.to_bytes()?;
+        read_value(py, self.kinds().value, &bytes)?.finish(py, self.kinds().codec.as_ref())
+    }
+}

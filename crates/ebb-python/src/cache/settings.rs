@@ -1,0 +1,94 @@
+//! What a cache is made with, and how what is given for it is read.
+
+use crate::cache::limits::Limits;
+use crate::kinds::Kinds;
+use ebb::{Clock, Time};
+use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyFloat;
+use std::sync::{Mutex, PoisonError};
+
+/// What a cache is made with, fixed by its first `__init__`.
+pub(crate) struct Settings {
+    pub(crate) kinds: Kinds,
+    pub(crate) limits: Limits,
+    /// As given: with what the objects around the table take.
+    pub(crate) max_bytes: Option<usize>,
+    pub(crate) on_remove: Callable,
+    pub(crate) timer: Callable,
+}
+
+impl Settings {
+    pub(crate) fn plain() -> Self {
+        let (on_remove, timer) = (Callable::new(None), Callable::new(None));
+        Settings { kinds: Kinds::OBJECTS, limits: Limits::NONE, max_bytes: None, on_remove, timer }
+    }
+
+    /// Whether those who leave are announced.
+    #[inline]
+    pub(crate) fn tells(&self) -> bool {
+        self.limits.tells
+    }
+
+    /// Whether entries leave without any Python code.
+    pub(crate) fn is_silent(&self) -> bool {
+        !self.tells() && !self.kinds.layout().has_objects()
+    }
+
+    /// Whether time is the system's.
+    #[inline]
+    pub(crate) fn is_on_system_time(&self) -> bool {
+        self.limits.clock == Clock::System
+    }
+}
+
+/// What the cache was given to call, until the garbage collector takes it, to break a cycle that goes through it.
+pub(crate) struct Callable(Mutex<Option<Py<PyAny>>>);
+
+impl Callable {
+    pub(crate) fn new(given: Option<Py<PyAny>>) -> Self {
+        Callable(Mutex::new(given))
+    }
+
+    // No Python code runs under this lock.
+    pub(crate) fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        given.as_ref().map(|callable| callable.clone_ref(py))
+    }
+
+    pub(crate) fn take(&self) -> Option<Py<PyAny>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// One in use is skipped, which is safe: it looks referenced from outside.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.0.try_lock().as_deref() {
+            Ok(Some(callable)) => visit.call(callable),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a given clock shows.
+pub(crate) fn read_timer(timer: &Bound<'_, PyAny>) -> PyResult<Time> {
+    let shown = timer.call0()?;
+    let seconds = match shown.cast_exact::<PyFloat>() {
+        Ok(float) => float.value(),
+        Err(_) => shown.extract::<f64>()?,
+    };
+    Clock::given(seconds).ok_or_else(|| PyValueError::new_err("timer must give a number of seconds, not nan"))
+}
+
+/// A lifetime that a call gives: seconds, or whatever else stands for a duration.
+pub(crate) fn seconds(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<f64>> {
+    let Some(given) = given else { return Ok(None) };
+    if let Ok(float) = given.cast_exact::<PyFloat>()
+        && float.value() > 0.0
+    {
+        return Ok(Some(float.value()));
+    }
+    let module = given.py().import(intern!(given.py(), "ebbmap._units"))?;
+    module.call_method1(intern!(given.py(), "seconds"), (given, "ttl"))?.extract().map(Some)
+}

@@ -1,0 +1,83 @@
+//! A cache as its own object and the sweeper know it.
+
+use crate::cache::chest::Chest;
+use crate::cache::gone::Gone;
+use crate::cache::limits::Limits;
+use crate::cache::settings::Settings;
+use crate::kinds::Kinds;
+use crate::lock::Guarded;
+use ebb::Time;
+use pyo3::prelude::*;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub(crate) struct Shared {
+    pub(crate) settings: OnceLock<Settings>,
+    pub(crate) chest: Guarded<Chest, true>,
+    /// Nothing expires before this millisecond.
+    due_at: AtomicU64,
+    /// When the sweeper, which found the cache busy, comes again; 0 if it did not.
+    retry_at: AtomicU64,
+    /// Whether the sweeper knows of it.
+    known: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Shared {
+            settings: OnceLock::new(),
+            chest: Guarded::new(Chest::new(Kinds::OBJECTS.layout(), Limits::NONE)),
+            due_at: AtomicU64::new(u64::MAX),
+            retry_at: AtomicU64::new(0),
+            known: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        self.settings.get_or_init(Settings::plain)
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_known(&self) {
+        self.known.store(true, Ordering::Relaxed);
+    }
+
+    /// When the sweeper is wanted, in milliseconds, `lag` after something is due.
+    pub(crate) fn wanted_at(&self, lag: u64) -> u64 {
+        match self.retry_at.load(Ordering::Relaxed) {
+            0 => self.due_at.load(Ordering::SeqCst).saturating_add(lag),
+            retry => retry,
+        }
+    }
+
+    pub(crate) fn want_at(&self, millis: u64) {
+        self.retry_at.store(millis.max(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn begin_sweep(&self) {
+        self.retry_at.store(0, Ordering::Relaxed);
+    }
+
+    /// The millisecond before which nothing expires.
+    #[inline]
+    pub(crate) fn due_at(&self) -> u64 {
+        self.due_at.load(Ordering::Relaxed)
+    }
+
+    /// Nothing expires before `until`. Called under the cache's lock.
+    pub(crate) fn note_due(&self, until: Time) {
+        self.due_at.store(until.millis(), Ordering::SeqCst);
+    }
+
+    /// Tell of those who left, and drop them. Runs Python code, so never under a lock.
+    pub(crate) fn settle(&self, py: Python<'_>, gone: Gone) {
+        if !gone.is_empty() {
+            let settings = self.settings();
+            let on_remove = if settings.tells() { settings.on_remove.get(py) } else { None };
+            gone.settle(py, on_remove.as_ref(), settings.kinds.codec.as_ref());
+        }
+    }
+}
