@@ -319,16 +319,6 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Write the value over one of its length, in a table; an object's reference that was there is the caller's to
-    /// drop.
-    #[inline(always)]
-    pub(crate) fn swap<'py>(&self, py: Python<'py>, at: &mut [u8]) -> Option<Bound<'py, PyAny>> {
-        let old = matches!(self, Value::Object(_)).then(|| objects::take_word(py, at).into_bound(py));
-        self.write(at);
-        self.keep();
-        old
-    }
-
     /// The value has been written to stay.
     #[inline]
     pub(crate) fn keep(&self) {

@@ -4,7 +4,7 @@
 //! * `convert`: objects to bytes and back. `objects`: objects that a table refers to.
 //! * `hash`, `store`: a table with kinds. `lock`: what is around it. `search`: finding a key that has to be asked.
 //! * `map`, `iter`, `bulk`, `arrays`: the class `Map`. `cache`: the class `Cache`.
-//! * `slots`, `fast`: shorter ways than PyO3's to the commonest operations.
+//! * `slots`, `typed`, `fast`: shorter ways than PyO3's to the commonest operations.
 
 mod arrays;
 mod bulk;
@@ -22,6 +22,7 @@ mod objects;
 mod search;
 mod slots;
 mod store;
+mod typed;
 
 use pyo3::prelude::*;
 

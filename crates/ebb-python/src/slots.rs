@@ -92,6 +92,19 @@ impl Lanes {
     }
 }
 
+/// What an instance of a class is behind its object.
+///
+/// # Safety
+/// Called attached; `slf` is an instance of `C`, and outlives the use of what this gives.
+#[inline(always)]
+pub(crate) unsafe fn instance<'a, C: PyClass<Frozen = True> + Sync>(slf: *mut ffi::PyObject) -> &'a C {
+    // SAFETY: as the caller says; the reference to the object itself ends here.
+    unsafe {
+        let bound = Bound::ref_from_ptr(Python::assume_attached(), &slf);
+        &*std::ptr::from_ref(bound.cast_unchecked::<C>().get())
+    }
+}
+
 /// Run a lane with an instance of a class and a key. `None` (or a panic, which the slot behind will meet again, and
 /// report) sends the call on.
 ///
@@ -106,7 +119,7 @@ pub(crate) unsafe fn lane<C: PyClass<Frozen = True> + Sync, R>(
     // SAFETY: as the caller says.
     let (py, this, key) = unsafe {
         let py = Python::assume_attached();
-        (py, Bound::ref_from_ptr(py, &slf).cast_unchecked::<C>().get(), Bound::ref_from_ptr(py, &key))
+        (py, instance::<C>(slf), Bound::ref_from_ptr(py, &key))
     };
     catch_unwind(AssertUnwindSafe(|| work(py, this, key))).ok().flatten()
 }

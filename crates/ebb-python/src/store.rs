@@ -5,6 +5,7 @@ use crate::errors::out_of_memory;
 use crate::kinds::{KeyKind, ValueKind};
 use crate::layout::{KeptKey, Layout, New, word};
 use crate::objects;
+use crate::typed::{TypedKey, TypedValue, with_key_type};
 use ebb::{Cursor, Found, OutOfMemory, Stats, Table, TableOrder};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -76,6 +77,12 @@ pub(crate) fn is_object(entry: &[u8], hash: u64, object: &Bound<'_, PyAny>, unsu
             })
 }
 
+/// The hash of an entry: of one type for each kind of key, so that what takes it is compiled once for each.
+#[inline(always)]
+pub(crate) fn rehasher<K: TypedKey>(layout: &Layout) -> impl Fn(&[u8]) -> u64 {
+    |entry| K::rehash(layout, entry)
+}
+
 /// The bytes of an object, if it was one, that an entry had as its value: nobody else has their reference.
 #[must_use]
 pub(crate) struct Replaced(Option<[u8; 8]>);
@@ -117,6 +124,30 @@ impl Store {
         self.insert_by(new, |table, layout, len| {
             table.insert(new.hash, len, &|entry| layout.hash(entry), |entry| layout.write(entry, new))
         })
+    }
+
+    /// As [`insert`](Self::insert), where the kinds are known.
+    #[inline(always)]
+    pub(crate) fn insert_typed<K: TypedKey, V: TypedValue>(
+        &mut self,
+        hash: u64,
+        key: K::Key<'_>,
+        value: V::Value<'_>,
+    ) -> Result<(), OutOfMemory> {
+        if K::BYTES == 0 {
+            return self.insert(New { hash, key: &K::key(key), value: &V::value(value) });
+        }
+        let Store { layout, table, .. } = self;
+        let write = |entry: &mut [u8]| {
+            let (front, rest) = entry.split_at_mut(K::BYTES);
+            K::write(key, hash, front);
+            V::write(value, rest);
+        };
+        table.insert(hash, K::BYTES + V::len(value), &rehasher::<K>(layout), write)?;
+        K::keep(key);
+        V::keep(value);
+        self.changes += 1;
+        Ok(())
     }
 
     /// A copy of all entries. When memory runs out it has some of them, for the caller to release.
@@ -311,43 +342,32 @@ impl<O: TableOrder> Store<O> {
         })
     }
 
-    /// Have the cache line on its way that a removal will need. Worth calling before the search.
-    #[inline]
-    pub(crate) fn prefetch_removal(&self) {
-        let layout = self.layout;
-        self.table.prefetch_removal(&|entry| layout.hash(entry));
-    }
-
     /// Take an entry out.
     pub(crate) fn remove(&mut self, py: Python<'_>, found: Found) -> Dropped {
-        let layout = self.layout;
-        self.remove_hashed(py, found, &|entry| layout.hash(entry))
+        with_key_type!(self.layout.key, K => self.remove_typed::<K>(py, found))
     }
 
-    /// As [`remove`](Self::remove), where the kind of key is known: `rehash` is its hash.
+    /// As [`remove`](Self::remove), where the kind of key is known.
     #[inline(always)]
-    pub(crate) fn remove_hashed(&mut self, py: Python<'_>, found: Found, rehash: &impl Fn(&[u8]) -> u64) -> Dropped {
-        let layout = &self.layout;
-        let entry = self.table.entry(found);
-        let key = (layout.key == KeyKind::Object).then(|| objects::take_word(py, &entry[8..]));
+    pub(crate) fn remove_typed<K: TypedKey>(&mut self, py: Python<'_>, found: Found) -> Dropped {
+        let key = K::take(py, self.table.entry(found));
         let dropped = Dropped { key, value: self.value_object(py, found) };
-        self.forget(found, rehash);
+        self.forget::<K>(found);
         dropped
     }
 
     /// Take an entry without objects out.
     #[inline]
     pub(crate) fn remove_inline(&mut self, found: Found) {
-        let layout = self.layout;
-        self.forget(found, &|entry| layout.hash(entry));
+        with_key_type!(self.layout.key, K => self.forget::<K>(found));
     }
 
     #[inline(always)]
-    fn forget(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
-        if self.layout.both_variable() {
+    fn forget<K: TypedKey>(&mut self, found: Found) {
+        if K::BYTES == 0 && self.layout.both_variable() {
             self.overhead -= self.layout.overhead(self.table.entry(found));
         }
-        self.table.remove(found, rehash);
+        self.table.remove(found, &rehasher::<K>(&self.layout));
         self.changes += 1;
     }
 

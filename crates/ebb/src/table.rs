@@ -235,8 +235,7 @@ impl<O: TableOrder> Table<O> {
         self.order.prepare(&mut self.heap.memory)?;
         let handle = self.new_slot(len, write)?;
         self.order.start(self.heap.slot_mut(handle));
-        let shape = self.shape();
-        let rehash = |heap: &Heap, handle| rehash(shape.body(heap, handle));
+        let rehash = by_handle(self.shape(), rehash);
         if let Err(error) = self.index.insert(&mut self.heap, hash, handle, &rehash) {
             self.heap.remove(handle); // the last of its stack: nothing moves
             return Err(error);
@@ -290,10 +289,10 @@ impl<O: TableOrder> Table<O> {
     /// left for later.
     #[inline]
     pub fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
-        let shape = self.shape();
+        let rehash_by_handle = by_handle(self.shape(), rehash);
         self.count_bytes(0, self.entry(found).len());
         self.order.prefetch(&self.heap, found.0.spot.handle);
-        self.index.remove(&mut self.heap, found.0, &|heap: &Heap, handle| rehash(shape.body(heap, handle)));
+        self.index.remove(&mut self.heap, found.0, &rehash_by_handle);
         self.order.leave(&mut self.heap, found.0.spot.handle);
         self.release_slot(found.0.spot.handle, rehash);
     }
@@ -538,6 +537,12 @@ fn fill(size: EntrySize, ordering: usize) -> Fill {
         EntrySize::Fixed(64..80) if ordering == 0 => Fill::DENSE,
         _ => Fill::ROOMY,
     }
+}
+
+/// An entry's hash by its handle: of one type for each `rehash`, so that the index is compiled once for each.
+#[inline(always)]
+fn by_handle(shape: Shape, rehash: &impl Fn(&[u8]) -> u64) -> impl Fn(&Heap, Handle) -> u64 {
+    move |heap, handle| rehash(shape.body(heap, handle))
 }
 
 /// How entries lie in slots: the order's own bytes, then the entry.

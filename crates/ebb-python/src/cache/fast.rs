@@ -7,21 +7,17 @@ use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
 use crate::cache::moment::Moment;
 use crate::cache::settings::Settings;
-use crate::convert::{
-    Key, Value, new_object, plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash,
-};
-use crate::fast::look_up;
-use crate::hash::{hash_int, hash_text};
-use crate::kinds::KeyKind;
-use crate::layout::{New, word};
+use crate::convert::new_object;
+use crate::kinds::Kinds;
+use crate::layout::New;
 use crate::lock::Holding;
 use crate::slots::{self, Behind, Lanes, Slots};
-use crate::store::is_object;
+use crate::store::{Store, rehasher};
+use crate::typed::{TypedKey, TypedValue, with_key_type, with_value_type};
 use ebb::{Clock, Deadlines};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use std::borrow::Cow;
 use std::ffi::c_int;
 
 pub(crate) static LANES: Lanes = Lanes::new(Slots { subscript, assign, contains });
@@ -57,32 +53,32 @@ unsafe fn lane<R>(
 /// The value of a key as a new reference (NULL with an exception set where the object could not be made), as a use of
 /// it; `Some(None)` if it is not there, which is not counted.
 #[inline(always)]
-fn read(
-    py: Python<'_>,
-    settings: &Settings,
-    chest: &mut Chest,
-    key: &Bound<'_, PyAny>,
-) -> Option<Option<*mut ffi::PyObject>> {
-    let Chest { store, counts, limits, .. } = chest;
-    look_up!(look, store, settings.kinds.key, key, |found, _typed, value, _rehash| {
-        let Some(mut look) = found else { return Some(None) };
-        let deadlines = look.deadlines();
-        if Clock::has_come(deadlines.first()) {
-            return Some(None);
-        }
-        let object = new_object(py, settings.kinds.value, &look.entry[value(look.entry)])?;
-        counts.hits += 1;
-        if let Some(idle) = limits.idle {
-            let idle = limits.clock.after(Clock::now(), idle);
-            look.prolong(Deadlines { hard: deadlines.hard, idle });
-        }
-        look.mark();
-        Some(Some(object))
-    })
+fn read<K: TypedKey>(py: Python<'_>, chest: &mut Chest, key: &Bound<'_, PyAny>) -> Option<Option<*mut ffi::PyObject>> {
+    let key = K::of(key)?;
+    let hash = K::hash(key);
+    let Chest { store: Store { layout, table, .. }, counts, limits, .. } = chest;
+    let mut unsure = false;
+    let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+    if unsure {
+        return None;
+    }
+    let Some(mut look) = found else { return Some(None) };
+    let deadlines = look.deadlines();
+    if Clock::has_come(deadlines.first()) {
+        return Some(None);
+    }
+    let object = new_object(py, layout.value, &look.entry[K::value(layout, look.entry)])?;
+    counts.hits += 1;
+    if let Some(idle) = limits.idle {
+        let idle = limits.clock.after(Clock::now(), idle);
+        look.prolong(Deadlines { hard: deadlines.hard, idle });
+    }
+    look.mark();
+    Some(Some(object))
 }
 
 #[inline(always)]
-fn set(
+fn set<K: TypedKey, V: TypedValue>(
     py: Python<'_>,
     cache: &Cache,
     settings: &Settings,
@@ -90,42 +86,48 @@ fn set(
     key: &Bound<'_, PyAny>,
     value: &Bound<'_, PyAny>,
 ) -> Option<()> {
-    let new = Value::plain(settings.kinds.value, value)?;
+    let key = K::of(key)?;
+    let hash = K::hash(key);
+    let value = V::of(settings.kinds.value, value)?;
     let moment = Moment::later();
     let mut gone = Gone::default();
     let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
     let tells = settings.tells();
-    let Chest { store, counts, .. } = &mut *chest;
-    let dropped = look_up!(look, store, settings.kinds.key, key, |found, typed, value, _rehash| {
-        match found {
-            Some(mut look) => {
-                let range = value(look.entry);
-                let over = Clock::has_come(look.deadlines().first());
-                if tells || over || range.len() != new.len() || !look.prolong(deadlines) {
-                    return None;
-                }
+    let Chest { store: Store { layout, table, .. }, counts, .. } = &mut *chest;
+    let mut unsure = false;
+    let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+    let done = match found {
+        _ if unsure => None,
+        Some(mut look) => {
+            let range = K::value(layout, look.entry);
+            let over = Clock::has_come(look.deadlines().first());
+            if tells || over || range.len() != V::len(value) || !look.prolong(deadlines) {
+                None
+            } else {
                 look.mark();
                 (counts.sets, counts.replaced) = (counts.sets + 1, counts.replaced + 1);
-                Some(new.swap(py, &mut look.entry[range]))
-            }
-            None => {
-                let (hash, key) = typed();
-                // Refused or not, those who made room have left.
-                let new = New { hash, key: &key, value: &new };
-                let put = chest.put_at(py, None, new, deadlines, &moment, &mut gone);
-                put.is_ok().then_some(None)
+                let at = &mut look.entry[range];
+                let replaced = V::take(py, at);
+                V::write(value, at);
+                V::keep(value);
+                Some(replaced)
             }
         }
-    });
+        None => {
+            let new = New { hash, key: &K::key(key), value: &V::value(value) };
+            // Refused or not, those who made room have left.
+            chest.put_at(py, None, new, deadlines, &moment, &mut gone).is_ok().then_some(None)
+        }
+    };
     cache.end_step(py, &mut chest, &moment, &mut gone);
     drop(chest);
     cache.after_step(py, gone);
-    drop(dropped?); // may run `__del__`
+    drop(done?); // may run `__del__`
     Some(())
 }
 
 #[inline(always)]
-fn delete(
+fn delete<K: TypedKey>(
     py: Python<'_>,
     cache: &Cache,
     settings: &Settings,
@@ -135,27 +137,58 @@ fn delete(
     if settings.tells() {
         return None;
     }
-    chest.store.prefetch_removal();
+    let key = K::of(key)?;
+    let hash = K::hash(key);
     let Chest { store, counts, .. } = &mut *chest;
-    let dropped = look_up!(find, store, settings.kinds.key, key, |found, _typed, _value, rehash| {
-        let found = found?;
-        if Clock::has_come(store.table.deadlines(found).first()) {
-            return None;
-        }
-        counts.deleted += 1;
-        Some(store.remove_hashed(py, found, &rehash))
-    });
+    let (layout, mut unsure) = (&store.layout, false);
+    store.table.prefetch_removal(&rehasher::<K>(layout));
+    let found = store.table.find(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+    if unsure || Clock::has_come(store.table.deadlines(found).first()) {
+        return None;
+    }
+    counts.deleted += 1;
+    let dropped = store.remove_typed::<K>(py, found);
     cache.end_step(py, &mut chest, &Moment::later(), &mut Gone::default());
     drop(chest);
-    dropped?.release(py); // may run `__del__`
+    dropped.release(py); // may run `__del__`
     Some(())
+}
+
+#[inline(always)]
+fn holds<K: TypedKey>(chest: &mut Chest, key: &Bound<'_, PyAny>) -> Option<bool> {
+    let key = K::of(key)?;
+    let hash = K::hash(key);
+    let Store { layout, table, .. } = &mut chest.store;
+    let mut unsure = false;
+    let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+    let alive = found.is_some_and(|look| !Clock::has_come(look.deadlines().first()));
+    (!unsure).then_some(alive)
+}
+
+/// The kinds of a cache that has been given them.
+///
+/// # Safety
+/// Called attached; `slf` is an instance of `Cache`.
+#[inline(always)]
+unsafe fn kinds<'a>(slf: *mut ffi::PyObject) -> Option<&'a Kinds> {
+    // SAFETY: as the caller says, who holds the cache for as long as it uses its kinds.
+    unsafe { slots::instance::<Cache>(slf).shared.settings.get().map(|settings| &settings.kinds) }
 }
 
 unsafe extern "C" fn subscript(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: 1. The interpreter calls slots attached, with an instance of the type whose slot it is, and holds its
-    // arguments. 2. What the lane does not take is passed on unchanged.
+    // arguments. 2. What a lane does not take is passed on unchanged.
     unsafe {
-        lane(slf, key, |py, _, settings, mut chest, key| read(py, settings, &mut chest, key)?)
+        let Some(kinds) = kinds(slf) else { return (LANES.behind().subscript)(slf, key) };
+        with_key_type!(kinds.key, K => subscript_of::<K>(slf, key))
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn subscript_of<K: TypedKey>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: as in `subscript`, which passes on what it was called with.
+    unsafe {
+        lane(slf, key, |py, _, _, mut chest, key| read::<K>(py, &mut chest, key)?)
             .unwrap_or_else(|| (LANES.behind().subscript)(slf, key))
     }
 }
@@ -163,27 +196,56 @@ unsafe extern "C" fn subscript(slf: *mut ffi::PyObject, key: *mut ffi::PyObject)
 unsafe extern "C" fn assign(slf: *mut ffi::PyObject, key: *mut ffi::PyObject, value: *mut ffi::PyObject) -> c_int {
     // SAFETY: as in `subscript`; `value` is NULL or outlives the call.
     unsafe {
-        let done = if value.is_null() {
-            lane(slf, key, delete)
-        } else {
-            lane(slf, key, |py, cache, settings, chest, key| {
-                set(py, cache, settings, chest, key, Bound::ref_from_ptr(py, &value))
-            })
-        };
+        let Some(kinds) = kinds(slf) else { return (LANES.behind().assign)(slf, key, value) };
+        if value.is_null() {
+            return with_key_type!(kinds.key, K => delete_of::<K>(slf, key));
+        }
+        with_key_type!(kinds.key, K => with_value_type!(
+            kinds.value,
+            V => set_of::<K, V>(slf, key, value),
+            (LANES.behind().assign)(slf, key, value)
+        ))
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn set_of<K: TypedKey, V: TypedValue>(
+    slf: *mut ffi::PyObject,
+    key: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> c_int {
+    // SAFETY: as in `assign`, which passes on what it was called with.
+    unsafe {
+        let done = lane(slf, key, |py, cache, settings, chest, key| {
+            set::<K, V>(py, cache, settings, chest, key, Bound::ref_from_ptr(py, &value))
+        });
         if done.is_some() { 0 } else { (LANES.behind().assign)(slf, key, value) }
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn delete_of<K: TypedKey>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
+    // SAFETY: as in `assign`, which passes on what it was called with.
+    unsafe {
+        let done = lane(slf, key, delete::<K>);
+        if done.is_some() { 0 } else { (LANES.behind().assign)(slf, key, std::ptr::null_mut()) }
     }
 }
 
 unsafe extern "C" fn contains(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
     // SAFETY: as in `subscript`.
     unsafe {
-        let found = lane(slf, key, |_, _, settings, mut chest, key| {
-            let store = &mut chest.store;
-            look_up!(look, store, settings.kinds.key, key, |found, _typed, _value, _rehash| {
-                Some(found.is_some_and(|look| !Clock::has_come(look.deadlines().first())))
-            })
-        });
-        found.map_or_else(|| (LANES.behind().contains)(slf, key), c_int::from)
+        let Some(kinds) = kinds(slf) else { return (LANES.behind().contains)(slf, key) };
+        with_key_type!(kinds.key, K => contains_of::<K>(slf, key))
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn contains_of<K: TypedKey>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
+    // SAFETY: as in `contains`, which passes on what it was called with.
+    unsafe {
+        lane(slf, key, |_, _, _, mut chest, key| holds::<K>(&mut chest, key))
+            .map_or_else(|| (LANES.behind().contains)(slf, key), c_int::from)
     }
 }
 
@@ -192,14 +254,26 @@ unsafe extern "C" fn get(
     args: *mut *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    // SAFETY: 1. As in `subscript`: a method's instance is of its class, and there are `count` arguments. 2. A default
-    // outlives the call; None always lives.
+    // SAFETY: as in `subscript`: a method's instance is of its class, and there are `count` arguments.
     unsafe {
-        if count != 1 && count != 2 {
-            return GET.call(slf, args, count);
+        match kinds(slf) {
+            Some(kinds) if count == 1 || count == 2 => with_key_type!(kinds.key, K => get_of::<K>(slf, args, count)),
+            _ => GET.call(slf, args, count),
         }
-        let value = lane(slf, *args, |py, _, settings, mut chest, key| {
-            let value = read(py, settings, &mut chest, key)?;
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn get_of<K: TypedKey>(
+    slf: *mut ffi::PyObject,
+    args: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: 1. As in `get`, which passes on what it was called with, one argument or two. 2. A default outlives the
+    // call; None always lives.
+    unsafe {
+        let value = lane(slf, *args, |py, _, _, mut chest, key| {
+            let value = read::<K>(py, &mut chest, key)?;
             chest.counts.misses += u64::from(value.is_none());
             Some(value)
         });
