@@ -12,6 +12,7 @@ from ebbmap._views import ABSENT, Shared, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from typing import TypedDict, Unpack
 
     from ebbmap._memoize import Decorator, Memoized
 
@@ -24,6 +25,18 @@ R = TypeVar("R")
 C = TypeVar("C", bound="Cache[Any, Any]")
 
 Cause: TypeAlias = Literal["expired", "evicted", "replaced", "deleted", "cleared"]
+
+if TYPE_CHECKING:
+
+    class _Settings(TypedDict, total=False):
+        """What `Cache` takes besides kinds."""
+
+        ttl: Duration | None
+        idle: Duration | None
+        max_items: int | None
+        max_bytes: int | str | None
+        on_remove: Callable[[Any, Any, Cause], object] | None
+        timer: Callable[[], float] | None
 
 
 class Cache(Shared[K, V], _core.Cache[K, V]):
@@ -54,67 +67,20 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         super().__init_subclass__(**kwargs)
         _core._add_fast_lanes(cls)
 
-    # What type checkers read: no kinds, or either, or both.
+    # What type checkers read: no kinds, or either, or both; what is no type is a dtype.
+    @overload
+    def __init__(self: Cache[Any, Any], **settings: Unpack[_Settings]) -> None: ...
+    @overload
+    def __init__(self: Cache[K, Any], *, key: type[K], **settings: Unpack[_Settings]) -> None: ...
+    @overload
+    def __init__(self: Cache[Any, V], *, value: type[V], **settings: Unpack[_Settings]) -> None: ...
+    @overload
+    def __init__(self, *, key: type[K], value: type[V], **settings: Unpack[_Settings]) -> None: ...
+    @overload
+    def __init__(self: Cache[Any, Any], *, value: object, **settings: Unpack[_Settings]) -> None: ...
     @overload
     def __init__(
-        self: Cache[Any, Any],
-        *,
-        ttl: Duration | None = None,
-        idle: Duration | None = None,
-        max_items: int | None = None,
-        max_bytes: int | str | None = None,
-        on_remove: Callable[[Any, Any, Cause], object] | None = None,
-        timer: Callable[[], float] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Cache[K, Any],
-        *,
-        ttl: Duration | None = None,
-        idle: Duration | None = None,
-        max_items: int | None = None,
-        max_bytes: int | str | None = None,
-        key: type[K],
-        on_remove: Callable[[Any, Any, Cause], object] | None = None,
-        timer: Callable[[], float] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Cache[Any, V],
-        *,
-        ttl: Duration | None = None,
-        idle: Duration | None = None,
-        max_items: int | None = None,
-        max_bytes: int | str | None = None,
-        value: type[V],
-        on_remove: Callable[[Any, Any, Cause], object] | None = None,
-        timer: Callable[[], float] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        *,
-        ttl: Duration | None = None,
-        idle: Duration | None = None,
-        max_items: int | None = None,
-        max_bytes: int | str | None = None,
-        key: type[K],
-        value: type[V],
-        on_remove: Callable[[Any, Any, Cause], object] | None = None,
-        timer: Callable[[], float] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Cache[K, Any],
-        *,
-        ttl: Duration | None = None,
-        idle: Duration | None = None,
-        max_items: int | None = None,
-        max_bytes: int | str | None = None,
-        key: type[K] = ...,
-        value: object,  # a dtype
-        on_remove: Callable[[Any, Any, Cause], object] | None = None,
-        timer: Callable[[], float] | None = None,
+        self: Cache[K, Any], *, key: type[K], value: object, **settings: Unpack[_Settings]
     ) -> None: ...
     def __init__(
         self,
