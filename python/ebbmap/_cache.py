@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, Type
 
 from ebbmap import _core
 from ebbmap._units import byte_count, seconds
-from ebbmap._views import ABSENT, Shared, contents_repr, kind_name, set_state
+from ebbmap._views import ABSENT, Shared, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -165,7 +165,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     def get_many(self, keys: Any, default: Any = ABSENT, *, mask: bool = False) -> Any:
         """The values of many keys, as `Map.get_many` gives them; a use of each. O(keys)."""
-        return _bulk_module().get_many(self, keys, default, mask, ABSENT)
+        return bulk().get_many(self, keys, default, mask, ABSENT)
 
     def set_many(self, keys: Any, values: Any, ttl: Duration | None = None) -> None:
         """Set many keys, each to the value in the same place, to live for `ttl` (None: the cache's). O(keys).
@@ -174,12 +174,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         kind raises before anything is set; one that is refused for its size, or for want of memory, ends it:
         those before it are set.
         """
-        _bulk_module().set_many(self, keys, values, ttl)
-
-    def delete_many(self, keys: Any) -> int:
-        """Remove those of `keys` (an iterable or an array) that are there; returns how many. O(keys)."""
-        removed: int = _bulk_module().delete_many(self, keys)
-        return removed
+        bulk().set_many(self, keys, values, ttl)
 
     # --- functions -----------------------------------------------------------------------------------------
 
@@ -246,12 +241,6 @@ def _item_count(given: int) -> int:
     if given < 1:
         raise ValueError(f"max_items must be at least 1, not {given}")
     return given
-
-
-def _bulk_module() -> Any:
-    from ebbmap import _bulk  # here, as most programs never need it
-
-    return _bulk
 
 
 def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:
