@@ -131,7 +131,11 @@ def top_hash(hash_: int) -> int:
 
 
 class HMap(GoMap[K, V]):
-    """The map of Go up to 1.23: 2^B buckets of eight slots, overflow chains, growth by doubling."""
+    """The map of Go up to 1.23: 2^B buckets of eight slots, overflow chains, growth by doubling.
+
+    Raises:
+        ValueError: `version` has Swiss maps; or it, or `kind`, can't be parsed.
+    """
 
     def __init__(
         self,
