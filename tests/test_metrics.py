@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cache_helpers import Clock
 from ebbmap import Cache, Map
 
 pytest.importorskip("prometheus_client")
@@ -16,13 +17,6 @@ pytest.importorskip("prometheus_client")
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from ebbmap.metrics import register
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
