@@ -131,7 +131,7 @@ class Map(Shared[K, V], _core.Map[K, V]):
     # --- bulk ----------------------------------------------------------------------------------------------
 
     def get_many(self, keys: Any, default: Any = ABSENT, *, mask: bool = False) -> Any:
-        """The values of many keys. O(keys); about eight times as fast on arrays as one by one.
+        """The values of many keys. O(keys); several times as fast on arrays as one by one.
 
         `keys` is an iterable, and the result a list with `default` (or None) for keys that are missing; or an
         int array, and for values of a fixed size the result an array too. An array has no None: there a
