@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from _common import Figures, arguments, save
+from _work import Times, delete, over
 from ebbmap import Map
 
 Keys = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
-Times = dict[str, float]
 
 
 def blobs(n: int, seed: int) -> Array:
@@ -64,11 +64,6 @@ def get_list(d: dict[int, Any], keys: list[int]) -> list[Any]:
     return [d[key] for key in keys]
 
 
-def delete_each(d: dict[int, Any], keys: list[int]) -> None:
-    for key in keys:
-        del d[key]
-
-
 def timed(n: int, work: Callable[..., object], *args: object) -> float:
     """Nanoseconds an entry; the arguments are made, and the result is let go of, outside the time."""
     gc.collect()
@@ -99,7 +94,7 @@ def of_dict(orders: list[Keys], values: Callable[[int, int], Array]) -> Times:
         "get_many over {}": timed(n, get_dict, d, orders[1].tolist()),
         "get_many over []": timed(n, get_list, d, orders[1].tolist()),
         "set_many, existing": timed(n, set_each, d, orders[2].tolist(), objects(values(n, 2))),
-        "delete_many": timed(n, delete_each, d, orders[3].tolist()),
+        "delete_many": timed(n, delete, d, orders[3].tolist()),
     }
 
 
@@ -112,7 +107,7 @@ def orders(n: int, seed: int) -> list[Keys]:
 def report(figures: Figures, name: str, mine: list[Times], theirs: list[Times]) -> None:
     for step in theirs[0]:
         call = step.split(" over ")[0]
-        ratio = median(b[step] / a[call] for a, b in zip(mine, theirs, strict=True))
+        ratio = over(theirs, mine, step, call)
         figures.add(f"{name}: {step}, times as fast as dict", ratio, "x", at_least=TARGETS.get((name, step)))
         figures.add(f"{name}: {step}, dict", median(b[step] for b in theirs), "ns")
         figures.add(f"{name}: {step}, map", median(a[call] for a in mine), "ns")

@@ -22,6 +22,7 @@ from typing import Any
 
 from _caches import PEERS, Maker, ours, plain_dict
 from _common import CLOCKS, Figures, arguments, progress, save
+from _work import Times, Work, delete, get, over, set_ints, timed
 
 HOUR = 3600.0
 SLOW_DELETES = 100  # of a cache that searches all of itself
@@ -47,14 +48,7 @@ TARGETS = {
     CACHETOOLS: dict.fromkeys((GET, METHOD_GET, MISS, NEW, EXISTING, DELETE), 0.25),
 }
 HOT_TARGET = 3.0
-Times = dict[str, float]
 Clock = Callable[[], int]
-Work = Callable[[Any, list[int]], None]
-
-
-def get(cache: Any, keys: list[int]) -> None:
-    for key in keys:
-        cache[key]
 
 
 def method_get(cache: Any, keys: list[int]) -> None:
@@ -67,23 +61,7 @@ def only_loop(_: Any, keys: list[int]) -> None:
         pass
 
 
-def put(cache: Any, keys: list[int]) -> None:
-    for key in keys:
-        cache[key] = key
-
-
-def delete(cache: Any, keys: list[int]) -> None:
-    for key in keys:
-        del cache[key]
-
-
 HOT_STEPS: dict[str, Work] = {GET: get, METHOD_GET: method_get, LOOP: only_loop}
-
-
-def timed(work: Work, cache: Any, keys: list[int], clock: Clock) -> float:
-    start = clock()
-    work(cache, keys)
-    return (clock() - start) / len(keys)
 
 
 def large_round(name: str, n: int, seed: int, clock: Clock) -> Times:
@@ -94,7 +72,7 @@ def large_round(name: str, n: int, seed: int, clock: Clock) -> Times:
     shuffled.shuffle(absent)
     cache = MAKERS[name](2 * n, HOUR).cache
     times: Times = {}
-    for step, work in ((NEW, put), (GET, get), (METHOD_GET, method_get), (EXISTING, put)):
+    for step, work in ((NEW, set_ints), (GET, get), (METHOD_GET, method_get), (EXISTING, set_ints)):
         shuffled.shuffle(keys)
         times[step] = timed(work, cache, keys, clock)
     times[MISS] = timed(method_get, cache, absent, clock)
@@ -116,7 +94,7 @@ def report_large(figures: Figures, n: int, rounds: int, clock: Clock) -> None:
     for name in OURS:
         for peer, targets in TARGETS.items():
             for step, target in targets.items():
-                ratio = median(a[step] / b[step] for a, b in zip(times[name], times[peer], strict=True))
+                ratio = over(times[name], times[peer], step)
                 figures.add(f"{n:,}: {name}: {step}, over {peer}", ratio, "x", at_most=target)
 
 
@@ -135,7 +113,7 @@ def report_hot(figures: Figures, n: int, rounds: int, clock: Clock) -> None:
     caches = {name: maker(2 * n, HOUR).cache for name, maker in MAKERS.items()}
     keys = list(range(n))
     for cache in caches.values():
-        put(cache, keys)
+        set_ints(cache, keys)
     shuffled = random.Random(28)
     times: dict[str, list[Times]] = {name: [] for name in caches}
     for _ in range(rounds):
@@ -147,7 +125,7 @@ def report_hot(figures: Figures, n: int, rounds: int, clock: Clock) -> None:
     add_times(figures, n, times)
     for name in caches:
         for step in (GET, METHOD_GET) if name != "dict" else ():
-            ratio = median(a[step] / b[step] for a, b in zip(times[name], times["dict"], strict=True))
+            ratio = over(times[name], times["dict"], step)
             target = HOT_TARGET if name in OURS else None
             figures.add(f"{n:,}: {name}: {step}, over dict", ratio, "x", at_most=target)
 

@@ -20,16 +20,15 @@ import random
 from array import array
 from collections.abc import Callable, MutableMapping
 from statistics import median
-from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
 import numpy as np
 
-from _common import Figures, arguments, fresh, save
+from _common import CLOCKS, Figures, arguments, fresh, save
+from _work import Times, over
 from ebbmap import Map
 
 Mapping = MutableMapping[int, Any]
-Times = dict[str, float]
 Clock = Callable[[], int]
 
 
@@ -49,7 +48,6 @@ SUBJECTS: dict[str, tuple[Callable[[], Mapping], Callable[[int], Any], str]] = {
     "Map(int, bytes)": (lambda: Map(int, bytes), blob, "dict of bytes"),
     "Map()": (Map, blob, "dict of bytes"),
 }
-CLOCKS: dict[str, Clock] = {"wall": perf_counter_ns, "cpu": thread_time_ns}
 LARGE = ("dict of int", "Map(int, int)")
 
 
@@ -103,10 +101,6 @@ def rounds(names: tuple[str, ...], n: int, count: int, drained: bool, clock: str
         for name in names:
             times[name].append(fresh(run, name, n, seed, drained, clock))
     return times
-
-
-def over(mine: list[Times], theirs: list[Times], what: str) -> float:
-    return median(a[what] / b[what] for a, b in zip(mine, theirs, strict=True))
 
 
 def report(figures: Figures, times: dict[str, list[Times]], targets: dict[str, float]) -> None:

@@ -12,34 +12,18 @@ import gc
 import random
 from collections.abc import Callable, MutableMapping
 from statistics import median
-from time import perf_counter_ns
 from typing import Any
 
 from _common import Figures, arguments, save
+from _work import Times, Work, delete, get, over, set_ints, timed
 from ebbmap import Map
 
 Mapping = MutableMapping[int, Any]
-Work = Callable[[Mapping, list[int]], None]
-
-
-def get(m: Mapping, keys: list[int]) -> None:
-    for key in keys:
-        m[key]
 
 
 def set_bytes(m: Mapping, keys: list[int]) -> None:
     for key in keys:
         m[key] = bytes(128)
-
-
-def set_ints(m: Mapping, keys: list[int]) -> None:
-    for key in keys:
-        m[key] = key
-
-
-def delete(m: Mapping, keys: list[int]) -> None:
-    for key in keys:
-        del m[key]
 
 
 # How to make one, how to set its values, and the dict it is compared with.
@@ -64,13 +48,7 @@ TARGETS = {
 }
 
 
-def timed(work: Work, m: Mapping, keys: list[int]) -> float:
-    start = perf_counter_ns()
-    work(m, keys)
-    return (perf_counter_ns() - start) / len(keys)
-
-
-def round_of(name: str, n: int, seed: int) -> dict[str, float]:
+def round_of(name: str, n: int, seed: int) -> Times:
     """One map's times: filled anew for a large n, kept at its size for a small one."""
     make, set_, _ = SUBJECTS[name]
     shuffled = random.Random(seed)
@@ -94,7 +72,7 @@ def main() -> None:
     figures = Figures()
     for n in args.n:
         rounds = args.rounds if n > 100_000 else 5 * args.rounds
-        times: dict[str, list[dict[str, float]]] = {name: [] for name in SUBJECTS}
+        times: dict[str, list[Times]] = {name: [] for name in SUBJECTS}
         for seed in range(rounds):
             for name in SUBJECTS:
                 gc.collect()
@@ -104,8 +82,8 @@ def main() -> None:
                 what = f"{n:,}: {name}: {step}"
                 figures.add(what, median(each[step] for each in found), "ns")
                 if baseline := SUBJECTS[name][2]:
-                    ratio = median(a[step] / b[step] for a, b in zip(found, times[baseline], strict=True))
                     target = TARGETS.get((name, n), {}).get(step)
+                    ratio = over(found, times[baseline], step)
                     figures.add(f"{what}, over dict", ratio, "x", at_most=target)
     save(args, "operations", figures.results)
 

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -110,6 +111,22 @@ def together(*works: Callable[[], object]) -> None:
     assert not any(thread.is_alive() for thread in threads), "a thread hangs"
     if errors:
         raise errors[0]
+
+
+def popitem_hands_out_each_once(m: Any) -> None:
+    """Assert that threads which empty a map or cache get each of its entries, and none twice."""
+    before = sorted(m)
+    taken: list[list[Any]] = [[] for _ in range(4)]
+
+    def work(mine: list[Any]) -> None:
+        while True:
+            try:
+                mine.append(m.popitem()[0])
+            except KeyError:
+                return
+
+    together(*(partial(work, mine) for mine in taken))
+    assert before and sorted(key for mine in taken for key in mine) == before
 
 
 def at_the_limit(made: str) -> None:

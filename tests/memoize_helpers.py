@@ -1,4 +1,4 @@
-"""What the tests of `memoize` share: a clock, threads whose outcomes are kept, functions that wait."""
+"""What the tests of `memoize` share: threads whose outcomes are kept, functions that wait."""
 
 from __future__ import annotations
 
@@ -10,16 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ebbmap import _flights
-
-
-class Clock:
-    """A timer that moves only when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Counted:

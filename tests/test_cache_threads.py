@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from cache_helpers import AnyCache, Clock, adds_up, until
-from map_helpers import linux, run, together
+from map_helpers import linux, popitem_hands_out_each_once, run, together
 
 
 @pytest.fixture(autouse=True)
@@ -125,17 +125,7 @@ def test_each_removal_is_told_once_whoever_removes() -> None:
 def test_popitem_hands_each_entry_out_once() -> None:
     c = AnyCache(ttl=3600, key=int, value=int)
     c.set_many(range(8000), range(8000))
-    taken: list[list[int]] = [[] for _ in range(4)]
-
-    def work(mine: list[int]) -> None:
-        while True:
-            try:
-                mine.append(c.popitem()[0])
-            except KeyError:
-                return
-
-    together(*(partial(work, mine) for mine in taken))
-    assert sorted(key for mine in taken for key in mine) == list(range(8000))
+    popitem_hands_out_each_once(c)
     assert adds_up(c)["deleted"] == 8000
 
 

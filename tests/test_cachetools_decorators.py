@@ -7,16 +7,10 @@ from typing import Any
 
 import pytest
 
+from cache_helpers import Clock
 from ebbmap import Cache
 
 cachetools: Any = pytest.importorskip("cachetools")
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_cached() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ebbmap import Map
-from map_helpers import agrees, run, together
+from map_helpers import agrees, popitem_hands_out_each_once, run, together
 
 AnyMap: Any = Map
 
@@ -138,17 +138,7 @@ def test_counting_with_setdefault_loses_nothing() -> None:
 
 def test_popitem_hands_each_entry_out_once() -> None:
     m = Map(int, int, {i: i for i in range(8000)})
-    taken: list[list[int]] = [[] for _ in range(4)]
-
-    def work(mine: list[int]) -> None:
-        while True:
-            try:
-                mine.append(m.popitem()[0])
-            except KeyError:
-                return
-
-    together(*(partial(work, mine) for mine in taken))
-    assert sorted(key for mine in taken for key in mine) == list(range(8000))
+    popitem_hands_out_each_once(m)
     agrees(m, {})
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from cache_helpers import Clock
 from ebbmap import Cache, _flights
 from memoize_helpers import (
-    Clock,
     Counted,
 )
 

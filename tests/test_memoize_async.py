@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from cache_helpers import Clock
 from ebbmap import Cache, _flights, _flights_async
-from memoize_helpers import AsyncGate, Clock, Threads, soon, until, waiters
+from memoize_helpers import AsyncGate, Threads, soon, until, waiters
 
 
 @pytest.fixture

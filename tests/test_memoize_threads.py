@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from cache_helpers import Clock
 from ebbmap import Cache, _flights, _memoize
-from memoize_helpers import Clock, Counted, Gate, Threads, until, waiters
+from memoize_helpers import Counted, Gate, Threads, until, waiters
 
 
 @pytest.fixture

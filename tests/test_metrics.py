@@ -9,20 +9,14 @@ from typing import Any
 
 import pytest
 
-from ebbmap import Cache
+from cache_helpers import Clock
+from ebbmap import Cache, Map
 
 pytest.importorskip("prometheus_client")
 
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from ebbmap.metrics import register
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -138,6 +132,13 @@ def test_the_process_has_a_registry() -> None:
     finally:
         registration.unregister()
     assert read(REGISTRY, "entries", "test_the_process_has_a_registry") is None
+
+
+def test_nothing_but_a_cache_is_taken(registry: CollectorRegistry) -> None:
+    other: Any = Map()
+    with pytest.raises(TypeError, match="cache must be a Cache, not Map"):
+        register(other, "customers", registry)
+    assert generate_latest(registry) == b""
 
 
 def test_a_name_is_text(registry: CollectorRegistry) -> None:

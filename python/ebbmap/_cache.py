@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, Type
 
 from ebbmap import _core
 from ebbmap._units import byte_count, seconds
-from ebbmap._views import ABSENT, Shared, contents_repr, kind_name, set_state
+from ebbmap._views import ABSENT, Shared, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from typing import TypedDict, Unpack
 
     from ebbmap._memoize import Decorator, Memoized
 
@@ -24,6 +25,18 @@ R = TypeVar("R")
 C = TypeVar("C", bound="Cache[Any, Any]")
 
 Cause: TypeAlias = Literal["expired", "evicted", "replaced", "deleted", "cleared"]
+
+if TYPE_CHECKING:
+
+    class _Settings(TypedDict, total=False):
+        """What `Cache` takes besides kinds."""
+
+        ttl: Duration | None
+        idle: Duration | None
+        max_items: int | None
+        max_bytes: int | str | None
+        on_remove: Callable[[Any, Any, Cause], object] | None
+        timer: Callable[[], float] | None
 
 
 class Cache(Shared[K, V], _core.Cache[K, V]):
@@ -54,67 +67,20 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         super().__init_subclass__(**kwargs)
         _core._add_fast_lanes(cls)
 
-    # What type checkers read: no kinds, or either, or both.
+    # What type checkers read: no kinds, or either, or both; what is no type is a dtype.
+    @overload
+    def __init__(self: Cache[Any, Any], **settings: Unpack[_Settings]) -> None: ...
+    @overload
+    def __init__(self: Cache[K, Any], *, key: type[K], **settings: Unpack[_Settings]) -> None: ...
+    @overload
+    def __init__(self: Cache[Any, V], *, value: type[V], **settings: Unpack[_Settings]) -> None: ...
+    @overload
+    def __init__(self, *, key: type[K], value: type[V], **settings: Unpack[_Settings]) -> None: ...
+    @overload
+    def __init__(self: Cache[Any, Any], *, value: object, **settings: Unpack[_Settings]) -> None: ...
     @overload
     def __init__(
-        self: Cache[Any, Any],
-        *,
-        ttl: Duration | None = None,
-        idle: Duration | None = None,
-        max_items: int | None = None,
-        max_bytes: int | str | None = None,
-        on_remove: Callable[[Any, Any, Cause], object] | None = None,
-        timer: Callable[[], float] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Cache[K, Any],
-        *,
-        ttl: Duration | None = None,
-        idle: Duration | None = None,
-        max_items: int | None = None,
-        max_bytes: int | str | None = None,
-        key: type[K],
-        on_remove: Callable[[Any, Any, Cause], object] | None = None,
-        timer: Callable[[], float] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Cache[Any, V],
-        *,
-        ttl: Duration | None = None,
-        idle: Duration | None = None,
-        max_items: int | None = None,
-        max_bytes: int | str | None = None,
-        value: type[V],
-        on_remove: Callable[[Any, Any, Cause], object] | None = None,
-        timer: Callable[[], float] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        *,
-        ttl: Duration | None = None,
-        idle: Duration | None = None,
-        max_items: int | None = None,
-        max_bytes: int | str | None = None,
-        key: type[K],
-        value: type[V],
-        on_remove: Callable[[Any, Any, Cause], object] | None = None,
-        timer: Callable[[], float] | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Cache[K, Any],
-        *,
-        ttl: Duration | None = None,
-        idle: Duration | None = None,
-        max_items: int | None = None,
-        max_bytes: int | str | None = None,
-        key: type[K] = ...,
-        value: object,  # a dtype
-        on_remove: Callable[[Any, Any, Cause], object] | None = None,
-        timer: Callable[[], float] | None = None,
+        self: Cache[K, Any], *, key: type[K], value: object, **settings: Unpack[_Settings]
     ) -> None: ...
     def __init__(
         self,
@@ -199,7 +165,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     def get_many(self, keys: Any, default: Any = ABSENT, *, mask: bool = False) -> Any:
         """The values of many keys, as `Map.get_many` gives them; a use of each. O(keys)."""
-        return _bulk_module().get_many(self, keys, default, mask, ABSENT)
+        return bulk().get_many(self, keys, default, mask, ABSENT)
 
     def set_many(self, keys: Any, values: Any, ttl: Duration | None = None) -> None:
         """Set many keys, each to the value in the same place, to live for `ttl` (None: the cache's). O(keys).
@@ -208,12 +174,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         kind raises before anything is set; one that is refused for its size, or for want of memory, ends it:
         those before it are set.
         """
-        _bulk_module().set_many(self, keys, values, ttl)
-
-    def delete_many(self, keys: Any) -> int:
-        """Remove those of `keys` (an iterable or an array) that are there; returns how many. O(keys)."""
-        removed: int = _bulk_module().delete_many(self, keys)
-        return removed
+        bulk().set_many(self, keys, values, ttl)
 
     # --- functions -----------------------------------------------------------------------------------------
 
@@ -280,12 +241,6 @@ def _item_count(given: int) -> int:
     if given < 1:
         raise ValueError(f"max_items must be at least 1, not {given}")
     return given
-
-
-def _bulk_module() -> Any:
-    from ebbmap import _bulk  # here, as most programs never need it
-
-    return _bulk
 
 
 def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:

@@ -8,7 +8,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._views import ABSENT, Shared, contents_repr, kind_name, set_state
+from ebbmap._views import ABSENT, Shared, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -131,14 +131,14 @@ class Map(Shared[K, V], _core.Map[K, V]):
     # --- bulk ----------------------------------------------------------------------------------------------
 
     def get_many(self, keys: Any, default: Any = ABSENT, *, mask: bool = False) -> Any:
-        """The values of many keys. O(keys); about eight times as fast on arrays as one by one.
+        """The values of many keys. O(keys); several times as fast on arrays as one by one.
 
         `keys` is an iterable, and the result a list with `default` (or None) for keys that are missing; or an
         int array, and for values of a fixed size the result an array too. An array has no None: there a
         missing key is `default` if given, and else raises `KeyError`. With `mask=True` the result is
         `(values, found)`, with True where a key was found; the other values are zero, or None in a list.
         """
-        return _bulk_module().get_many(self, keys, default, mask, ABSENT)
+        return bulk().get_many(self, keys, default, mask, ABSENT)
 
     def set_many(self, keys: Any, values: Any) -> None:
         """Set many keys, each to the value in the same place. O(keys).
@@ -146,12 +146,7 @@ class Map(Shared[K, V], _core.Map[K, V]):
         Both are iterables of the same length (else `ValueError`) or NumPy arrays. A key or value of the wrong
         kind raises before anything is set.
         """
-        _bulk_module().set_many(self, keys, values)
-
-    def delete_many(self, keys: Any) -> int:
-        """Remove those of `keys` (an iterable or an array) that are there; returns how many. O(keys)."""
-        removed: int = _bulk_module().delete_many(self, keys)
-        return removed
+        bulk().set_many(self, keys, values)
 
     # --- memory --------------------------------------------------------------------------------------------
 
@@ -168,12 +163,6 @@ class Map(Shared[K, V], _core.Map[K, V]):
 
 _core._add_fast_lanes(Map)
 MutableMapping.register(Map)
-
-
-def _bulk_module() -> Any:
-    from ebbmap import _bulk  # here, as most programs never need it
-
-    return _bulk
 
 
 def _rebuild(cls: type[M], key: Any, value: Any) -> M:

@@ -72,10 +72,17 @@ def memoize(
 
     The rules are in `Cache.memoize`.
     """
-    lifetime, margin = _lifetimes(cache, ttl, stale)
-    if function is None:
-        return partial(_decorate, cache, key, lifetime, margin)
-    return _decorate(cache, key, lifetime, margin, function)
+    options = _Options(cache, key, *_lifetimes(cache, ttl, stale))
+    return partial(_decorate, options) if function is None else _decorate(options, function)
+
+
+class _Options(NamedTuple):
+    """What `memoize` was given; `margin` is how many seconds of the lifetime an entry is stale."""
+
+    cache: Cache[Any, Any]
+    key: Callable[..., Hashable] | None
+    lifetime: float | None
+    margin: float
 
 
 def _lifetimes(
@@ -91,29 +98,18 @@ def _lifetimes(
     return fresh + margin, margin
 
 
-def _decorate(
-    cache: Cache[Any, Any],
-    key: Callable[..., Hashable] | None,
-    lifetime: float | None,
-    margin: float,
-    function: Any,
-) -> Any:
+def _decorate(options: _Options, function: Any) -> Any:
     if isinstance(function, staticmethod):
-        return staticmethod(_decorate(cache, key, lifetime, margin, function.__func__))
+        return staticmethod(_decorate(options, function.__func__))
     if isinstance(function, classmethod):
-        return _ClassMethod(_decorate_function(cache, key, lifetime, margin, function.__func__))
-    wrapper = _decorate_function(cache, key, lifetime, margin, function)
+        return _ClassMethod(_decorate_function(options, function.__func__))
+    wrapper = _decorate_function(options, function)
     return _Method(wrapper) if _is_in_a_class(function) else wrapper
 
 
-def _decorate_function(
-    cache: Cache[Any, Any],
-    key: Callable[..., Hashable] | None,
-    lifetime: float | None,
-    margin: float,
-    function: Any,
-) -> Any:
+def _decorate_function(options: _Options, function: Any) -> Any:
     _refuse_what_cannot_be_kept(function)
+    cache, key, lifetime, margin = options
     number = next(_numbers_of(cache))
     keys = _Keys(key) if key is not None else _default_keys(cache, function, number)
     look = partial(_fresh, cache, margin) if margin else _peek(cache)

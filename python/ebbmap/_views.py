@@ -73,6 +73,11 @@ class Shared(Generic[K, V]):
         """A live view of the items, with the operations of a set."""
         return ItemsView(self)  # type: ignore[arg-type]  # as above
 
+    def delete_many(self, keys: Any) -> int:
+        """Remove those of `keys` (an iterable or an array) that are there; returns how many. O(keys)."""
+        removed: int = bulk().delete_many(self, keys)
+        return removed
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
@@ -103,6 +108,13 @@ class Shared(Generic[K, V]):
 
     def __sizeof__(self) -> int:
         return self.nbytes
+
+
+def bulk() -> Any:
+    """The module of the bulk calls."""
+    from ebbmap import _bulk  # here, as most programs never need it
+
+    return _bulk
 
 
 def contents_repr(pairs: Iterable[tuple[object, object]]) -> str:
@@ -149,11 +161,30 @@ def has_item(mapping: Mapping[Any, Any] | Shared[Any, Any], key: object, value: 
     return theirs is value or (theirs is not ABSENT and bool(theirs == value))
 
 
-class KeysView(_KeysView[K]):
-    """The keys of a map or a cache: live, and a set."""
+class _View:
+    """What the three have in common, ahead of what `collections.abc` says."""
 
     __slots__ = ()
     _mapping: Any
+
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[Any]: ...
+
+    @recursive_repr()
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self)!r})"
+
+    @property
+    def mapping(self) -> Any:
+        """What this is a view of."""
+        return self._mapping
+
+
+class KeysView(_View, _KeysView[K]):
+    """The keys of a map or a cache: live, and a set."""
+
+    __slots__ = ()
 
     def __iter__(self) -> Iterator[K]:
         return iter(self._mapping)
@@ -161,25 +192,15 @@ class KeysView(_KeysView[K]):
     def __contains__(self, key: object) -> bool:
         return self._mapping._peek(key, ABSENT) is not ABSENT
 
-    @recursive_repr()
-    def __repr__(self) -> str:
-        return f"KeysView({list(self)!r})"
-
-    @property
-    def mapping(self) -> Any:
-        """What this is a view of."""
-        return self._mapping
-
     @classmethod
     def _from_iterable(cls, keys: Iterable[Any]) -> set[Any]:
         return set(keys)
 
 
-class ItemsView(_ItemsView[K, V]):
+class ItemsView(_View, _ItemsView[K, V]):
     """The items of a map or a cache: live, and a set."""
 
     __slots__ = ()
-    _mapping: Any
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
         items: Iterator[tuple[K, V]] = self._mapping._iter_items()
@@ -188,25 +209,15 @@ class ItemsView(_ItemsView[K, V]):
     def __contains__(self, item: object) -> bool:
         return isinstance(item, tuple) and len(item) == 2 and has_item(self._mapping, *item)
 
-    @recursive_repr()
-    def __repr__(self) -> str:
-        return f"ItemsView({list(self)!r})"
-
-    @property
-    def mapping(self) -> Any:
-        """What this is a view of."""
-        return self._mapping
-
     @classmethod
     def _from_iterable(cls, items: Iterable[Any]) -> set[Any]:
         return set(items)
 
 
-class ValuesView(_ValuesView[V]):
+class ValuesView(_View, _ValuesView[V]):
     """The values of a map or a cache: live."""
 
     __slots__ = ()
-    _mapping: Any
 
     def __iter__(self) -> Iterator[V]:
         values: Iterator[V] = self._mapping._iter_values()
@@ -214,12 +225,3 @@ class ValuesView(_ValuesView[V]):
 
     def __contains__(self, value: object) -> bool:
         return any(theirs is value or theirs == value for theirs in self)
-
-    @recursive_repr()
-    def __repr__(self) -> str:
-        return f"ValuesView({list(self)!r})"
-
-    @property
-    def mapping(self) -> Any:
-        """What this is a view of."""
-        return self._mapping

@@ -21,10 +21,10 @@ except ModuleNotFoundError as error:
         "ebbmap.metrics needs prometheus-client: pip install 'ebbmap[metrics]'", name=error.name
     ) from None
 
+from ebbmap import Cache
+
 if TYPE_CHECKING:
     from prometheus_client import Metric
-
-    from ebbmap._cache import Cache
 
 __all__ = ["Registration", "register"]
 
@@ -58,10 +58,14 @@ class Registration:
 def register(cache: Cache[Any, Any], name: str, registry: CollectorRegistry | None = None) -> Registration:
     """Have `registry` (by default the process's) show `cache`, labelled `name`, until it is dropped.
 
-    Its `stats()` are read when the metrics are, and it is not kept alive. Raises `ValueError` if a cache has
-    that name in that registry. The figures are of one process: the client's multiprocess mode leaves them
-    out.
+    Its `stats()` are read when the metrics are (O(1), and as much for each entry that has expired), and it is
+    not kept alive. The figures are of one process: the client's multiprocess mode leaves them out.
+
+    Raises `ValueError` if a cache has that name in that registry, `TypeError` for what is no cache, or a name
+    that is no str.
     """
+    if not isinstance(cache, Cache):
+        raise TypeError(f"cache must be a Cache, not {type(cache).__name__}")
     if not isinstance(name, str):
         raise TypeError(f"name must be a str, not {type(name).__name__}")
     collector = _collector_of(REGISTRY if registry is None else registry)

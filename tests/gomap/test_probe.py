@@ -10,12 +10,20 @@ from statistics import mean, median
 import pytest
 
 from ebbmap.gomap.predict import ClassicShape, SwissShape, predictor
+from ebbmap.gomap.predict.base import HEADER
 from ebbmap.gomap.probe import Measurement, Toolchain, kinds, measure
 from ebbmap.gomap.types import parse, parse_map
 
 MIB = 1 << 20
 CLASSIC_POINTS = (1_000, 1_665, 5_000, 13_312, 13_313, 14_000)
 SWISS_POINTS = (1_000, 5_000, 11_000, 25_000)  # where hardly any table is about to split
+
+TABLES_OFF = {1: 0, 8: 0, 9: 0, 1_000: 0, 13_312: 4, 13_313: 4, 100_000: 2, 1_000_000: 15}
+"""Entries -> by how many tables a Swiss map may differ from the expectation.
+
+At 13,312 entries, of 14,336 that 16 tables take, 0.18 have split on average: none in 84 % of maps, one in
+15 %, more than four in one of 10^6. At 1,000,000 it is 1,019 of 1,024, with a standard deviation of 2.2.
+"""
 
 
 def points(measured: list[Measurement]) -> list[list[Measurement]]:
@@ -37,6 +45,13 @@ def errors(measured: list[Measurement], swiss: bool) -> list[tuple[float, str]]:
     )
 
 
+def test_nothing_but_the_map_is_counted(toolchain: Toolchain, probe: Path) -> None:
+    measured = measure(probe, ["map[int64]int64"], [1], repeat=100)
+    empty = [one.alloc for one in measured if one.step == "empty"]
+    assert median(empty) == HEADER
+    assert max(empty) < HEADER + 1_000  # a thread of the runtime's is 1,800 bytes or more
+
+
 def test_live_bytes_of_all_kinds(toolchain: Toolchain, probe: Path) -> None:
     swiss = toolchain.version.swiss
     names = kinds(probe)
@@ -45,8 +60,7 @@ def test_live_bytes_of_all_kinds(toolchain: Toolchain, probe: Path) -> None:
     rated = errors(measure(probe, names, points, repeat=3), swiss)
     assert len(rated) == len(names) * len(points) * 2
     assert median(error for error, _ in rated) < 0.01
-    # In maps of some kilobytes an allocation of the runtime's own shows now and then.
-    assert rated[-4][0] < 0.03 and rated[-1][0] < 0.1, rated[-4:]
+    assert rated[-1][0] < 0.03, rated[-1][1]
 
 
 def test_the_mean_while_tables_split(toolchain: Toolchain, probe: Path) -> None:
@@ -77,7 +91,7 @@ def test_hints(toolchain: Toolchain, probe: Path) -> None:
 
 def test_headers(toolchain: Toolchain, probe: Path) -> None:
     """B is exact; overflow buckets and tables are as many as expected, by their own spread."""
-    for one in measure(probe, ["map[int64]int64"], [1, 8, 9, 1_000, 13_312, 13_313, 100_000, 1_000_000]):
+    for one in measure(probe, ["map[int64]int64"], list(TABLES_OFF)):
         if one.step != "filled":
             continue
         shape = one.predicted().shape
@@ -87,12 +101,11 @@ def test_headers(toolchain: Toolchain, probe: Path) -> None:
             assert one.B >= 16 or one.noverflow == one.overflow
         else:
             assert isinstance(shape, SwissShape)
-            spread = 5 * shape.tables**0.5 / 2 if shape.tables > 1 else 0
-            assert abs(one.tables - shape.tables) <= max(spread, 2)
+            assert one.tables == pytest.approx(shape.tables, abs=TABLES_OFF[one.n])
             assert abs(one.depth - shape.directory_depth) <= 1
-            # A table more or less is its 1,024 slots.
-            near = pytest.approx(8 * shape.groups, rel=0.1, abs=1024 * spread)
-            assert one.slots == near or one.n <= 8
+            # A split makes of a table's 1,024 slots twice as many: nothing else of the slots is chance.
+            more = 1024 * (one.tables - shape.tables)
+            assert one.slots == pytest.approx(8 * shape.groups + more) or one.n <= 8
 
 
 def test_churn(toolchain: Toolchain, probe: Path) -> None:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ebbmap.cli import main
 from ebbmap.lab.course import SECOND, Course
 from ebbmap.lab.model import Answers, Outcome, Point, Report, Run, Sample, Settings, Skipped, Step, Traffic
 from ebbmap.lab.session import Launch
@@ -115,3 +118,23 @@ def shared_data(name: str) -> Path | None:
     beside = Path(__file__).parents[3] / "shared" / "data"
     file = Path(os.environ.get("EBBMAP_DATA", beside)) / name
     return file if file.is_file() else None
+
+
+def is_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Assert that this command line is a mistake: one line, exit code 2, and nothing is measured."""
+    monkeypatch.setattr("ebbmap.lab.experiment.measure", _must_not_run)
+    try:
+        code = main(words)
+    except SystemExit as stop:  # argparse
+        code = int(stop.code or 0)
+    captured = capsys.readouterr()
+    assert code == 2
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def _must_not_run(*args: object) -> None:
+    raise AssertionError("found out only after the run began")

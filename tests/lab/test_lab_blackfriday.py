@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_helpers import shared_data
+from lab_helpers import is_refused, shared_data
 
 from ebbmap.cli import main
 from ebbmap.lab import experiment, toolchains
@@ -225,20 +225,7 @@ def test_a_mistake_is_one_line_and_2(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(experiment, "measure", _must_not_run)
-    try:
-        code = main(["lab", "blackfriday", *words])
-    except SystemExit as stop:  # argparse
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    assert code == 2
-    assert said in captured.err
-    assert captured.err.count("\n") == 1
-    assert captured.out == ""
-
-
-def _must_not_run(*args: object) -> None:
-    raise AssertionError("found out only after the run began")
+    is_refused(["lab", "blackfriday", *words], said, capsys, monkeypatch)
 
 
 @pytest.mark.parametrize("scenario", ["fill-drain", "churn", "last-n"])

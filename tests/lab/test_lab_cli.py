@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lab_helpers import fake_go, made_day, made_days, made_report, made_run
+from lab_helpers import fake_go, is_refused, made_day, made_days, made_report, made_run
 from rich.console import Console
 
 from ebbmap.cli import main
@@ -91,20 +91,7 @@ def test_churn_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_a_mistake_is_one_line_and_2(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ebbmap.lab.experiment.measure", _must_not_run)
-    try:
-        code = main(["lab", *words])
-    except SystemExit as stop:  # argparse
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    assert code == 2
-    assert said in captured.err
-    assert captured.err.count("\n") == 1
-    assert captured.out == ""
-
-
-def _must_not_run(*args: object) -> None:
-    raise AssertionError("found out only after the run began")
+    is_refused(["lab", *words], said, capsys, monkeypatch)
 
 
 def test_a_toolchain_that_does_not_build_is_a_mistake(

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ebbmap.cli.errors import UserError
+from ebbmap.cli.files import write
 from ebbmap.gomap.types import MapType, parse_map
 from ebbmap.gomap.version import GoVersion
 
@@ -34,7 +35,11 @@ def run(args: argparse.Namespace) -> int:
     as_page = _is_page(args.output)
     default = entries if as_page else 0
     deleted = default if args.delete is None else _count("--delete", args.delete, entries)
-    _write(args.output, _drawn(as_page, kind, version, entries, deleted, args.seed))
+    drawn = _drawn(as_page, kind, version, entries, deleted, args.seed)
+    if args.output is None:
+        print(drawn)
+    else:
+        write(args.output, drawn)
     return 0
 
 
@@ -70,13 +75,3 @@ def _count(option: str, text: str, most: int) -> int:
     if not 0 <= count <= most:
         raise UserError(f"{option} takes a whole number from 0 to {most:,}, not {text!r}")
     return count
-
-
-def _write(output: str | None, text: str) -> None:
-    if output is None:
-        print(text)
-        return
-    try:
-        Path(output).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"can't write {output}: {error.strerror}") from None

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ebbmap.cli.errors import UserError
+from ebbmap.cli.files import write
 from ebbmap.lab import durations
 from ebbmap.lab.errors import LabError
 from ebbmap.lab.experiment import experiment
@@ -166,13 +167,10 @@ def _asked(args: argparse.Namespace) -> Iterator[tuple[Settings, Traffic | None]
 
 
 def _write(report: Report, json_path: Path | None, html_path: Path | None, command: str) -> None:
-    try:
-        if json_path is not None:
-            json_path.write_text(json.dumps(report.to_json(), indent=1) + "\n")
-        if html_path is not None:
-            html_path.write_text(page(report, command), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"can't write: {error}") from None
+    if json_path is not None:
+        write(json_path, json.dumps(report.to_json(), indent=1))
+    if html_path is not None:
+        write(html_path, page(report, command))
 
 
 def _stdout() -> Console:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from ebbmap.cli.errors import UserError
+from ebbmap.cli.files import write
 from ebbmap.gomap.heap import Outside
 from ebbmap.gomap.plan import DEFAULT_VERSIONS, Plan, as_json, make_plan
 from ebbmap.gomap.plan.report import report
@@ -39,10 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan, and report."""
     plans = _plans(args)
+    figures = json.dumps(as_json(plans), indent=2) if args.json else ""
+    if args.json == "-":
+        print(figures)
+        return 0
     if args.json:
-        _write(args.json, json.dumps(as_json(plans), indent=2))
-    if args.json != "-":
-        _print(plans, not args.no_chart)
+        write(args.json, figures)
+    _print(plans, not args.no_chart)
     return 0
 
 
@@ -95,16 +98,6 @@ def _size(number: str, text: str) -> float:
     if not 0 <= size < 1 << 40:
         raise UserError(f"--heap-string takes bytes such as 20 or key=20,value=200, not {text!r}")
     return size
-
-
-def _write(target: str, text: str) -> None:
-    if target == "-":
-        print(text)
-        return
-    try:
-        Path(target).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"can't write {target}: {error.strerror}") from None
 
 
 def _print(plans: list[Plan], chart: bool) -> None:

@@ -12,14 +12,20 @@ from typing import cast
 from ebbmap.gomap.heap import Outside
 from ebbmap.gomap.model import GoMap, K, V, hash64
 from ebbmap.gomap.predict.base import HEADER, SLOTS, ClassicShape
-from ebbmap.gomap.predict.classic import bucket_array, bucket_array_bytes, least_b, load_limit
+from ebbmap.gomap.predict.classic import (
+    MAP_EXTRA,
+    SLICE_HEADER,
+    bucket_array,
+    bucket_array_bytes,
+    least_b,
+    load_limit,
+)
 from ebbmap.gomap.sizeclasses import appended_capacity, object_bytes
 from ebbmap.gomap.types import MapType
 from ebbmap.gomap.version import GoVersion
 
 # States of a slot in its tophash; 5 and above: a full one.
 EMPTY_REST, EMPTY_ONE, EVACUATED_X, EVACUATED_Y, EVACUATED_EMPTY, MIN_TOP_HASH = range(6)
-_MAP_EXTRA = _SLICE_HEADER = 24
 _EMPTY = bytes(SLOTS)
 
 
@@ -131,7 +137,11 @@ def top_hash(hash_: int) -> int:
 
 
 class HMap(GoMap[K, V]):
-    """The map of Go up to 1.23: 2^B buckets of eight slots, overflow chains, growth by doubling."""
+    """The map of Go up to 1.23: 2^B buckets of eight slots, overflow chains, growth by doubling.
+
+    Raises:
+        ValueError: `version` has Swiss maps; or it, or `kind`, can't be parsed.
+    """
 
     def __init__(
         self,
@@ -251,7 +261,7 @@ class HMap(GoMap[K, V]):
         """A map without pointers keeps its overflow buckets alive through a slice of pointers."""
         self._need_extra()
         if len(now.overflow) == 1:
-            self._take(now, _SLICE_HEADER)
+            self._take(now, SLICE_HEADER)
         capacity = appended_capacity(len(now.overflow), self.version)
         size = object_bytes(8 * capacity, True, self.version)
         if size != now.list_bytes:
@@ -262,7 +272,7 @@ class HMap(GoMap[K, V]):
     def _need_extra(self) -> None:
         if not self._extra:
             self._extra = True
-            self.heap.allocate(_MAP_EXTRA)
+            self.heap.allocate(MAP_EXTRA)
 
     def _take(self, array: _Array, size: float) -> None:
         array.bytes += size

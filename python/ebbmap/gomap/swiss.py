@@ -144,7 +144,11 @@ class Table:
 
 
 class SwissMap(GoMap[K, V]):
-    """The map of Go 1.24 and later: one group, then tables of up to 1,024 slots under a directory."""
+    """The map of Go 1.24 and later: one group, then tables of up to 1,024 slots under a directory.
+
+    Raises:
+        ValueError: `version` has classic maps; or it, or `kind`, can't be parsed.
+    """
 
     def __init__(
         self,
@@ -339,14 +343,10 @@ class SwissMap(GoMap[K, V]):
     def clear(self) -> None:
         """`clear(m)`: all entries go, the tables stay."""
         self.heap.drop(self._count * self._entry_bytes)
-        for i, table in enumerate(self.directory):
-            if table.index == i:
-                self._replace_by_empty(table)
+        for table in self.tables():
+            self._install(Table(table.capacity, table.index, table.local_depth))
         if self._small is not None:
             self._small = Table(SLOTS)
         self._count = 0
         self._changes += 1
         self._reseed()
-
-    def _replace_by_empty(self, table: Table) -> None:
-        self._install(Table(table.capacity, table.index, table.local_depth))

@@ -90,7 +90,6 @@ class Replay:
         if now >= self._recreate_due:
             self._recreate_due = now + self._course.window
             self._note(self._cache.recreate)
-
         if now >= self._collect_due and not self._course.replayed:
             self._collect_due = now + self._course.window // COLLECTIONS
             gc.collect()

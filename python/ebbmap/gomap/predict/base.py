@@ -52,7 +52,14 @@ class Footprint:
 
 
 class Predictor(ABC):
-    """Predicts one map type under one Go release; made by `predictor()`."""
+    """Predicts one map type under one Go release; made by `predictor()`.
+
+    Sizes are expected bytes of Go's heap. Each answer takes well below a millisecond, whatever the number of
+    entries; the first of `churned` some, and that of `uncollected`, which follows the collector, up to 100.
+
+    Raises:
+        ValueError: for a number of entries, or a hint, below 0 or above 10^10.
+    """
 
     def __init__(self, kind: MapType, version: GoVersion, outside: Outside = Outside()) -> None:  # noqa: B008 (frozen)
         self.kind = kind

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ebbmap.gomap.chance import binomial
+from ebbmap.gomap.predict.base import SLOTS
 
-SLOTS = 8
 _STEP = 0.02
 # The chain is of entries that go at random; ones that go in order mix the counts faster. Fitted to the
 # executable models, for loads of 0.5 to 0.75 (Swiss) and 3.3 to 6.4 (classic).

@@ -13,8 +13,8 @@ from ebbmap.gomap.types import MapType
 from ebbmap.gomap.version import GoVersion
 
 _PREALLOCATES = 4  # the least B whose array comes with spare overflow buckets
-_MAP_EXTRA = 24
-_SLICE_HEADER = 24
+MAP_EXTRA = 24  # of a map with overflow buckets of its own: where they are
+SLICE_HEADER = 24
 
 
 def least_b(entries: int, version: GoVersion) -> int:
@@ -78,16 +78,16 @@ class ClassicPredictor(Predictor):
         beyond = expected_excess(mean, variance, spare)
         bucket = object_bytes(self.kind.bucket_bytes, self.kind.pointers, self.version)
         listed = 0.0 if self.kind.pointers else self._list_bytes(mean)
-        return beyond * bucket + listed + (_MAP_EXTRA if spare else 0)
+        return beyond * bucket + listed + (MAP_EXTRA if spare else 0)
 
     def _list_bytes(self, overflow: float) -> float:
         present = min(1.0, overflow)
-        return present * (_SLICE_HEADER + appended_bytes(round(overflow), self.version))
+        return present * (SLICE_HEADER + appended_bytes(round(overflow), self.version))
 
     def _old_bytes(self, b: int, moved: float) -> float:
         """Bytes of the old array and its overflow buckets; maps without pointers keep those to the end."""
         mean, variance = _overflow(load_limit(b, self.version), b)
-        overflow = self._overflow_bytes(mean, variance, b) - (_MAP_EXTRA if b >= _PREALLOCATES else 0)
+        overflow = self._overflow_bytes(mean, variance, b) - (MAP_EXTRA if b >= _PREALLOCATES else 0)
         left = 1 - moved if self.kind.pointers else 1.0
         return bucket_array_bytes(self.kind, self.version, b) + overflow * left
 
@@ -106,10 +106,8 @@ class ClassicPredictor(Predictor):
         if entries == b == 0:
             return self._filled(0, 0, 0)
         share = overflow_share(entries, b, turnovers)
-        mean, variance = share * (1 << b), share * (1 << b)
-        total = (
-            HEADER + bucket_array_bytes(self.kind, self.version, b) + self._overflow_bytes(mean, variance, b)
-        )
+        mean = share * (1 << b)
+        total = HEADER + bucket_array_bytes(self.kind, self.version, b) + self._overflow_bytes(mean, mean, b)
         return total, ClassicShape(b, 1 << b, self.kind.bucket_bytes, mean, False)
 
 

@@ -17,6 +17,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 type step struct {
@@ -59,9 +60,30 @@ func alloc() int64 {
 	return int64(m.Alloc)
 }
 
+// collected is what lives: sync.Pool, where the encoder keeps its buffers, is empty only after a second collection.
 func collected() int64 {
 	runtime.GC()
+	runtime.GC()
 	return alloc()
+}
+
+// startThreads has the runtime start more threads than it will need at once. Each is some kilobytes of the heap for
+// good (2 up to Go 1.21, 5 from 1.23), and would else be started, and counted, while some map is measured.
+func startThreads() {
+	threads := runtime.GOMAXPROCS(0) + 4
+	var locked, ended sync.WaitGroup
+	locked.Add(threads)
+	ended.Add(threads)
+	for i := 0; i < threads; i++ {
+		go func() {
+			runtime.LockOSThread()
+			locked.Done()
+			locked.Wait()
+			runtime.UnlockOSThread() // the thread stays, idle
+			ended.Done()
+		}()
+	}
+	ended.Wait()
 }
 
 // run measures one map type; key and elem make the i-th key and element.
@@ -145,6 +167,7 @@ func main() {
 		return
 	}
 	debug.SetGCPercent(100)
+	startThreads()
 	o := options{sizes(*n), *turnovers, *left, *hint, *repeat}
 	for _, name := range flag.Args() {
 		measure, ok := kinds[name]

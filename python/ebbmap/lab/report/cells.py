@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ebbmap.lab.report.words import Verdict
+from ebbmap.lab.report.words import MIB, Unit, Verdict, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,14 @@ class Cell:
 
     text: str
     verdict: Verdict | None = None
+
+
+def held(size: int, payload: int, unit: Unit, partial: bool = False) -> Cell:
+    """Bytes held for so many bytes of payload; if `partial`, they are only some of them."""
+    if partial:
+        return Cell(f"≥ {unit.write(size)}")
+    judged = unit.size == MIB  # a few KiB more or less say nothing
+    return Cell(unit.write(size), verdict(size, payload) if judged else None)
 
 
 @dataclass(frozen=True, slots=True)

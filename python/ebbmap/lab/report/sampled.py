@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ebbmap.lab.course import SECOND
 from ebbmap.lab.model import Outcome, Report, Run, Sample, Settings
 from ebbmap.lab.report import words
-from ebbmap.lab.report.cells import Cell, Sheet
+from ebbmap.lab.report.cells import Cell, Sheet, held
 from ebbmap.lab.report.words import Unit
 
 Look = Callable[[Outcome], Sample]
@@ -55,12 +55,13 @@ def _at_end(phase: str) -> Look:
 
 def _rss(report: Report, sampled: Sampled, moments: list[Moment], size: Unit) -> Sheet:
     timed = report.settings.course is not None and not report.settings.course.replayed
+    payload = report.settings.payload_bytes
 
     def row(run: Run, outcome: Outcome) -> tuple[Cell, ...]:
         looks = [moment.look(outcome) for moment in moments]
-        held = [_held(report, look, look.rss_bytes, size) for look in looks]
+        sizes = [held(look.rss_bytes, payload(look.alive), size) for look in looks]
         settled = [Cell(_settled(outcome))] if timed else []
-        return (Cell(words.label(run)), *held, Cell(size.write(outcome.peak_bytes)), *settled)
+        return (Cell(words.label(run)), *sizes, Cell(size.write(outcome.peak_bytes)), *settled)
 
     names = ("subject", *(moment.name for moment in moments), "peak", *(("settled",) if timed else ()))
     reference = (*_payload(report, sampled, moments, size), Cell(""), *((Cell(""),) if timed else ()))
@@ -74,12 +75,13 @@ def _settled(outcome: Outcome) -> str:
 
 def _heap(report: Report, sampled: Sampled, moments: list[Moment], size: Unit) -> Sheet:
     grows = report.settings.course is None
+    payload = report.settings.payload_bytes
 
     def row(run: Run, outcome: Outcome) -> tuple[Cell, ...]:
         looks = [moment.look(outcome) for moment in moments]
-        held = [_held(report, look, look.heap_bytes, size, run.partial) for look in looks]
+        sizes = [held(look.heap_bytes, payload(look.alive), size, run.partial) for look in looks]
         growth = [_growth(looks, run.partial)] if grows else []
-        return (Cell(run.subject), Cell(words.version(run)), *held, *growth)
+        return (Cell(run.subject), Cell(words.version(run)), *sizes, *growth)
 
     names = ("subject", "version", *(moment.name for moment in moments), *(("grown",) if grows else ()))
     first, *others = _payload(report, sampled, moments, size)
@@ -139,14 +141,6 @@ def _payload(report: Report, sampled: Sampled, moments: list[Moment], size: Unit
 def _punctual(sampled: Sampled) -> Outcome:
     """The run whose customers came at the times they were to come: what is alive is then as planned."""
     return min((outcome for _, outcome in sampled), key=lambda outcome: outcome.late_seconds)
-
-
-def _held(report: Report, look: Sample, held: int, size: Unit, partial: bool = False) -> Cell:
-    if partial:
-        return Cell(f"≥ {size.write(held)}")
-    judged = size.size == words.MIB  # a few KiB more or less say nothing
-    payload = report.settings.payload_bytes(look.alive)
-    return Cell(size.write(held), words.verdict(held, payload) if judged else None)
 
 
 def late(run: Run, settings: Settings) -> str:

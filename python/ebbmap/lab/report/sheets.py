@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ebbmap.lab.model import Report, Run, Step
+from ebbmap.lab.model import Report, Run
 from ebbmap.lab.report import sampled, words
-from ebbmap.lab.report.cells import Cell, Sheet
+from ebbmap.lab.report.cells import Cell, Sheet, held
 from ebbmap.lab.report.words import Unit
 from ebbmap.lab.scenarios import SCENARIOS
 
@@ -23,8 +23,9 @@ def sheets(report: Report) -> list[Sheet]:
 
 def _heap(runs: list[Run], told: tuple[str, ...], size: Unit) -> Sheet:
     def row(run: Run) -> tuple[Cell, ...]:
-        held = (_held(run.at(step), run.at(step).heap_bytes, size, run.partial) for step in told)
-        return (Cell(run.subject), Cell(words.version(run)), *held)
+        steps = map(run.at, told)
+        sizes = (held(step.heap_bytes, step.payload_bytes, size, run.partial) for step in steps)
+        return (Cell(run.subject), Cell(words.version(run)), *sizes)
 
     title = f"Heap, {size.name}: what the subject's own allocator says it holds"
     reference = _payload(runs[0], told, size, "payload alone", "")
@@ -33,12 +34,9 @@ def _heap(runs: list[Run], told: tuple[str, ...], size: Unit) -> Sheet:
 
 def _rss(runs: list[Run], told: tuple[str, ...], size: Unit) -> Sheet:
     def row(run: Run) -> tuple[Cell, ...]:
-        held = (_held(run.at(step), run.at(step).rss_bytes, size) for step in told)
-        return (
-            Cell(words.label(run)),
-            *held,
-            Cell(size.write(max(step.peak_rss_bytes for step in run.steps))),
-        )
+        sizes = (held(step.rss_bytes, step.payload_bytes, size) for step in map(run.at, told))
+        peak = max(step.peak_rss_bytes for step in run.steps)
+        return (Cell(words.label(run)), *sizes, Cell(size.write(peak)))
 
     title = f"RSS over the start, {size.name}: what the system sees"
     reference = (*_payload(runs[0], told, size, "payload alone"), Cell(""))
@@ -68,13 +66,6 @@ def _slowest(runs: list[Run], told: tuple[str, ...]) -> Sheet:
 def _payload(run: Run, told: tuple[str, ...], size: Unit, *before: str) -> tuple[Cell, ...]:
     figures = (size.write(run.at(step).payload_bytes) for step in told)
     return tuple(map(Cell, (*before, *figures)))
-
-
-def _held(step: Step, held: int, size: Unit, partial: bool = False) -> Cell:
-    if partial:
-        return Cell(f"≥ {size.write(held)}")
-    judged = size.size == words.MIB  # a few KiB more or less say nothing
-    return Cell(size.write(held), words.verdict(held, step.payload_bytes) if judged else None)
 
 
 def remarks(report: Report) -> list[str]:
