@@ -303,13 +303,6 @@ impl<O: TableOrder> Store<O> {
         self.table.find(hash, |entry| word(&entry[8..]) == object)
     }
 
-    /// The reference that an entry's value is, to be dropped when the entry has let go of it.
-    #[inline]
-    fn value_object(&self, py: Python<'_>, found: Found) -> Option<Py<PyAny>> {
-        let word = (self.layout.value == ValueKind::Object).then(|| self.layout.value(self.table.entry(found)))?;
-        Some(objects::take_word(py, word))
-    }
-
     /// Add an entry whose key a search has not found; `put` puts it into the table.
     #[inline]
     pub(crate) fn insert_by(
@@ -350,8 +343,10 @@ impl<O: TableOrder> Store<O> {
     /// As [`remove`](Self::remove), where the kind of key is known.
     #[inline(always)]
     pub(crate) fn remove_typed<K: TypedKey>(&mut self, py: Python<'_>, found: Found) -> Dropped {
-        let key = K::take(py, self.table.entry(found));
-        let dropped = Dropped { key, value: self.value_object(py, found) };
+        let (layout, entry) = (&self.layout, self.table.entry(found));
+        let is_object = layout.value == ValueKind::Object;
+        let value = is_object.then(|| objects::take_word(py, &entry[K::value(layout, entry)]));
+        let dropped = Dropped { key: K::take(py, entry), value };
         self.forget::<K>(found);
         dropped
     }

@@ -324,6 +324,7 @@ impl Index {
     }
 
     /// Take the entry at `place` out. O(1): at most one segment is rebuilt and two are merged.
+    #[inline(always)]
     pub(crate) fn remove(&mut self, heap: &mut Heap, place: Place, rehash: &impl Rehash) {
         let number = place.segment as usize;
         let segment = self.segments.get_mut(number);
@@ -391,7 +392,7 @@ impl Index {
     }
 
     /// The entry that was at handle `moved.from` is at `moved.to`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn relocate(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
         let (segment, candidates) = self.candidates(hash);
         for spot in candidates {

@@ -249,7 +249,7 @@ impl Segment {
     }
 
     /// Take the entry at `spot` out, and let entries that had to go elsewhere come home.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, heap: &mut Heap, spot: Spot) {
         let (at, slot) = (spot.line as usize, spot.slot as usize);
         self.count -= 1;
