@@ -151,6 +151,15 @@ def test_missing_keys_of_arrays() -> None:
     assert m.delete_many(keys) == 2 and not m
 
 
+def test_values_of_missing_keys_are_zero_whatever_was_in_their_memory() -> None:
+    m = Map(int, int, {7: 70})
+    for _ in range(20):
+        memory = np.full(500, -1)
+        del memory
+        values, found = m.get_many(np.arange(500), mask=True)
+        assert values.sum() == values[7] == 70 and found.sum() == found[7] == 1
+
+
 def test_shapes_are_kept() -> None:
     m = Map(int, int)
     keys = np.arange(24).reshape(2, 3, 4)

@@ -39,15 +39,15 @@ def get_many(m: Either, keys: Any, default: Any, mask: bool, absent: Any) -> Any
 
 def _get_array(m: Either, keys: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
     np = sys.modules["numpy"]
-    values = np.zeros(keys.shape, dtype)
-    found = np.zeros(keys.shape, bool)
     if m._kinds()[0] == "int":
+        values, found = np.empty(keys.shape, dtype), np.empty(keys.shape, bool)
         m._get_array(_int_array(keys), _bytes_of(values), _bytes_of(found))
-    else:
-        absent = object()
-        for i, value in enumerate(m._get_list(_as_list(keys), absent)):
-            if value is not absent:
-                values.flat[i], found.flat[i] = value, True
+        return values, found
+    values, found = np.zeros(keys.shape, dtype), np.zeros(keys.shape, bool)
+    absent = object()
+    for i, value in enumerate(m._get_list(_as_list(keys), absent)):
+        if value is not absent:
+            values.flat[i], found.flat[i] = value, True
     return values, found
 
 

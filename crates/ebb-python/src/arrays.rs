@@ -58,6 +58,13 @@ impl Elements<'_, u8> {
         // SAFETY: in bounds, as in `get`; the buffer is writable, and `bytes` are a table's or a constant.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.first.add(from), bytes.len()) }
     }
+
+    /// Write so many zeros, as [`write`](Self::write).
+    fn clear(&mut self, from: usize, bytes: usize) {
+        assert!(from <= self.len && bytes <= self.len - from);
+        // SAFETY: in bounds, as in `get`; the buffer is writable.
+        unsafe { std::ptr::write_bytes(self.first.add(from), 0, bytes) }
+    }
 }
 
 fn one_length(what: &str) -> PyErr {
@@ -118,7 +125,7 @@ impl<'a> Lookups<'a> {
         Ok(Lookups { keys, values, found, value_bytes })
     }
 
-    /// Fill in what `find` gives for each hash and key.
+    /// Fill in what `find` gives for each hash and key, and zeros where that is nothing.
     #[inline]
     pub(crate) fn fill<H: Holder>(&mut self, holder: &mut H, find: impl Fn(&mut H, u64, i64) -> Option<&[u8]>) {
         let Lookups { keys, values, found, value_bytes } = self;
@@ -127,10 +134,12 @@ impl<'a> Lookups<'a> {
             keys.len,
             |i| hash_int(keys.get(i)),
             |holder, i, hash| {
-                if let Some(value) = find(holder, hash, keys.get(i)) {
-                    values.write(i * *value_bytes, value);
-                    found.write(i, &[1]);
+                let value = find(holder, hash, keys.get(i));
+                match value {
+                    Some(value) => values.write(i * *value_bytes, value),
+                    None => values.clear(i * *value_bytes, *value_bytes),
                 }
+                found.write(i, &[u8::from(value.is_some())]);
                 Ok::<_, Infallible>(())
             },
         );
