@@ -83,6 +83,20 @@ pub(crate) fn rehasher<K: TypedKey>(layout: &Layout) -> impl Fn(&[u8]) -> u64 {
     |entry| K::rehash(layout, entry)
 }
 
+/// Writes an entry with a key of fixed size.
+#[inline(always)]
+pub(crate) fn writer<K: TypedKey, V: TypedValue>(
+    hash: u64,
+    key: K::Key<'_>,
+    value: V::Value<'_>,
+) -> impl FnOnce(&mut [u8]) {
+    move |entry| {
+        let (front, rest) = entry.split_at_mut(K::BYTES);
+        K::write(key, hash, front);
+        V::write(value, rest);
+    }
+}
+
 /// The bytes of an object, if it was one, that an entry had as its value: nobody else has their reference.
 #[must_use]
 pub(crate) struct Replaced(Option<[u8; 8]>);
@@ -138,15 +152,8 @@ impl Store {
             return self.insert(New { hash, key: &K::key(key), value: &V::value(value) });
         }
         let Store { layout, table, .. } = self;
-        let write = |entry: &mut [u8]| {
-            let (front, rest) = entry.split_at_mut(K::BYTES);
-            K::write(key, hash, front);
-            V::write(value, rest);
-        };
-        table.insert(hash, K::BYTES + V::len(value), &rehasher::<K>(layout), write)?;
-        K::keep(key);
-        V::keep(value);
-        self.changes += 1;
+        table.insert(hash, K::BYTES + V::len(value), &rehasher::<K>(layout), writer::<K, V>(hash, key, value))?;
+        self.keep_typed::<K, V>(key, value);
         Ok(())
     }
 
@@ -301,6 +308,14 @@ impl<O: TableOrder> Store<O> {
     /// The entry whose key is the object of these bytes.
     pub(crate) fn find_object(&self, hash: u64, object: u64) -> Option<Found> {
         self.table.find(hash, |entry| word(&entry[8..]) == object)
+    }
+
+    /// An entry of these has been written to stay.
+    #[inline(always)]
+    pub(crate) fn keep_typed<K: TypedKey, V: TypedValue>(&mut self, key: K::Key<'_>, value: V::Value<'_>) {
+        K::keep(key);
+        V::keep(value);
+        self.changes += 1;
     }
 
     /// Add an entry whose key a search has not found; `put` puts it into the table.

@@ -58,13 +58,13 @@ struct Fields {
 }
 
 impl Fields {
-    #[inline]
+    #[inline(always)]
     fn read(self, slot: &[u8]) -> Deadlines {
         let idle = if self.idle_at == 0 { Time::NEVER } else { self.clock.read(&slot[self.idle_at..]) };
         Deadlines { hard: self.clock.read(slot), idle }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(self, slot: &mut [u8], deadlines: Deadlines) {
         self.clock.write(slot, deadlines.hard);
         if self.idle_at > 0 {

@@ -88,10 +88,12 @@ impl Clock {
 
     /// The deadline `seconds` (positive) after `now`: for a given clock the sum as floats are added, for the system's at
     /// least one millisecond.
+    #[inline]
     pub fn after(self, now: Time, seconds: f64) -> Time {
         match self {
             Clock::System => {
-                let deadline = now.0.saturating_add((seconds * 1000.0).round().max(1.0) as u64);
+                let millis = (seconds * 1000.0 + 0.5) as u64; // `round` would be a call
+                let deadline = now.0.saturating_add(millis.max(1));
                 if deadline < LAST_MILLI { Time(deadline) } else { Time::NEVER }
             }
             Clock::Given { .. } => Self::given(Self::seconds(now) + seconds).unwrap_or(Time::NEVER),
@@ -130,22 +132,25 @@ impl Clock {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(self, from: &[u8]) -> Time {
         match self {
             Clock::System => {
-                let low = u32::from_le_bytes([from[0], from[1], from[2], from[3]]);
-                let millis = u64::from(low) | u64::from(from[4]) << 32;
+                let [a, b, c, d, e] = *from.first_chunk().expect("five bytes");
+                let millis = u64::from(u32::from_le_bytes([a, b, c, d])) | u64::from(e) << 32;
                 if millis == LAST_MILLI { Time::NEVER } else { Time(millis) }
             }
             Clock::Given { .. } => Time(u64::from_le_bytes(from[..8].try_into().expect("eight bytes"))),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(self, to: &mut [u8], time: Time) {
-        let bytes = self.bytes();
-        to[..bytes].copy_from_slice(&time.0.to_le_bytes()[..bytes]);
+        let bytes = time.0.to_le_bytes();
+        match self {
+            Clock::System => to[..5].copy_from_slice(&bytes[..5]),
+            Clock::Given { .. } => to[..8].copy_from_slice(&bytes),
+        }
     }
 }
 

@@ -71,6 +71,7 @@ impl Lists {
     }
 
     /// Have room for lists below `count`.
+    #[inline(always)]
     pub(crate) fn reserve(&mut self, memory: &mut Memory, count: usize) -> Result<(), OutOfMemory> {
         if count <= self.ends.capacity() { Ok(()) } else { self.ends.reserve(memory, count) }
     }

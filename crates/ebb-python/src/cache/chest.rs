@@ -8,7 +8,8 @@ use crate::errors::out_of_memory;
 use crate::kinds::ValueKind;
 use crate::layout::{Layout, New};
 use crate::search::Holder;
-use crate::store::{Contents, Store};
+use crate::store::{Contents, Store, rehasher, writer};
+use crate::typed::{TypedKey, TypedValue};
 use ebb::{Deadlines, Found, OutOfMemory, Policies, Time};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -98,6 +99,7 @@ impl Chest {
 
     // --- time ----------------------------------------------------------------------------------------------------
 
+    #[inline]
     pub(crate) fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
         let after = |seconds: Option<f64>| {
             seconds.map_or(Time::NEVER, |seconds| self.limits.clock.after(moment.time(), seconds))
@@ -276,6 +278,24 @@ impl Chest {
             self.make_room(py, found, &mut cleared, moment, gone)?;
             found = found.and_then(|_| self.find_again(new, kept_key));
         }
+    }
+
+    /// Add an entry whose key a search has not found, to a cache without bounds, where the kinds are known.
+    #[inline(always)]
+    pub(crate) fn insert_typed<K: TypedKey, V: TypedValue>(
+        &mut self,
+        hash: u64,
+        key: K::Key<'_>,
+        value: V::Value<'_>,
+        deadlines: Deadlines,
+    ) -> Result<(), OutOfMemory> {
+        let Store { layout, table, .. } = &mut self.store;
+        let (len, write) = (K::BYTES + V::len(value), writer::<K, V>(hash, key, value));
+        table.insert_until(hash, len, deadlines, &rehasher::<K>(layout), write)?;
+        self.store.keep_typed::<K, V>(key, value);
+        self.last_inserter = this_thread();
+        self.counts.sets += 1;
+        Ok(())
     }
 
     fn insert(&mut self, new: New<'_>, deadlines: Deadlines) -> Result<(), OutOfMemory> {

@@ -92,7 +92,7 @@ fn set<K: TypedKey, V: TypedValue>(
     let moment = Moment::later();
     let mut gone = Gone::default();
     let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
-    let tells = settings.tells();
+    let (tells, unbounded) = (settings.tells(), !chest.limits.are_bounds());
     let Chest { store: Store { layout, table, .. }, counts, .. } = &mut *chest;
     let mut unsure = false;
     let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
@@ -100,7 +100,7 @@ fn set<K: TypedKey, V: TypedValue>(
         _ if unsure => None,
         Some(mut look) => {
             let range = K::value(layout, look.entry);
-            let over = Clock::has_come(look.deadlines().first());
+            let over = moment.is_past(look.deadlines().first());
             if tells || over || range.len() != V::len(value) || !look.prolong(deadlines) {
                 None
             } else {
@@ -112,6 +112,9 @@ fn set<K: TypedKey, V: TypedValue>(
                 V::keep(value);
                 Some(replaced)
             }
+        }
+        None if unbounded && K::BYTES > 0 => {
+            chest.insert_typed::<K, V>(hash, key, value, deadlines).ok().map(|()| None)
         }
         None => {
             let new = New { hash, key: &K::key(key), value: &V::value(value) };

@@ -44,26 +44,26 @@ pub(crate) struct Departed {
 /// See the module's text; most operations have none.
 #[derive(Default)]
 #[must_use]
-pub(crate) struct Gone(Vec<Departed>);
+pub(crate) struct Gone(Option<Vec<Departed>>);
 
 impl Gone {
     /// Have room for one more.
     pub(crate) fn reserve(&mut self) -> PyResult<()> {
-        self.0.try_reserve(1).map_err(out_of_memory)
+        self.0.get_or_insert_default().try_reserve(1).map_err(out_of_memory)
     }
 
     pub(crate) fn push(&mut self, departed: Departed) {
-        self.0.push(departed);
+        self.0.get_or_insert_default().push(departed);
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.as_ref().is_none_or(Vec::is_empty)
     }
 
     /// Tell of those who left, and drop them. Runs Python code, so never under a lock.
     pub(crate) fn settle(self, py: Python<'_>, on_remove: Option<&Py<PyAny>>, codec: Option<&Codec>) {
-        for departed in self.0 {
+        for departed in self.0.into_iter().flatten() {
             if let (Some(told), Some(on_remove)) = (departed.told, on_remove) {
                 tell(py, on_remove, codec, told, departed.cause);
             }

@@ -48,9 +48,14 @@ impl Limits {
         Lives { hard: self.seconds_left(deadlines.hard, moment), idle: self.seconds_left(deadlines.idle, moment) }
     }
 
+    /// Whether entries make room for others.
+    #[inline]
+    pub(crate) fn are_bounds(&self) -> bool {
+        self.max_items != usize::MAX || self.max_bytes != usize::MAX
+    }
+
     fn keeping(&self) -> Keeping {
-        let bounded = self.max_items != usize::MAX || self.max_bytes != usize::MAX;
-        Keeping { clock: self.clock, idle: self.idle.is_some(), bounded }
+        Keeping { clock: self.clock, idle: self.idle.is_some(), bounded: self.are_bounds() }
     }
 
     /// The least bound that a small entry fits, to 64 bytes; it takes more while it is put in than once it is there.

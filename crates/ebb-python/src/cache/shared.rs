@@ -73,11 +73,17 @@ impl Shared {
     }
 
     /// Tell of those who left, and drop them. Runs Python code, so never under a lock.
+    #[inline]
     pub(crate) fn settle(&self, py: Python<'_>, gone: Gone) {
         if !gone.is_empty() {
-            let settings = self.settings();
-            let on_remove = if settings.tells() { settings.on_remove.get(py) } else { None };
-            gone.settle(py, on_remove.as_ref(), settings.kinds.codec.as_ref());
+            self.settle_some(py, gone);
         }
+    }
+
+    #[cold]
+    fn settle_some(&self, py: Python<'_>, gone: Gone) {
+        let settings = self.settings();
+        let on_remove = if settings.tells() { settings.on_remove.get(py) } else { None };
+        gone.settle(py, on_remove.as_ref(), settings.kinds.codec.as_ref());
     }
 }
