@@ -9,7 +9,7 @@ use crate::kinds::Kinds;
 use crate::layout::New;
 use crate::map::Map;
 use crate::slots::{self, Lanes, Slots, lane};
-use crate::store::{Store, rehasher};
+use crate::store::{Dropped, Store, rehasher};
 use crate::typed::{TypedKey, TypedValue, with_key_type, with_value_type};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -105,11 +105,12 @@ fn delete<K: TypedKey>(py: Python<'_>, map: &Map, key: &Bound<'_, PyAny>) -> Opt
     let mut store = map.store.try_hold()?;
     let (layout, mut unsure) = (&store.layout, false);
     store.table.prefetch_removal(&rehasher::<K>(layout));
-    let found = store.table.find(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+    let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
     if unsure {
         return None;
     }
-    let dropped = store.remove_typed::<K>(py, found);
+    let dropped = Dropped::of::<K>(py, layout, entry);
+    store.forget::<K>(found);
     drop(store);
     dropped.release(py); // may run `__del__`
     Some(())

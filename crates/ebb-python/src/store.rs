@@ -49,6 +49,14 @@ pub(crate) struct Dropped {
 }
 
 impl Dropped {
+    /// The objects of an entry that is about to be taken out.
+    #[inline(always)]
+    pub(crate) fn of<K: TypedKey>(py: Python<'_>, layout: &Layout, entry: &[u8]) -> Self {
+        let is_object = layout.value == ValueKind::Object;
+        let value = is_object.then(|| objects::take_word(py, &entry[K::value(layout, entry)]));
+        Dropped { key: K::take(py, entry), value }
+    }
+
     pub(crate) fn is_nothing(&self) -> bool {
         self.key.is_none() && self.value.is_none()
     }
@@ -351,6 +359,7 @@ impl<O: TableOrder> Store<O> {
     }
 
     /// Take an entry out.
+    #[inline(never)]
     pub(crate) fn remove(&mut self, py: Python<'_>, found: Found) -> Dropped {
         with_key_type!(self.layout.key, K => self.remove_typed::<K>(py, found))
     }
@@ -358,22 +367,20 @@ impl<O: TableOrder> Store<O> {
     /// As [`remove`](Self::remove), where the kind of key is known.
     #[inline(always)]
     pub(crate) fn remove_typed<K: TypedKey>(&mut self, py: Python<'_>, found: Found) -> Dropped {
-        let (layout, entry) = (&self.layout, self.table.entry(found));
-        let is_object = layout.value == ValueKind::Object;
-        let value = is_object.then(|| objects::take_word(py, &entry[K::value(layout, entry)]));
-        let dropped = Dropped { key: K::take(py, entry), value };
+        let dropped = Dropped::of::<K>(py, &self.layout, self.table.entry(found));
         self.forget::<K>(found);
         dropped
     }
 
     /// Take an entry without objects out.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn remove_inline(&mut self, found: Found) {
         with_key_type!(self.layout.key, K => self.forget::<K>(found));
     }
 
+    /// Take an entry out, whose objects are dropped elsewhere.
     #[inline(always)]
-    fn forget<K: TypedKey>(&mut self, found: Found) {
+    pub(crate) fn forget<K: TypedKey>(&mut self, found: Found) {
         if K::BYTES == 0 && self.layout.both_variable() {
             self.overhead -= self.layout.overhead(self.table.entry(found));
         }

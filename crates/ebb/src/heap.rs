@@ -6,6 +6,7 @@
 
 use crate::chunks::{ChunkArray, Plain};
 use crate::memory::{Block, HUGE_PAGE, Memory, OS_PAGE, OutOfMemory};
+use crate::pages::{NONE, Page, Pages};
 use std::ptr::NonNull;
 
 /// Where a slot is: page number above, slot within the page in the low [`SLOT_BITS`] bits.
@@ -19,9 +20,6 @@ const MAX_SLOTS: usize = 1 << SLOT_BITS;
 const MAX_PAGES: usize = (1 << (32 - SLOT_BITS)) - 2;
 /// No handle is above this.
 pub(crate) const LAST_HANDLE: Handle = ((MAX_PAGES as u32) << SLOT_BITS) - 1;
-/// Page numbers come and go in chunks of this many.
-const PER_CHUNK: usize = ChunkArray::<Page>::PER_CHUNK;
-const NONE: u32 = u32::MAX;
 /// The stack of a page that holds one large slot and belongs to no stack.
 const LONE: u32 = u32::MAX;
 /// While a table is small its pages may be this large: the fixed part of the memory promise.
@@ -40,20 +38,6 @@ pub(crate) enum Growth {
     OneOfMany,
     /// A dozen stacks that share the index between them: a page is at most 1/8192 of all the heap.
     Lines,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Page {
-    /// Null in a free page number.
-    base: *mut u8,
-    /// Bytes of the block; 0 in a page that is a further part of the block of the page below.
-    bytes: usize,
-    slot_bytes: u32,
-    slots: u32,
-    /// The stack in the low half, its tag in the high half; or `LONE`.
-    stack: u32,
-    /// The page below in the stack; in a free page number, the next free one.
-    below: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,23 +61,14 @@ struct Stack {
     tag: u8,
 }
 
-// SAFETY: a null pointer and zeros are a page.
-unsafe impl Plain for Page {}
 // SAFETY: zeros are a stack; `Growth::Alone` is 0.
 unsafe impl Plain for Stack {}
 
-/// All stacks of one table. Invariants: every page number below `page_count` is in a stack, lone, in the free list,
-/// or in a released chunk; a chunk of numbers but the first has one in use.
+/// All stacks of one table. Invariant: every page in use is in a stack, or lone.
 #[derive(Debug)]
 pub(crate) struct Heap {
     pub(crate) memory: Memory,
-    pages: ChunkArray<Page>,
-    /// Pages in use, for each chunk of page numbers.
-    in_use: ChunkArray<u16>,
-    page_count: usize,
-    /// Chunks of page numbers that were given back, below others that are in use.
-    released: usize,
-    free_page: u32,
+    pages: Pages,
     stacks: ChunkArray<Stack>,
     stack_count: usize,
     /// Emptied pages kept for the next that needs one of that size, so that work at a boundary does not thrash.
@@ -118,11 +93,7 @@ impl Heap {
     pub(crate) const fn new() -> Self {
         Heap {
             memory: Memory::new(),
-            pages: ChunkArray::new(),
-            in_use: ChunkArray::new(),
-            page_count: 0,
-            released: 0,
-            free_page: NONE,
+            pages: Pages::new(),
             stacks: ChunkArray::new(),
             stack_count: 0,
             spare: [const { None }; SPARES],
@@ -140,13 +111,7 @@ impl Heap {
 
     #[inline(always)]
     fn page(&self, handle: Handle) -> &Page {
-        self.pages.get((handle >> SLOT_BITS) as usize)
-    }
-
-    fn page_in_use(&self, number: usize) -> Option<&Page> {
-        let chunk = number / PER_CHUNK;
-        let page = self.pages.has_chunk(chunk).then(|| self.pages.get(number))?;
-        (!page.base.is_null()).then_some(page)
+        self.pages.get(handle >> SLOT_BITS)
     }
 
     /// The first byte of a slot in use.
@@ -232,7 +197,7 @@ impl Heap {
         };
         let Page { bytes, slots, .. } = page;
         let room = if bytes == 0 { rest_bytes } else { bytes };
-        let base = self.pages.get(number as usize).base;
+        let base = self.pages.get(number).base;
         let stack = self.stacks.get_mut(stack as usize);
         (stack.top, stack.used, stack.room, stack.base) = (number, 1, slots, base);
         stack.bytes += bytes;
@@ -289,10 +254,10 @@ impl Heap {
     #[cold]
     fn pop_page(&mut self, stack: StackId) {
         let number = self.stacks.get(stack as usize).top;
-        let page = *self.pages.get(number as usize);
+        let page = *self.pages.get(number);
         let (base, used) = match page.below {
             NONE => (std::ptr::null_mut(), 0),
-            below => (self.pages.get(below as usize).base, self.pages.get(below as usize).slots),
+            below => (self.pages.get(below).base, self.pages.get(below).slots),
         };
         let entry = self.stacks.get_mut(stack as usize);
         (entry.top, entry.used, entry.room, entry.base) = (page.below, used, used, base);
@@ -300,7 +265,7 @@ impl Heap {
         entry.rest = page.base;
         entry.rest_bytes =
             if page.bytes == 0 { entry.rest_bytes + page.slots as usize * page.slot_bytes as usize } else { 0 };
-        self.free_page(number);
+        self.pages.free(&mut self.memory, number);
         if page.bytes > 0 {
             self.keep_or_release(block_of(&page));
         }
@@ -323,27 +288,26 @@ impl Heap {
 
     fn release_lone(&mut self, handle: Handle) {
         let page = *self.page(handle);
-        self.free_page(handle >> SLOT_BITS);
+        self.pages.free(&mut self.memory, handle >> SLOT_BITS);
         self.memory.release(block_of(&page));
         self.trim_spare(); // which may be most of what is left
     }
 
     /// A number for `page`, and memory where it has none yet.
     fn new_page(&mut self, page: Page) -> Result<u32, OutOfMemory> {
-        let number = self.free_number()?;
+        let number = self.pages.next_number(&mut self.memory, MAX_PAGES)?;
         let base = if page.base.is_null() {
             match self.new_block(page.bytes) {
                 Ok(block) => block.base.as_ptr(),
                 Err(OutOfMemory) => {
-                    self.leave_number(number);
+                    self.pages.leave(&mut self.memory, number);
                     return Err(OutOfMemory);
                 }
             }
         } else {
             page.base
         };
-        self.take_number(number);
-        *self.pages.get_mut(number as usize) = Page { base, ..page };
+        self.pages.take(number, Page { base, ..page });
         Ok(number)
     }
 
@@ -351,109 +315,6 @@ impl Heap {
         match self.take_spare(bytes) {
             Some(block) => Ok(block),
             None => self.memory.allocate(bytes),
-        }
-    }
-
-    /// A number that is free, or the next new one; taken only by `take_number`.
-    fn free_number(&mut self) -> Result<u32, OutOfMemory> {
-        if self.free_page != NONE {
-            return Ok(self.free_page);
-        }
-        if self.released > 0 {
-            return self.restore_numbers();
-        }
-        if self.page_count == MAX_PAGES {
-            return Err(OutOfMemory);
-        }
-        self.in_use.reserve(&mut self.memory, self.page_count / PER_CHUNK + 1)?;
-        self.pages.reserve(&mut self.memory, self.page_count + 1)?;
-        Ok(self.page_count as u32)
-    }
-
-    /// A number that `free_number` gave is not taken after all: its chunk may have been brought back for it alone.
-    #[cold]
-    fn leave_number(&mut self, number: u32) {
-        let chunk = number as usize / PER_CHUNK;
-        if chunk > 0 && (number as usize) < self.page_count && *self.in_use.get(chunk) == 0 {
-            self.release_numbers(chunk);
-        }
-    }
-
-    fn take_number(&mut self, number: u32) {
-        *self.in_use.get_mut(number as usize / PER_CHUNK) += 1;
-        if number as usize == self.page_count {
-            self.page_count += 1;
-        } else {
-            self.unlink(number);
-        }
-    }
-
-    fn free_page(&mut self, number: u32) {
-        self.link(number);
-        let chunk = number as usize / PER_CHUNK;
-        let in_use = self.in_use.get_mut(chunk);
-        *in_use -= 1;
-        if *in_use == 0 && (chunk > 0 || self.page_count <= PER_CHUNK) {
-            self.release_numbers(chunk);
-        }
-    }
-
-    /// Give back a chunk of page numbers none of which is in use: at most `PER_CHUNK` steps.
-    fn release_numbers(&mut self, chunk: usize) {
-        let end = ((chunk + 1) * PER_CHUNK).min(self.page_count);
-        for number in chunk * PER_CHUNK..end {
-            self.unlink(number as u32);
-        }
-        if end < self.page_count {
-            self.pages.release_chunk(&mut self.memory, chunk);
-            self.released += 1;
-            return;
-        }
-        let mut chunks = chunk;
-        while chunks > 1 && !self.pages.has_chunk(chunks - 1) {
-            chunks -= 1;
-            self.released -= 1;
-        }
-        self.page_count = chunks * PER_CHUNK;
-        if chunks == 1 && *self.in_use.get(0) == 0 {
-            return self.release_numbers(0);
-        }
-        self.pages.truncate(&mut self.memory, self.page_count);
-        self.in_use.truncate(&mut self.memory, chunks);
-    }
-
-    /// Bring back the numbers of a released chunk: O(pages / 128), once in 128 pages.
-    fn restore_numbers(&mut self) -> Result<u32, OutOfMemory> {
-        let chunks = self.page_count / PER_CHUNK;
-        let chunk = (1..chunks).find(|&i| !self.pages.has_chunk(i)).expect("one was released");
-        self.pages.restore_chunk(&mut self.memory, chunk)?;
-        self.released -= 1;
-        for number in (chunk * PER_CHUNK..(chunk + 1) * PER_CHUNK).rev() {
-            self.link(number as u32);
-        }
-        Ok(self.free_page)
-    }
-
-    /// Put a number at the head of the free list. A free page's `below` is the next free one, its `slots` the one before.
-    fn link(&mut self, number: u32) {
-        let next = self.free_page;
-        let page = self.pages.get_mut(number as usize);
-        (page.base, page.below, page.slots) = (std::ptr::null_mut(), next, NONE);
-        if next != NONE {
-            self.pages.get_mut(next as usize).slots = number;
-        }
-        self.free_page = number;
-    }
-
-    fn unlink(&mut self, number: u32) {
-        let Page { below: next, slots: previous, .. } = *self.pages.get(number as usize);
-        if next != NONE {
-            self.pages.get_mut(next as usize).slots = previous;
-        }
-        if previous == NONE {
-            self.free_page = next;
-        } else {
-            self.pages.get_mut(previous as usize).below = next;
         }
     }
 
@@ -505,7 +366,7 @@ impl Heap {
 
     /// Bytes of the tables of pages and stacks.
     pub(crate) fn directory_bytes(&self) -> usize {
-        self.pages.bytes() + self.in_use.bytes() + self.stacks.bytes()
+        self.pages.bytes() + self.stacks.bytes()
     }
 
     /// Call `visit` with every slot of a stack, from the last to the first.
@@ -515,34 +376,27 @@ impl Heap {
             for slot in (0..used).rev() {
                 visit((top << SLOT_BITS) | slot);
             }
-            top = self.pages.get(top as usize).below;
-            used = if top == NONE { 0 } else { self.pages.get(top as usize).slots };
+            top = self.pages.get(top).below;
+            used = if top == NONE { 0 } else { self.pages.get(top).slots };
         }
     }
 
     /// Call `visit` with every lone slot.
     pub(crate) fn each_lone(&self, mut visit: impl FnMut(Handle)) {
-        for number in 0..self.page_count {
-            if self.page_in_use(number).is_some_and(|page| page.stack == LONE) {
-                visit((number as u32) << SLOT_BITS);
-            }
+        for (number, _) in self.pages.in_use().filter(|(_, page)| page.stack == LONE) {
+            visit(number << SLOT_BITS);
         }
     }
 
     /// Give back everything: O(pages).
     pub(crate) fn clear(&mut self) {
-        for number in 0..self.page_count {
-            if let Some(page) = self.page_in_use(number).copied()
-                && page.bytes > 0
-            {
-                self.memory.release(block_of(&page));
-            }
+        for (_, page) in self.pages.in_use().filter(|(_, page)| page.bytes > 0) {
+            self.memory.release(block_of(page));
         }
         self.release_spares();
         self.pages.clear(&mut self.memory);
-        self.in_use.clear(&mut self.memory);
         self.stacks.clear(&mut self.memory);
-        (self.page_count, self.released, self.free_page, self.stack_count) = (0, 0, NONE, 0);
+        self.stack_count = 0;
     }
 
     /// Walk every invariant of this file; the number of bytes the pages and tables add up to must be what is held,
@@ -554,7 +408,7 @@ impl Heap {
             let stack = self.stacks.get(id);
             let (mut number, mut used, mut stack_bytes) = (stack.top, stack.used, 0);
             while number != NONE {
-                let page = self.pages.get(number as usize);
+                let page = self.pages.get(number);
                 assert!(
                     !page.base.is_null()
                         && page.stack as u16 == id as u16
@@ -567,7 +421,7 @@ impl Heap {
                 stack_bytes += page.bytes;
                 seen += 1;
                 number = page.below;
-                used = if number == NONE { 0 } else { self.pages.get(number as usize).slots };
+                used = if number == NONE { 0 } else { self.pages.get(number).slots };
             }
             assert_eq!(stack_bytes, stack.bytes);
             bytes += stack_bytes;
@@ -576,21 +430,7 @@ impl Heap {
             bytes += self.page(handle).bytes;
             seen += 1;
         });
-        let (mut free, mut previous) = (self.free_page, NONE);
-        while free != NONE {
-            let page = self.pages.get(free as usize);
-            assert!(page.base.is_null() && page.slots == previous);
-            seen += 1;
-            (previous, free) = (free, page.below);
-        }
-        seen += self.released * PER_CHUNK;
-        for chunk in 0..self.page_count.div_ceil(PER_CHUNK) {
-            let numbers = chunk * PER_CHUNK..((chunk + 1) * PER_CHUNK).min(self.page_count);
-            let in_use = numbers.filter(|&number| self.page_in_use(number).is_some()).count();
-            assert_eq!(in_use, *self.in_use.get(chunk) as usize);
-            assert!(chunk == 0 || in_use > 0 || !self.pages.has_chunk(chunk));
-        }
-        assert_eq!(seen, self.page_count, "every page number is in a stack, lone or free");
+        assert_eq!(seen, self.pages.check(), "every page in use is in a stack, or lone");
         assert_eq!(bytes, self.memory.held(), "the parts add up to what the system was asked for");
     }
 }

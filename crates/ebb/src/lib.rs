@@ -2,6 +2,7 @@
 //!
 //! * [`memory`]: blocks from the operating system, counted.
 //! * [`chunks`]: arrays that grow without copying.
+//! * [`pages`]: pages by number.
 //! * [`heap`]: stacks of equal slots without a hole; removing one moves the last into its place.
 //! * [`sizes`]: which stack an entry of some length goes to.
 //! * [`line`], [`segment`], [`index`]: hash to handle, by linear hashing over segments of cache lines.
@@ -20,6 +21,7 @@ mod line;
 mod links;
 mod memory;
 mod order;
+mod pages;
 mod segment;
 mod sieve;
 mod sizes;

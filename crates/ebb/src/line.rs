@@ -105,7 +105,7 @@ impl Line {
     }
 
     /// Take a slot out; the last one takes its place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn swap_remove(&mut self, slot: usize) {
         let last = self.count() - 1;
         let (out, moved) = (self.displacement(slot) as u32, self.displacement(last) as u32);

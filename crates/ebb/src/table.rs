@@ -157,8 +157,9 @@ impl<O: TableOrder> Table<O> {
         Some(&mut self.heap.slot_mut(found.0.spot.handle)[from..from + len])
     }
 
+    /// The entry of this hash that `is` recognises: where it is, and its bytes.
     #[inline(always)]
-    pub(crate) fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
+    pub fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
         if self.is_empty() {
             return None;
         }
@@ -287,7 +288,7 @@ impl<O: TableOrder> Table<O> {
     ///
     /// O(1): at most one segment is rebuilt and two merged. Never fails: where memory is too short to shrink, that is
     /// left for later.
-    #[inline]
+    #[inline(always)]
     pub fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
         let rehash_by_handle = by_handle(self.shape(), rehash);
         self.count_bytes(0, self.entry(found).len());
@@ -310,6 +311,7 @@ impl<O: TableOrder> Table<O> {
         }
     }
 
+    #[inline(always)]
     fn release_slot(&mut self, handle: Handle, rehash: &impl Fn(&[u8]) -> u64) {
         let Removed { stack, moved } = self.heap.remove(handle);
         self.recent = stack.unwrap_or(self.recent);

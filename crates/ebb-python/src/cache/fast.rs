@@ -12,7 +12,7 @@ use crate::kinds::Kinds;
 use crate::layout::New;
 use crate::lock::Holding;
 use crate::slots::{self, Behind, Lanes, Slots};
-use crate::store::{Store, rehasher};
+use crate::store::{Dropped, Store, rehasher};
 use crate::typed::{TypedKey, TypedValue, with_key_type, with_value_type};
 use ebb::{Clock, Deadlines};
 use pyo3::ffi;
@@ -145,12 +145,13 @@ fn delete<K: TypedKey>(
     let Chest { store, counts, .. } = &mut *chest;
     let (layout, mut unsure) = (&store.layout, false);
     store.table.prefetch_removal(&rehasher::<K>(layout));
-    let found = store.table.find(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+    let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
     if unsure || Clock::has_come(store.table.deadlines(found).first()) {
         return None;
     }
     counts.deleted += 1;
-    let dropped = store.remove_typed::<K>(py, found);
+    let dropped = Dropped::of::<K>(py, layout, entry);
+    store.forget::<K>(found);
     cache.end_step(py, &mut chest, &Moment::later(), &mut Gone::default());
     drop(chest);
     dropped.release(py); // may run `__del__`
