@@ -124,7 +124,9 @@ def main() -> None:
     print(f"filling {args.large:,}")
     times = rounds(LARGE, args.large, max(3, args.rounds // 2), drained=False, clock=args.clock)
     report(large, times, {"insert, slowest": 1 / 30})
-    save(args, "latency", {str(args.n): middle.results, str(args.large): large.results})
+    found = {args.n: middle.results, args.large: large.results}
+    results = {f"{n:,}: {name}": figure for n, of_n in found.items() for name, figure in of_n.items()}
+    save(args, "latency", results)
 
 
 if __name__ == "__main__":
