@@ -84,12 +84,12 @@ impl Lists {
         self.ends.clear(memory);
     }
 
-    fn before(&self, heap: &Heap, handle: Handle) -> Link {
-        read(&heap.slot(handle)[self.at..])
-    }
-
-    fn after(&self, heap: &Heap, handle: Handle) -> Link {
-        read(&heap.slot(handle)[self.at + 4..])
+    /// What is before and after a slot that is in a list; `None` for another, in which only the first was ever written.
+    #[inline(always)]
+    fn around(&self, heap: &Heap, handle: Handle) -> Option<(Link, Link)> {
+        let [a, b, c, d, e, f, g, h] = *heap.slot(handle)[self.at..].first_chunk().expect("a pair of links");
+        let before = Link(u32::from_ne_bytes([a, b, c, d]));
+        (before != Link::NONE).then(|| (before, Link(u32::from_ne_bytes([e, f, g, h]))))
     }
 
     /// What comes after `place` is `link`.
@@ -123,17 +123,15 @@ impl Lists {
 
     /// The slot after one that is in a list.
     pub(crate) fn next(&self, heap: &Heap, handle: Handle) -> Option<Handle> {
-        if let Target::Slot(next) = self.after(heap, handle).target() { Some(next) } else { None }
+        let (_, after) = self.around(heap, handle)?;
+        if let Target::Slot(next) = after.target() { Some(next) } else { None }
     }
 
     /// Have the slots before and after one on their way.
     #[inline]
     pub(crate) fn prefetch(&self, heap: &Heap, handle: Handle) {
-        let before = self.before(heap, handle);
-        if before == Link::NONE {
-            return; // what follows it was never written
-        }
-        for link in [before, self.after(heap, handle)] {
+        let Some((before, after)) = self.around(heap, handle) else { return };
+        for link in [before, after] {
             if let Target::Slot(neighbour) = link.target() {
                 prefetch(heap.address(neighbour));
             }
@@ -154,10 +152,7 @@ impl Lists {
 
     /// Take a slot out of its list, if it is in one.
     pub(crate) fn unlink(&mut self, heap: &mut Heap, handle: Handle) {
-        let (before, after) = (self.before(heap, handle), self.after(heap, handle));
-        if before == Link::NONE {
-            return;
-        }
+        let Some((before, after)) = self.around(heap, handle) else { return };
         if before == after {
             // Alone: both are the list.
             if let Target::List(id) = before.target() {
@@ -172,8 +167,7 @@ impl Lists {
 
     /// What was in a slot is in slot `to` now.
     pub(crate) fn moved(&mut self, heap: &mut Heap, to: Handle) {
-        let (before, after) = (self.before(heap, to), self.after(heap, to));
-        if before != Link::NONE {
+        if let Some((before, after)) = self.around(heap, to) {
             self.set_after(heap, before, Link::to(to));
             self.set_before(heap, after, Link::to(to));
         }
@@ -202,7 +196,7 @@ impl Lists {
         let mut before = Link::list(id);
         let mut next = self.first(id);
         while let Some(handle) = next {
-            assert_eq!(self.before(heap, handle), before, "links agree");
+            assert_eq!(self.around(heap, handle).expect("it is in a list").0, before, "links agree");
             visit(handle);
             before = Link::to(handle);
             next = self.next(heap, handle);
@@ -210,10 +204,6 @@ impl Lists {
         let last = if (id as usize) < self.ends.capacity() { self.ends.get(id as usize).last } else { Link::NONE };
         assert!(last == before || (last == Link::NONE && before == Link::list(id)), "a list's end is its last slot");
     }
-}
-
-fn read(from: &[u8]) -> Link {
-    Link(u32::from_ne_bytes([from[0], from[1], from[2], from[3]]))
 }
 
 fn write(to: &mut [u8], link: Link) {
