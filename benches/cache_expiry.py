@@ -165,7 +165,9 @@ def run(name: str, n: int, lifetime: float, after: float, rest: float, all_along
     deadline = time.monotonic() + lifetime
     made = MAKERS[name](2 * n + OTHER_KEYS, deadline)
     for key in keys:
-        made.put(key, 28, deadline - time.monotonic())
+        if (left := deadline - time.monotonic()) <= 0:
+            return None
+        made.put(key, 28, left)
     random.Random(29).shuffle(keys)
     begin = deadline - BEFORE if all_along else deadline + 1
     if (pause := begin - time.monotonic()) < 0:
