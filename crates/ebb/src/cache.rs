@@ -95,22 +95,21 @@ impl Order for Policies {
         self.fields.bytes
     }
 
-    #[inline]
+    #[inline(always)]
     fn prepare(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory> {
         self.expiry.prepare(memory)?;
         self.sieve.as_mut().map_or(Ok(()), |sieve| sieve.prepare(memory))
     }
 
-    #[inline]
+    #[inline(always)]
     fn start(&self, slot: &mut [u8]) {
-        self.fields.write(slot, Deadlines { hard: Time::NEVER, idle: Time::NEVER });
         self.expiry.start(slot);
         if let Some(sieve) = &self.sieve {
             sieve.start(slot);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn moved(&mut self, heap: &mut Heap, moved: Moved) {
         self.expiry.lists().moved(heap, moved.to);
         if let Some(sieve) = &mut self.sieve {
@@ -123,7 +122,7 @@ impl Order for Policies {
         self.moved(heap, moved);
     }
 
-    #[inline]
+    #[inline(always)]
     fn prefetch(&self, heap: &Heap, handle: Handle) {
         self.expiry.prefetch(heap, handle);
         if let Some(sieve) = &self.sieve {
@@ -131,7 +130,7 @@ impl Order for Policies {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn leave(&mut self, heap: &mut Heap, handle: Handle) {
         self.expiry.lists().unlink(heap, handle);
         if let Some(sieve) = &mut self.sieve {

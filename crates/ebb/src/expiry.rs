@@ -74,7 +74,7 @@ impl Expiry {
     }
 
     /// Get the memory that filing takes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prepare(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory> {
         self.lists.reserve(memory, LISTS)
     }
@@ -114,7 +114,7 @@ impl Expiry {
     }
 
     /// A new slot is in no list.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(&self, slot: &mut [u8]) {
         self.lists.start(slot);
     }

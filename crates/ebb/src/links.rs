@@ -110,6 +110,7 @@ impl Lists {
     }
 
     /// A new slot is in no list.
+    #[inline(always)]
     pub(crate) fn start(&self, slot: &mut [u8]) {
         write(&mut slot[self.at..], Link::NONE);
     }
@@ -139,6 +140,7 @@ impl Lists {
     }
 
     /// Add a slot that is in no list as the last of `id`.
+    #[inline(always)]
     pub(crate) fn push(&mut self, heap: &mut Heap, id: ListId, handle: Handle) {
         let (list, new) = (Link::list(id), Link::to(handle));
         let last = self.ends.get(id as usize).last;
@@ -166,6 +168,7 @@ impl Lists {
     }
 
     /// What was in a slot is in slot `to` now.
+    #[inline(always)]
     pub(crate) fn moved(&mut self, heap: &mut Heap, to: Handle) {
         if let Some((before, after)) = self.around(heap, to) {
             self.set_after(heap, before, Link::to(to));

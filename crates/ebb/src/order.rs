@@ -10,7 +10,7 @@ pub(crate) trait Order: std::fmt::Debug {
     fn bytes(&self) -> usize;
     /// Get the memory that it takes to keep one entry more.
     fn prepare(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory>;
-    /// A slot is new.
+    /// A slot is new; deadlines are written after.
     fn start(&self, slot: &mut [u8]);
     /// A slot's contents, these bytes among them, were moved.
     fn moved(&mut self, heap: &mut Heap, moved: Moved);

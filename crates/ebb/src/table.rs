@@ -87,6 +87,21 @@ impl Table {
     pub fn new(size: EntrySize) -> Self {
         Table::in_order(size, ())
     }
+
+    /// Add an entry of `len` bytes, which `write` fills; it must not be in the table yet.
+    ///
+    /// O(1): at most one segment (some hundred slots) is rebuilt and one split. If memory can't be had, nothing has
+    /// changed.
+    #[inline]
+    pub fn insert(
+        &mut self,
+        hash: u64,
+        len: usize,
+        rehash: &impl Fn(&[u8]) -> u64,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), OutOfMemory> {
+        self.insert_slot(hash, len, rehash, write).map(drop)
+    }
 }
 
 impl<O: TableOrder> Table<O> {
@@ -209,23 +224,8 @@ impl<O: TableOrder> Table<O> {
         Found(place.expect("every slot is indexed"))
     }
 
-    /// Add an entry of `len` bytes, which `write` fills; it must not be in the table yet.
-    ///
-    /// O(1): at most one segment (some hundred slots) is rebuilt and one split. If memory can't be had, nothing has
-    /// changed.
-    #[inline]
-    pub fn insert(
-        &mut self,
-        hash: u64,
-        len: usize,
-        rehash: &impl Fn(&[u8]) -> u64,
-        write: impl FnOnce(&mut [u8]),
-    ) -> Result<(), OutOfMemory> {
-        self.insert_slot(hash, len, rehash, write).map(drop)
-    }
-
-    /// As [`insert`](Self::insert); where the entry is.
-    #[inline]
+    /// As [`insert`](Table::insert); where the entry is.
+    #[inline(always)]
     pub(crate) fn insert_slot(
         &mut self,
         hash: u64,
