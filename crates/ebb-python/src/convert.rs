@@ -5,6 +5,7 @@
 use crate::errors::with_room;
 use crate::kinds::{Codec, KeyKind, ValueKind};
 use crate::objects;
+use crate::typed::{TypedKey, TypedValue, with_key_type, with_value_type};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -33,12 +34,7 @@ impl<'a> Key<'a> {
     /// As `new`, for the objects that keys mostly are, where it takes no Python code and can't fail.
     #[inline]
     pub(crate) fn plain(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> Option<Key<'a>> {
-        match kind {
-            KeyKind::Object => Some(Key::Object(object.as_borrowed(), plain_hash(object)?)),
-            KeyKind::Int => plain_int(object).map(Key::Int),
-            KeyKind::Str => plain_text(object).map(|text| Key::Text(Cow::Borrowed(text))),
-            KeyKind::Bytes => plain_bytes(object).map(|bytes| Key::Text(Cow::Borrowed(bytes))),
-        }
+        with_key_type!(kind, K => K::of(object).map(K::key))
     }
 
     #[cold]
@@ -259,16 +255,7 @@ impl<'a> Value<'a> {
     /// As `new`, for the objects that values mostly are, where it takes no Python code and can't fail.
     #[inline]
     pub(crate) fn plain(kind: ValueKind, object: &'a Bound<'_, PyAny>) -> Option<Value<'a>> {
-        match kind {
-            ValueKind::Object => Some(Value::Object(object.as_borrowed())),
-            ValueKind::Int => plain_int(object).map(|int| Value::Word(int.to_ne_bytes())),
-            ValueKind::Float => {
-                object.cast_exact::<PyFloat>().ok().map(|float| Value::Word(float.value().to_ne_bytes()))
-            }
-            ValueKind::Str => plain_text(object).map(|text| Value::Bytes(Cow::Borrowed(text))),
-            ValueKind::Bytes => plain_bytes(object).map(|bytes| Value::Bytes(Cow::Borrowed(bytes))),
-            ValueKind::Record(_) => None,
-        }
+        with_value_type!(kind, V => V::of(kind, object).map(V::value), None)
     }
 
     #[cold]

@@ -8,16 +8,15 @@ use crate::convert::new_object;
 use crate::kinds::Kinds;
 use crate::layout::New;
 use crate::map::Map;
-use crate::slots::{self, Lanes, Slots, lane};
+use crate::slots::{HasLanes, Lanes};
 use crate::store::{Dropped, Store, rehasher};
-use crate::typed::{TypedKey, TypedValue, with_key_type, with_value_type};
+use crate::typed::{TypedKey, TypedValue};
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use std::ffi::c_int;
 
-static LANES: Lanes = Lanes::new(Slots { subscript, assign, contains });
+static LANES: Lanes = Lanes::of::<Map>();
 
 /// Remember the slots that PyO3 made for `Map`.
 pub(crate) fn remember(map: &Bound<'_, PyType>) {
@@ -39,52 +38,90 @@ pub(crate) fn _add_fast_lanes(class: &Bound<'_, PyType>) -> PyResult<()> {
     Ok(())
 }
 
-/// What `m[key]` is, as a new reference; NULL with an exception set where the object could not be made.
-#[inline(always)]
-fn read<K: TypedKey>(py: Python<'_>, map: &Map, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
-    let key = K::of(key)?;
-    let hash = K::hash(key);
-    let store = map.store.try_hold()?;
-    let (layout, mut unsure) = (&store.layout, false);
-    let entry = store.table.get(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
-    if unsure {
-        return None;
+impl HasLanes for Map {
+    fn lanes() -> &'static Lanes {
+        &LANES
     }
-    new_object(py, layout.value, &entry[K::value(layout, entry)])
-}
 
-#[inline(always)]
-fn set<K: TypedKey, V: TypedValue>(
-    py: Python<'_>,
-    map: &Map,
-    key: &Bound<'_, PyAny>,
-    value: &Bound<'_, PyAny>,
-) -> Option<()> {
-    let key = K::of(key)?;
-    let hash = K::hash(key);
-    let mut store = map.store.try_hold()?;
-    let Store { layout, table, .. } = &mut *store;
-    let value = V::of(layout.value, value)?;
-    let mut unsure = false;
-    let found = table.get_mut(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
-    if unsure {
-        return None;
+    #[inline(always)]
+    fn lane_kinds(&self) -> Option<&Kinds> {
+        self.kinds.get()
     }
-    let Some(entry) = found else {
-        return store.insert_typed::<K, V>(hash, key, value).ok();
-    };
-    let range = K::value(layout, entry);
-    if range.len() != V::len(value) {
+
+    #[inline(always)]
+    fn lane_get<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
+        let key = K::of(key)?;
+        let hash = K::hash(key);
+        let store = self.store.try_hold()?;
+        let (layout, mut unsure) = (&store.layout, false);
+        let entry = store.table.get(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+        if unsure {
+            return None;
+        }
+        new_object(py, layout.value, &entry[K::value(layout, entry)])
+    }
+
+    #[inline(always)]
+    fn lane_set<K: TypedKey, V: TypedValue>(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> Option<()> {
+        let key = K::of(key)?;
+        let hash = K::hash(key);
+        let mut store = self.store.try_hold()?;
+        let Store { layout, table, .. } = &mut *store;
+        let value = V::of(layout.value, value)?;
+        let mut unsure = false;
+        let found = table.get_mut(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+        if unsure {
+            return None;
+        }
+        let Some(entry) = found else {
+            return store.insert_typed::<K, V>(hash, key, value).ok();
+        };
+        let range = K::value(layout, entry);
+        if range.len() != V::len(value) {
+            drop(store);
+            return resize(py, self, New { hash, key: &K::key(key), value: &V::value(value) });
+        }
+        let at = &mut entry[range];
+        let replaced = V::take(py, at);
+        V::write(value, at);
+        V::keep(value);
         drop(store);
-        return resize(py, map, New { hash, key: &K::key(key), value: &V::value(value) });
+        drop(replaced); // may run `__del__`
+        Some(())
     }
-    let at = &mut entry[range];
-    let replaced = V::take(py, at);
-    V::write(value, at);
-    V::keep(value);
-    drop(store);
-    drop(replaced); // may run `__del__`
-    Some(())
+
+    #[inline(always)]
+    fn lane_delete<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<()> {
+        let key = K::of(key)?;
+        let hash = K::hash(key);
+        let mut store = self.store.try_hold()?;
+        let (layout, mut unsure) = (&store.layout, false);
+        store.table.prefetch_removal(&rehasher::<K>(layout));
+        let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+        if unsure {
+            return None;
+        }
+        let dropped = Dropped::of::<K>(py, layout, entry);
+        store.forget::<K>(found);
+        drop(store);
+        dropped.release(py); // may run `__del__`
+        Some(())
+    }
+
+    #[inline(always)]
+    fn lane_contains<K: TypedKey>(&self, _: Python<'_>, key: &Bound<'_, PyAny>) -> Option<bool> {
+        let key = K::of(key)?;
+        let hash = K::hash(key);
+        let store = self.store.try_hold()?;
+        let (layout, mut unsure) = (&store.layout, false);
+        let found = store.table.get(hash, |entry| K::is(key, hash, layout, entry, &mut unsure)).is_some();
+        (!unsure).then_some(found)
+    }
 }
 
 /// Set a key to a value of another length than it has.
@@ -96,108 +133,4 @@ fn resize(py: Python<'_>, map: &Map, new: New<'_>) -> Option<()> {
     drop(store);
     dropped.release(py);
     Some(())
-}
-
-#[inline(always)]
-fn delete<K: TypedKey>(py: Python<'_>, map: &Map, key: &Bound<'_, PyAny>) -> Option<()> {
-    let key = K::of(key)?;
-    let hash = K::hash(key);
-    let mut store = map.store.try_hold()?;
-    let (layout, mut unsure) = (&store.layout, false);
-    store.table.prefetch_removal(&rehasher::<K>(layout));
-    let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
-    if unsure {
-        return None;
-    }
-    let dropped = Dropped::of::<K>(py, layout, entry);
-    store.forget::<K>(found);
-    drop(store);
-    dropped.release(py); // may run `__del__`
-    Some(())
-}
-
-#[inline(always)]
-fn holds<K: TypedKey>(_: Python<'_>, map: &Map, key: &Bound<'_, PyAny>) -> Option<bool> {
-    let key = K::of(key)?;
-    let hash = K::hash(key);
-    let store = map.store.try_hold()?;
-    let (layout, mut unsure) = (&store.layout, false);
-    let found = store.table.get(hash, |entry| K::is(key, hash, layout, entry, &mut unsure)).is_some();
-    (!unsure).then_some(found)
-}
-
-/// The kinds of a map that has been given them.
-///
-/// # Safety
-/// Called attached; `slf` is an instance of `Map`.
-#[inline(always)]
-unsafe fn kinds<'a>(slf: *mut ffi::PyObject) -> Option<&'a Kinds> {
-    // SAFETY: as the caller says, who holds the map for as long as it uses its kinds.
-    unsafe { slots::instance::<Map>(slf).kinds.get() }
-}
-
-unsafe extern "C" fn subscript(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: 1. The interpreter calls slots attached, with an instance of the type whose slot it is, and holds its
-    // arguments. 2. What a lane does not take is passed on unchanged.
-    unsafe {
-        let Some(kinds) = kinds(slf) else { return (LANES.behind().subscript)(slf, key) };
-        with_key_type!(kinds.key, K => subscript_of::<K>(slf, key))
-    }
-}
-
-#[inline(never)]
-unsafe extern "C" fn subscript_of<K: TypedKey>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: as in `subscript`, which passes on what it was called with.
-    unsafe { lane(slf, key, read::<K>).unwrap_or_else(|| (LANES.behind().subscript)(slf, key)) }
-}
-
-unsafe extern "C" fn assign(slf: *mut ffi::PyObject, key: *mut ffi::PyObject, value: *mut ffi::PyObject) -> c_int {
-    // SAFETY: as in `subscript`; `value` is NULL or outlives the call.
-    unsafe {
-        let Some(kinds) = kinds(slf) else { return (LANES.behind().assign)(slf, key, value) };
-        if value.is_null() {
-            return with_key_type!(kinds.key, K => delete_of::<K>(slf, key));
-        }
-        with_key_type!(kinds.key, K => with_value_type!(
-            kinds.value,
-            V => set_of::<K, V>(slf, key, value),
-            (LANES.behind().assign)(slf, key, value)
-        ))
-    }
-}
-
-#[inline(never)]
-unsafe extern "C" fn set_of<K: TypedKey, V: TypedValue>(
-    slf: *mut ffi::PyObject,
-    key: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
-) -> c_int {
-    // SAFETY: as in `assign`, which passes on what it was called with.
-    unsafe {
-        let done = lane(slf, key, |py, map, key| set::<K, V>(py, map, key, Bound::ref_from_ptr(py, &value)));
-        if done.is_some() { 0 } else { (LANES.behind().assign)(slf, key, value) }
-    }
-}
-
-#[inline(never)]
-unsafe extern "C" fn delete_of<K: TypedKey>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
-    // SAFETY: as in `assign`, which passes on what it was called with.
-    unsafe {
-        let done = lane(slf, key, delete::<K>);
-        if done.is_some() { 0 } else { (LANES.behind().assign)(slf, key, std::ptr::null_mut()) }
-    }
-}
-
-unsafe extern "C" fn contains(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
-    // SAFETY: as in `subscript`.
-    unsafe {
-        let Some(kinds) = kinds(slf) else { return (LANES.behind().contains)(slf, key) };
-        with_key_type!(kinds.key, K => contains_of::<K>(slf, key))
-    }
-}
-
-#[inline(never)]
-unsafe extern "C" fn contains_of<K: TypedKey>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
-    // SAFETY: as in `contains`, which passes on what it was called with.
-    unsafe { lane(slf, key, holds::<K>).map_or_else(|| (LANES.behind().contains)(slf, key), c_int::from) }
 }

@@ -4,9 +4,9 @@
 //! rest begins with the key's length.
 
 use crate::convert::{Key, Read, Value, copy_of, read_bytes, read_int, read_text, read_value};
-use crate::hash::{hash_int, hash_text};
 use crate::kinds::{KeyKind, ValueKind};
 use crate::objects;
+use crate::typed::{TypedKey, with_key_type};
 use ebb::EntrySize;
 use pyo3::prelude::*;
 use std::ops::Range;
@@ -108,11 +108,7 @@ impl Layout {
 
     #[inline]
     pub(crate) fn hash(self, entry: &[u8]) -> u64 {
-        match self.key {
-            KeyKind::Object => word(entry),
-            KeyKind::Int => hash_int(word(entry) as i64),
-            KeyKind::Str | KeyKind::Bytes => hash_text(self.text_key(entry)),
-        }
+        with_key_type!(self.key, K => K::rehash(&self, entry))
     }
 
     /// The key of an entry as an object.

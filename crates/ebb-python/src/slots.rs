@@ -2,12 +2,14 @@
 //! `m[key]`, `m[key] = value`, `del m[key]` and `key in m`, and for methods.
 #![allow(unsafe_code)] // type slots
 
+use crate::kinds::Kinds;
+use crate::typed::{TypedKey, TypedValue, with_key_type, with_value_type};
 use pyo3::PyClass;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::PyType;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::fn_addr_eq;
 use std::sync::OnceLock;
@@ -64,7 +66,8 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    pub(crate) const fn new(slots: Slots) -> Self {
+    pub(crate) const fn of<C: HasLanes>() -> Self {
+        let slots = Slots { subscript: subscript::<C>, assign: assign::<C>, contains: contains::<C> };
         Lanes { slots, made_by_pyo3: OnceLock::new() }
     }
 
@@ -122,6 +125,103 @@ pub(crate) unsafe fn lane<C: PyClass<Frozen = True> + Sync, R>(
         (py, instance::<C>(slf), Bound::ref_from_ptr(py, &key))
     };
     catch_unwind(AssertUnwindSafe(|| work(py, this, key))).ok().flatten()
+}
+
+/// A class whose commonest operations have shorter ways, for the keys and values that most are. `None` sends a call on
+/// to the slot that PyO3 made: what takes Python code, or may fail.
+pub(crate) trait HasLanes: PyClass<Frozen = True> + Sync {
+    fn lanes() -> &'static Lanes;
+    /// The kinds of an instance that has been given them.
+    fn lane_kinds(&self) -> Option<&Kinds>;
+    /// What `self[key]` is, as a new reference; NULL with an exception set where the object could not be made.
+    fn lane_get<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject>;
+    fn lane_set<K: TypedKey, V: TypedValue>(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> Option<()>;
+    fn lane_delete<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<()>;
+    fn lane_contains<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<bool>;
+}
+
+unsafe extern "C" fn subscript<C: HasLanes>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: 1. The interpreter calls slots attached, with an instance of the type whose slot it is, and holds its
+    // arguments. 2. What a lane does not take is passed on unchanged.
+    unsafe {
+        let Some(kinds) = instance::<C>(slf).lane_kinds() else { return (C::lanes().behind().subscript)(slf, key) };
+        with_key_type!(kinds.key, K => subscript_of::<C, K>(slf, key))
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn subscript_of<C: HasLanes, K: TypedKey>(
+    slf: *mut ffi::PyObject,
+    key: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as in `subscript`, which passes on what it was called with.
+    unsafe {
+        lane(slf, key, |py, this: &C, key| this.lane_get::<K>(py, key))
+            .unwrap_or_else(|| (C::lanes().behind().subscript)(slf, key))
+    }
+}
+
+unsafe extern "C" fn assign<C: HasLanes>(
+    slf: *mut ffi::PyObject,
+    key: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> c_int {
+    // SAFETY: as in `subscript`; `value` is NULL or outlives the call.
+    unsafe {
+        let Some(kinds) = instance::<C>(slf).lane_kinds() else { return (C::lanes().behind().assign)(slf, key, value) };
+        if value.is_null() {
+            return with_key_type!(kinds.key, K => delete_of::<C, K>(slf, key));
+        }
+        with_key_type!(kinds.key, K => with_value_type!(
+            kinds.value,
+            V => set_of::<C, K, V>(slf, key, value),
+            (C::lanes().behind().assign)(slf, key, value)
+        ))
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn set_of<C: HasLanes, K: TypedKey, V: TypedValue>(
+    slf: *mut ffi::PyObject,
+    key: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> c_int {
+    // SAFETY: as in `assign`, which passes on what it was called with.
+    unsafe {
+        let done = lane(slf, key, |py, this: &C, key| this.lane_set::<K, V>(py, key, Bound::ref_from_ptr(py, &value)));
+        if done.is_some() { 0 } else { (C::lanes().behind().assign)(slf, key, value) }
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn delete_of<C: HasLanes, K: TypedKey>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
+    // SAFETY: as in `assign`, which passes on what it was called with.
+    unsafe {
+        let done = lane(slf, key, |py, this: &C, key| this.lane_delete::<K>(py, key));
+        if done.is_some() { 0 } else { (C::lanes().behind().assign)(slf, key, std::ptr::null_mut()) }
+    }
+}
+
+unsafe extern "C" fn contains<C: HasLanes>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
+    // SAFETY: as in `subscript`.
+    unsafe {
+        let Some(kinds) = instance::<C>(slf).lane_kinds() else { return (C::lanes().behind().contains)(slf, key) };
+        with_key_type!(kinds.key, K => contains_of::<C, K>(slf, key))
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn contains_of<C: HasLanes, K: TypedKey>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
+    // SAFETY: as in `contains`, which passes on what it was called with.
+    unsafe {
+        lane(slf, key, |py, this: &C, key| this.lane_contains::<K>(py, key))
+            .map_or_else(|| (C::lanes().behind().contains)(slf, key), c_int::from)
+    }
 }
 
 /// A method that PyO3 made, behind the shorter way that took its place.

@@ -56,6 +56,7 @@ impl TypedKey for IntKeys {
         hash_int(key)
     }
 
+    #[inline(always)]
     fn key(key: Self::Key<'_>) -> Key<'_> {
         Key::Int(key)
     }
@@ -98,6 +99,7 @@ impl TypedKey for ObjectKeys {
         hash_int(own)
     }
 
+    #[inline(always)]
     fn key((object, own): Self::Key<'_>) -> Key<'_> {
         Key::Object(object, own)
     }
@@ -153,6 +155,7 @@ macro_rules! text_keys {
                 hash_text(key)
             }
 
+            #[inline(always)]
             fn key(key: Self::Key<'_>) -> Key<'_> {
                 Key::Text(Cow::Borrowed(key))
             }
@@ -211,6 +214,7 @@ impl TypedValue for ObjectValues {
         Some(object.as_borrowed())
     }
 
+    #[inline(always)]
     fn value(value: Self::Value<'_>) -> Value<'_> {
         Value::Object(value)
     }
@@ -251,6 +255,7 @@ impl TypedValue for WordValues {
         Some(object.cast_exact::<PyFloat>().ok()?.value().to_ne_bytes())
     }
 
+    #[inline(always)]
     fn value(value: Self::Value<'_>) -> Value<'_> {
         Value::Word(value)
     }
@@ -277,6 +282,7 @@ impl TypedValue for TextValues {
         if kind == ValueKind::Bytes { plain_bytes(object) } else { plain_text(object) }
     }
 
+    #[inline(always)]
     fn value(value: Self::Value<'_>) -> Value<'_> {
         Value::Bytes(Cow::Borrowed(value))
     }

@@ -200,7 +200,7 @@ impl Cache {
     }
 
     /// As [`insert`](Table::insert), with deadlines.
-    #[inline]
+    #[inline(always)]
     pub fn insert_until(
         &mut self,
         hash: u64,

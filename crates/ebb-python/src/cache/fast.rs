@@ -11,16 +11,15 @@ use crate::convert::new_object;
 use crate::kinds::Kinds;
 use crate::layout::New;
 use crate::lock::Holding;
-use crate::slots::{self, Behind, Lanes, Slots};
+use crate::slots::{self, Behind, HasLanes, Lanes};
 use crate::store::{Dropped, Store, rehasher};
-use crate::typed::{TypedKey, TypedValue, with_key_type, with_value_type};
+use crate::typed::{TypedKey, TypedValue, with_key_type};
 use ebb::{Clock, Deadlines};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use std::ffi::c_int;
 
-pub(crate) static LANES: Lanes = Lanes::new(Slots { subscript, assign, contains });
+pub(crate) static LANES: Lanes = Lanes::of::<Cache>();
 static GET: Behind = Behind::new();
 
 /// Remember the slots that PyO3 made for `Cache`, and put the lane before its `get`.
@@ -29,25 +28,14 @@ pub(crate) fn remember(cache: &Bound<'_, PyType>) -> PyResult<()> {
     GET.put_before(cache, c"get", get)
 }
 
-/// As [`slots::lane`], with a cache of the system's clock that is not busy, and its settings.
-///
-/// # Safety
-/// As for [`slots::lane`].
+/// The settings of a cache of the system's clock, and what it holds, if it is not busy.
 #[inline(always)]
-unsafe fn lane<R>(
-    slf: *mut ffi::PyObject,
-    key: *mut ffi::PyObject,
-    work: impl FnOnce(Python<'_>, &Cache, &Settings, Holding<'_, Chest>, &Bound<'_, PyAny>) -> Option<R>,
-) -> Option<R> {
-    let work = |py: Python<'_>, cache: &Cache, key: &Bound<'_, PyAny>| {
-        let settings = cache.shared.settings.get()?;
-        if !settings.is_on_system_time() {
-            return None;
-        }
-        work(py, cache, settings, cache.shared.chest.try_hold()?, key)
-    };
-    // SAFETY: as the caller says.
-    unsafe { slots::lane(slf, key, work) }
+fn begin(cache: &Cache) -> Option<(&Settings, Holding<'_, Chest>)> {
+    let settings = cache.shared.settings.get()?;
+    if !settings.is_on_system_time() {
+        return None;
+    }
+    Some((settings, cache.shared.chest.try_hold()?))
 }
 
 /// The value of a key as a new reference (NULL with an exception set where the object could not be made), as a use of
@@ -77,179 +65,107 @@ fn read<K: TypedKey>(py: Python<'_>, chest: &mut Chest, key: &Bound<'_, PyAny>) 
     Some(Some(object))
 }
 
-#[inline(always)]
-fn set<K: TypedKey, V: TypedValue>(
-    py: Python<'_>,
-    cache: &Cache,
-    settings: &Settings,
-    mut chest: Holding<'_, Chest>,
-    key: &Bound<'_, PyAny>,
-    value: &Bound<'_, PyAny>,
-) -> Option<()> {
-    let key = K::of(key)?;
-    let hash = K::hash(key);
-    let value = V::of(settings.kinds.value, value)?;
-    let moment = Moment::later();
-    let mut gone = Gone::default();
-    let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
-    let (tells, unbounded) = (settings.tells(), !chest.limits.are_bounds());
-    let Chest { store: Store { layout, table, .. }, counts, .. } = &mut *chest;
-    let mut unsure = false;
-    let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
-    let done = match found {
-        _ if unsure => None,
-        Some(mut look) => {
-            let range = K::value(layout, look.entry);
-            let over = moment.is_past(look.deadlines().first());
-            if tells || over || range.len() != V::len(value) || !look.prolong(deadlines) {
-                None
-            } else {
-                look.mark();
-                (counts.sets, counts.replaced) = (counts.sets + 1, counts.replaced + 1);
-                let at = &mut look.entry[range];
-                let replaced = V::take(py, at);
-                V::write(value, at);
-                V::keep(value);
-                Some(replaced)
+impl HasLanes for Cache {
+    fn lanes() -> &'static Lanes {
+        &LANES
+    }
+
+    #[inline(always)]
+    fn lane_kinds(&self) -> Option<&Kinds> {
+        self.shared.settings.get().map(|settings| &settings.kinds)
+    }
+
+    #[inline(always)]
+    fn lane_get<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
+        let (_, mut chest) = begin(self)?;
+        read::<K>(py, &mut chest, key)?
+    }
+
+    #[inline(always)]
+    fn lane_set<K: TypedKey, V: TypedValue>(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> Option<()> {
+        let (settings, mut chest) = begin(self)?;
+        let key = K::of(key)?;
+        let hash = K::hash(key);
+        let value = V::of(settings.kinds.value, value)?;
+        let moment = Moment::later();
+        let mut gone = Gone::default();
+        let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
+        let (tells, unbounded) = (settings.tells(), !chest.limits.are_bounds());
+        let Chest { store: Store { layout, table, .. }, counts, .. } = &mut *chest;
+        let mut unsure = false;
+        let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+        let done = match found {
+            _ if unsure => None,
+            Some(mut look) => {
+                let range = K::value(layout, look.entry);
+                let over = moment.is_past(look.deadlines().first());
+                if tells || over || range.len() != V::len(value) || !look.prolong(deadlines) {
+                    None
+                } else {
+                    look.mark();
+                    (counts.sets, counts.replaced) = (counts.sets + 1, counts.replaced + 1);
+                    let at = &mut look.entry[range];
+                    let replaced = V::take(py, at);
+                    V::write(value, at);
+                    V::keep(value);
+                    Some(replaced)
+                }
             }
+            None if unbounded && K::BYTES > 0 => {
+                chest.insert_typed::<K, V>(hash, key, value, deadlines).ok().map(|()| None)
+            }
+            None => {
+                let new = New { hash, key: &K::key(key), value: &V::value(value) };
+                // Refused or not, those who made room have left.
+                chest.put_at(py, None, new, deadlines, &moment, &mut gone).is_ok().then_some(None)
+            }
+        };
+        self.end_step(py, &mut chest, &moment, &mut gone);
+        drop(chest);
+        self.after_step(py, gone);
+        drop(done?); // may run `__del__`
+        Some(())
+    }
+
+    #[inline(always)]
+    fn lane_delete<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<()> {
+        let (settings, mut chest) = begin(self)?;
+        if settings.tells() {
+            return None;
         }
-        None if unbounded && K::BYTES > 0 => {
-            chest.insert_typed::<K, V>(hash, key, value, deadlines).ok().map(|()| None)
+        let key = K::of(key)?;
+        let hash = K::hash(key);
+        let Chest { store, counts, .. } = &mut *chest;
+        let (layout, mut unsure) = (&store.layout, false);
+        store.table.prefetch_removal(&rehasher::<K>(layout));
+        let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+        if unsure || Clock::has_come(store.table.deadlines(found).first()) {
+            return None;
         }
-        None => {
-            let new = New { hash, key: &K::key(key), value: &V::value(value) };
-            // Refused or not, those who made room have left.
-            chest.put_at(py, None, new, deadlines, &moment, &mut gone).is_ok().then_some(None)
-        }
-    };
-    cache.end_step(py, &mut chest, &moment, &mut gone);
-    drop(chest);
-    cache.after_step(py, gone);
-    drop(done?); // may run `__del__`
-    Some(())
-}
-
-#[inline(always)]
-fn delete<K: TypedKey>(
-    py: Python<'_>,
-    cache: &Cache,
-    settings: &Settings,
-    mut chest: Holding<'_, Chest>,
-    key: &Bound<'_, PyAny>,
-) -> Option<()> {
-    if settings.tells() {
-        return None;
+        counts.deleted += 1;
+        let dropped = Dropped::of::<K>(py, layout, entry);
+        store.forget::<K>(found);
+        self.end_step(py, &mut chest, &Moment::later(), &mut Gone::default());
+        drop(chest);
+        dropped.release(py); // may run `__del__`
+        Some(())
     }
-    let key = K::of(key)?;
-    let hash = K::hash(key);
-    let Chest { store, counts, .. } = &mut *chest;
-    let (layout, mut unsure) = (&store.layout, false);
-    store.table.prefetch_removal(&rehasher::<K>(layout));
-    let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
-    if unsure || Clock::has_come(store.table.deadlines(found).first()) {
-        return None;
-    }
-    counts.deleted += 1;
-    let dropped = Dropped::of::<K>(py, layout, entry);
-    store.forget::<K>(found);
-    cache.end_step(py, &mut chest, &Moment::later(), &mut Gone::default());
-    drop(chest);
-    dropped.release(py); // may run `__del__`
-    Some(())
-}
 
-#[inline(always)]
-fn holds<K: TypedKey>(chest: &mut Chest, key: &Bound<'_, PyAny>) -> Option<bool> {
-    let key = K::of(key)?;
-    let hash = K::hash(key);
-    let Store { layout, table, .. } = &mut chest.store;
-    let mut unsure = false;
-    let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
-    let alive = found.is_some_and(|look| !Clock::has_come(look.deadlines().first()));
-    (!unsure).then_some(alive)
-}
-
-/// The kinds of a cache that has been given them.
-///
-/// # Safety
-/// Called attached; `slf` is an instance of `Cache`.
-#[inline(always)]
-unsafe fn kinds<'a>(slf: *mut ffi::PyObject) -> Option<&'a Kinds> {
-    // SAFETY: as the caller says, who holds the cache for as long as it uses its kinds.
-    unsafe { slots::instance::<Cache>(slf).shared.settings.get().map(|settings| &settings.kinds) }
-}
-
-unsafe extern "C" fn subscript(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: 1. The interpreter calls slots attached, with an instance of the type whose slot it is, and holds its
-    // arguments. 2. What a lane does not take is passed on unchanged.
-    unsafe {
-        let Some(kinds) = kinds(slf) else { return (LANES.behind().subscript)(slf, key) };
-        with_key_type!(kinds.key, K => subscript_of::<K>(slf, key))
-    }
-}
-
-#[inline(never)]
-unsafe extern "C" fn subscript_of<K: TypedKey>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: as in `subscript`, which passes on what it was called with.
-    unsafe {
-        lane(slf, key, |py, _, _, mut chest, key| read::<K>(py, &mut chest, key)?)
-            .unwrap_or_else(|| (LANES.behind().subscript)(slf, key))
-    }
-}
-
-unsafe extern "C" fn assign(slf: *mut ffi::PyObject, key: *mut ffi::PyObject, value: *mut ffi::PyObject) -> c_int {
-    // SAFETY: as in `subscript`; `value` is NULL or outlives the call.
-    unsafe {
-        let Some(kinds) = kinds(slf) else { return (LANES.behind().assign)(slf, key, value) };
-        if value.is_null() {
-            return with_key_type!(kinds.key, K => delete_of::<K>(slf, key));
-        }
-        with_key_type!(kinds.key, K => with_value_type!(
-            kinds.value,
-            V => set_of::<K, V>(slf, key, value),
-            (LANES.behind().assign)(slf, key, value)
-        ))
-    }
-}
-
-#[inline(never)]
-unsafe extern "C" fn set_of<K: TypedKey, V: TypedValue>(
-    slf: *mut ffi::PyObject,
-    key: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
-) -> c_int {
-    // SAFETY: as in `assign`, which passes on what it was called with.
-    unsafe {
-        let done = lane(slf, key, |py, cache, settings, chest, key| {
-            set::<K, V>(py, cache, settings, chest, key, Bound::ref_from_ptr(py, &value))
-        });
-        if done.is_some() { 0 } else { (LANES.behind().assign)(slf, key, value) }
-    }
-}
-
-#[inline(never)]
-unsafe extern "C" fn delete_of<K: TypedKey>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
-    // SAFETY: as in `assign`, which passes on what it was called with.
-    unsafe {
-        let done = lane(slf, key, delete::<K>);
-        if done.is_some() { 0 } else { (LANES.behind().assign)(slf, key, std::ptr::null_mut()) }
-    }
-}
-
-unsafe extern "C" fn contains(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
-    // SAFETY: as in `subscript`.
-    unsafe {
-        let Some(kinds) = kinds(slf) else { return (LANES.behind().contains)(slf, key) };
-        with_key_type!(kinds.key, K => contains_of::<K>(slf, key))
-    }
-}
-
-#[inline(never)]
-unsafe extern "C" fn contains_of<K: TypedKey>(slf: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
-    // SAFETY: as in `contains`, which passes on what it was called with.
-    unsafe {
-        lane(slf, key, |_, _, _, mut chest, key| holds::<K>(&mut chest, key))
-            .map_or_else(|| (LANES.behind().contains)(slf, key), c_int::from)
+    #[inline(always)]
+    fn lane_contains<K: TypedKey>(&self, _: Python<'_>, key: &Bound<'_, PyAny>) -> Option<bool> {
+        let (_, mut chest) = begin(self)?;
+        let key = K::of(key)?;
+        let hash = K::hash(key);
+        let Store { layout, table, .. } = &mut chest.store;
+        let mut unsure = false;
+        let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+        let alive = found.is_some_and(|look| !Clock::has_come(look.deadlines().first()));
+        (!unsure).then_some(alive)
     }
 }
 
@@ -258,9 +174,10 @@ unsafe extern "C" fn get(
     args: *mut *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    // SAFETY: as in `subscript`: a method's instance is of its class, and there are `count` arguments.
+    // SAFETY: the interpreter calls methods attached, with an instance of their class and `count` arguments, and holds
+    // them.
     unsafe {
-        match kinds(slf) {
+        match slots::instance::<Cache>(slf).lane_kinds() {
             Some(kinds) if count == 1 || count == 2 => with_key_type!(kinds.key, K => get_of::<K>(slf, args, count)),
             _ => GET.call(slf, args, count),
         }
@@ -276,7 +193,8 @@ unsafe extern "C" fn get_of<K: TypedKey>(
     // SAFETY: 1. As in `get`, which passes on what it was called with, one argument or two. 2. A default outlives the
     // call; None always lives.
     unsafe {
-        let value = lane(slf, *args, |py, _, _, mut chest, key| {
+        let value = slots::lane(slf, *args, |py, cache: &Cache, key| {
+            let (_, mut chest) = begin(cache)?;
             let value = read::<K>(py, &mut chest, key)?;
             chest.counts.misses += u64::from(value.is_none());
             Some(value)
