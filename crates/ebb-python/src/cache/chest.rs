@@ -343,7 +343,7 @@ impl Chest {
     }
 
     /// Whether an entry fits if it is the only one.
-    fn check_fits(&self, new: New<'_>) -> Result<(), Refused> {
+    pub(crate) fn check_fits(&self, new: New<'_>) -> Result<(), Refused> {
         let Limits { max_bytes, .. } = self.limits;
         let len = self.store.layout.entry_len(new);
         if max_bytes == usize::MAX || always_fits(len) <= max_bytes {

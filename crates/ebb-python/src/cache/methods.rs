@@ -1,6 +1,6 @@
 //! The methods of `Cache` for one key, for all, and for the interpreter; those for many keys are in `bulk`.
 
-use crate::cache::chest::Chest;
+use crate::cache::chest::{Chest, Refused};
 use crate::cache::gone::Cause;
 use crate::cache::iter::{self, What};
 use crate::cache::limits::{Limits, Lives};
@@ -230,6 +230,14 @@ impl Cache {
     #[pyo3(signature = (key, value, ttl=None))]
     fn set(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         self.set_pair(key, value, seconds(ttl)?)
+    }
+
+    /// Whether an entry would be refused for taking more than `max_bytes`: not for what else is wrong with it. O(1).
+    fn _is_too_large(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> bool {
+        let (Ok(key_of), Ok(value_of)) = (self.key(key), self.value(value)) else { return false };
+        let new = New { hash: 0, key: &key_of, value: &value_of };
+        let checked = self.shared.chest.with(key.py(), |chest| chest.check_fits(new));
+        matches!(checked, Err(Refused::TooLarge(_)))
     }
 
     /// Let `key` live for `ttl` from now on (None: the cache's), as a use of it; whether it is there. O(1).
