@@ -153,11 +153,9 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         from copy import deepcopy
 
-        settings = self._settings()
-        made = _rebuild(type(self), settings)
+        made = _rebuild(type(self), self._settings())
         memo[id(self)] = made
-        for key, value, hard, idle in self._entries():
-            made._restore(deepcopy(key, memo), deepcopy(value, memo), hard, idle)
+        made._copy_from(self, lambda given: deepcopy(given, memo))
         set_state(made, deepcopy(self.__getstate__(), memo))
         return made
 
@@ -251,6 +249,5 @@ def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:
 
 
 def _refill(made: Cache[Any, Any], state: tuple[Any, Iterable[tuple[Any, ...]]]) -> None:
-    for entry in state[1]:
-        made._restore(*entry)
+    made._restore(state[1])
     set_state(made, state[0])

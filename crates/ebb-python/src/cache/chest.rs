@@ -101,10 +101,7 @@ impl Chest {
 
     #[inline]
     pub(crate) fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
-        let after = |seconds: Option<f64>| {
-            seconds.map_or(Time::NEVER, |seconds| self.limits.clock.after(moment.time(), seconds))
-        };
-        Deadlines { hard: after(lives.hard), idle: after(lives.idle) }
+        self.limits.deadlines(lives, moment)
     }
 
     /// Whether an entry has expired.

@@ -3,7 +3,7 @@
 use crate::cache::chest::{Chest, Refused};
 use crate::cache::gone::Cause;
 use crate::cache::iter::{self, What};
-use crate::cache::limits::{Limits, Lives};
+use crate::cache::limits::Limits;
 use crate::cache::settings::{Callable, Settings, read_timer, seconds};
 use crate::cache::shared::Shared;
 use crate::cache::{Cache, CacheIterator};
@@ -175,20 +175,16 @@ impl Cache {
         iter::entries(self, py)
     }
 
-    /// Set what is alive in a cache of the same settings, to expire when it does there. O(n).
-    fn _copy_from(&self, other: &Bound<'_, Self>) -> PyResult<()> {
-        iter::copy(other.get(), self, other.py())
+    /// Set what is alive in a cache of the same settings, to expire when it does there; keys and values as `copied`
+    /// gives them, if there is one. O(n).
+    #[pyo3(signature = (other, copied=None))]
+    fn _copy_from(&self, other: &Bound<'_, Self>, copied: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        iter::copy(other.get(), self, copied, other.py())
     }
 
-    /// Set a key that lives so many seconds, and so many without use.
-    fn _restore(
-        &self,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-        hard: Option<f64>,
-        idle: Option<f64>,
-    ) -> PyResult<()> {
-        self.put(key.py(), &self.key(key)?, &self.value(value)?, Lives { hard, idle })
+    /// Set what `_entries` has given; what was left of each life then is left now. O(n).
+    fn _restore(&self, entries: &Bound<'_, PyAny>) -> PyResult<()> {
+        iter::restore(self, entries)
     }
 
     /// The value of `key`, or `default`. A use of the entry. O(1).
