@@ -199,7 +199,7 @@ pub(crate) fn restore(cache: &Cache, entries: &Bound<'_, PyAny>) -> PyResult<()>
     Ok(())
 }
 
-fn read_pair(py: Python<'_>, chest: &Chest, found: Found) -> PyResult<(Read, Read)> {
+pub(super) fn read_pair(py: Python<'_>, chest: &Chest, found: Found) -> PyResult<(Read, Read)> {
     Ok((chest.store.read_key(py, chest.store.table.entry(found))?, chest.store.read_value(py, found)?))
 }
 

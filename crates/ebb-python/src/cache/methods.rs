@@ -1,7 +1,6 @@
 //! The methods of `Cache` for one key, for all, and for the interpreter; those for many keys are in `bulk`.
 
 use crate::cache::chest::{Chest, Refused};
-use crate::cache::gone::Cause;
 use crate::cache::iter::{self, What};
 use crate::cache::limits::Limits;
 use crate::cache::settings::{Callable, Settings, read_timer, seconds};
@@ -270,15 +269,8 @@ impl Cache {
     }
 
     /// Remove some entry and return it as `(key, value)`; `KeyError` if there is none. O(1) on average.
-    fn popitem(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
-        let popped = self.sweep_and(py, |chest, gone| {
-            let found = chest.store.table.any()?;
-            let entry = chest.store.table.entry(found);
-            let read = chest.store.read_key(py, entry).and_then(|key| Ok((key, chest.store.read_value(py, found)?)));
-            Some(read.and_then(|read| chest.depart(py, found, Cause::Deleted, gone).map(|()| read)))
-        })?;
-        let (key, value) = popped.ok_or_else(|| PyKeyError::new_err("popitem(): the cache is empty"))??;
-        Ok((key.finish(py, None)?, value.finish(py, self.kinds().codec.as_ref())?))
+    fn popitem<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.take_any(py)?.ok_or_else(|| PyKeyError::new_err("popitem(): the cache is empty"))
     }
 
     /// The value of `key`, as a use of it; if it has none, `default`, which is set. O(1).
