@@ -63,10 +63,6 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     __slots__ = ()
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _core._add_fast_lanes(cls)
-
     # What type checkers read: no kinds, or either, or both; what is no type is a dtype.
     @overload
     def __init__(self: Cache[Any, Any], **settings: Unpack[_Settings]) -> None: ...
@@ -226,7 +222,6 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         return self._stats()
 
 
-_core._add_fast_lanes(Cache)
 MutableMapping.register(Cache)
 
 _SHOWN = "ttl", "idle", "max_items", "max_bytes"
