@@ -53,7 +53,7 @@ def replace(m: Any, kinds: Kinds) -> None:
 
 
 def setdefault(m: Any, kinds: Kinds) -> None:
-    for i in range(1990, 2500):
+    for i in range(1990, 4000):
         m.setdefault(MAKE[kinds[0]](i), MAKE[kinds[1]](i))
 
 

@@ -10,7 +10,7 @@ use crate::layout::{New, word};
 use crate::map::Map;
 use crate::search::Holder;
 use crate::store::Store;
-use ebb::OutOfMemory;
+use ebb::{OutOfMemory, RawTable};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;

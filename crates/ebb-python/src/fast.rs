@@ -11,6 +11,7 @@ use crate::map::Map;
 use crate::slots::{HasLanes, Lanes};
 use crate::store::{Dropped, Store, rehasher};
 use crate::typed::{TypedKey, TypedValue};
+use ebb::RawTable;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;

@@ -4,7 +4,7 @@ use crate::convert::{Read, read_value};
 use crate::errors::with_room;
 use crate::kinds::Kinds;
 use crate::map::Map;
-use ebb::Cursor;
+use ebb::{Cursor, RawTable};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;

@@ -9,7 +9,7 @@ use crate::lock::Guarded;
 use crate::objects::release_nested;
 use crate::search;
 use crate::store::Store;
-use ebb::Found;
+use ebb::{Found, RawTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;

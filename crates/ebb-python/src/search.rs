@@ -5,20 +5,20 @@ use crate::errors::out_of_memory;
 use crate::hash::hash;
 use crate::lock::Guarded;
 use crate::store::{Asked, Probe, Store};
-use ebb::{Found, OutOfMemory, TableOrder};
+use ebb::{Found, OutOfMemory, RawTable};
 use pyo3::prelude::*;
 
 /// What has a store.
 pub(crate) trait Holder {
-    type Order: TableOrder;
-    fn store(&mut self) -> &mut Store<Self::Order>;
+    type Table: RawTable;
+    fn store(&mut self) -> &mut Store<Self::Table>;
 }
 
-impl<O: TableOrder> Holder for Store<O> {
-    type Order = O;
+impl<T: RawTable> Holder for Store<T> {
+    type Table = T;
 
     #[inline(always)]
-    fn store(&mut self) -> &mut Store<O> {
+    fn store(&mut self) -> &mut Store<T> {
         self
     }
 }

@@ -6,7 +6,7 @@ use crate::kinds::{KeyKind, ValueKind};
 use crate::layout::{KeptKey, Layout, New, word};
 use crate::objects;
 use crate::typed::{TypedKey, TypedValue, with_key_type};
-use ebb::{Cursor, Found, OutOfMemory, Stats, Table, TableOrder};
+use ebb::{Cursor, Found, OutOfMemory, RawTable, Stats, Table};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use std::collections::HashMap;
@@ -98,7 +98,8 @@ pub(crate) fn writer<K: TypedKey, V: TypedValue>(
     key: K::Key<'_>,
     value: V::Value<'_>,
 ) -> impl FnOnce(&mut [u8]) {
-    move |entry| {
+    #[inline(always)]
+    move |entry: &mut [u8]| {
         let (front, rest) = entry.split_at_mut(K::BYTES);
         K::write(key, hash, front);
         V::write(value, rest);
@@ -117,9 +118,9 @@ impl Replaced {
 }
 
 /// The table of one map or cache.
-pub(crate) struct Store<O: TableOrder = ()> {
+pub(crate) struct Store<T: RawTable = Table> {
     pub(crate) layout: Layout,
-    pub(crate) table: Table<O>,
+    pub(crate) table: T,
     /// Counts inserts and removals, which end iterations.
     pub(crate) changes: u64,
     /// Bytes of entries that are neither key nor value.
@@ -195,9 +196,9 @@ impl Store {
     }
 }
 
-impl<O: TableOrder> Store<O> {
+impl<T: RawTable> Store<T> {
     /// A store over an empty table.
-    pub(crate) fn over(layout: Layout, table: Table<O>) -> Self {
+    pub(crate) fn over(layout: Layout, table: T) -> Self {
         Store { layout, table, changes: 0, overhead: 0 }
     }
 
@@ -331,7 +332,7 @@ impl<O: TableOrder> Store<O> {
     pub(crate) fn insert_by(
         &mut self,
         new: New<'_>,
-        put: impl FnOnce(&mut Table<O>, Layout, usize) -> Result<(), OutOfMemory>,
+        put: impl FnOnce(&mut T, Layout, usize) -> Result<(), OutOfMemory>,
     ) -> Result<(), OutOfMemory> {
         let layout = self.layout;
         put(&mut self.table, layout, layout.entry_len(new))?;
@@ -399,7 +400,7 @@ impl<O: TableOrder> Store<O> {
     }
 
     /// All there is, to be released.
-    pub(crate) fn into_contents(self) -> Contents<O> {
+    pub(crate) fn into_contents(self) -> Contents<T> {
         Contents { layout: self.layout, table: self.table }
     }
 
@@ -431,12 +432,12 @@ impl<O: TableOrder> Store<O> {
 
 /// What a map held, on its way out.
 #[must_use]
-pub(crate) struct Contents<O: TableOrder = ()> {
+pub(crate) struct Contents<T: RawTable = Table> {
     layout: Layout,
-    table: Table<O>,
+    table: T,
 }
 
-impl<O: TableOrder> Contents<O> {
+impl<T: RawTable> Contents<T> {
     /// Call `visit` with every entry.
     pub(crate) fn each(&self, mut visit: impl FnMut(Layout, &[u8])) {
         let mut cursor = Cursor::default();

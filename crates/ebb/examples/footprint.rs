@@ -1,6 +1,6 @@
 //! Bytes an entry beyond its own, while a table fills to `n` and drains, and nanoseconds an operation:
 //! `cargo run --release --example footprint -- [entry bytes] [n]`.
-use ebb::{EntrySize, Table};
+use ebb::{EntrySize, RawTable, Table};
 use std::hash::BuildHasher;
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
 //! Nanoseconds an operation on a small table, all in cache: `cargo run --release --example hot`.
-use ebb::{EntrySize, Table};
+use ebb::{EntrySize, RawTable, Table};
 use std::hash::BuildHasher;
 use std::hint::black_box;
 use std::time::Instant;

@@ -7,10 +7,11 @@ use crate::links::LINK_BYTES;
 use crate::memory::{Memory, OutOfMemory};
 use crate::order::{Order, TableOrder};
 use crate::sieve::{SIEVE_BYTES, Sieve};
-use crate::table::{Cursor, EntrySize, Found, Table};
+use crate::stacked::Stacked;
+use crate::table::{Cursor, EntrySize, Found, RawTable};
 
-/// A [`Table`] with deadlines and an order of eviction.
-pub type Cache = Table<Policies>;
+/// A table with deadlines and an order of eviction.
+pub type Cache = Stacked<Policies>;
 
 /// What a cache keeps of its entries.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -196,10 +197,10 @@ impl Look<'_> {
 impl Cache {
     /// An empty cache.
     pub fn keeping(size: EntrySize, keeping: Keeping) -> Self {
-        Table::in_order(size, Policies::new(keeping))
+        Stacked::in_order(size, Policies::new(keeping))
     }
 
-    /// As [`insert`](Table::insert), with deadlines.
+    /// As [`insert`](crate::Table::insert), with deadlines.
     #[inline(always)]
     pub fn insert_until(
         &mut self,
@@ -218,26 +219,26 @@ impl Cache {
         Ok(())
     }
 
-    /// The entry of this hash that `is` recognises, to be used at once: in fewer steps than [`find`](Table::find) and
+    /// The entry of this hash that `is` recognises, to be used at once: in fewer steps than [`find`](RawTable::find) and
     /// what follows it.
     #[inline(always)]
     pub fn look(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<Look<'_>> {
         let (found, entry) = self.locate(hash, is)?;
         let (fields, len) = (self.order.fields, entry.len());
-        let (front, rest) = self.heap.slot_mut(found.0.spot.handle).split_at_mut(fields.bytes);
+        let (front, rest) = self.heap.slot_mut(found.handle).split_at_mut(fields.bytes);
         Some(Look { fields, sieve: self.order.sieve.as_ref(), front, entry: &mut rest[..len] })
     }
 
     /// When an entry expires.
     #[inline]
     pub fn deadlines(&self, found: Found) -> Deadlines {
-        self.order.fields.read(self.heap.slot(found.0.spot.handle))
+        self.order.fields.read(self.heap.slot(found.handle))
     }
 
     /// Give an entry other deadlines. O(1), and next to nothing where they are later.
     #[inline]
     pub fn renew(&mut self, found: Found, deadlines: Deadlines) {
-        let handle = found.0.spot.handle;
+        let handle = found.handle;
         let slot = self.heap.slot_mut(handle);
         let before = self.order.fields.read(slot).first();
         self.order.fields.write(slot, deadlines);
@@ -250,7 +251,7 @@ impl Cache {
     #[inline]
     pub fn mark(&mut self, found: Found) {
         if let Some(sieve) = &self.order.sieve {
-            sieve.mark(self.heap.slot_mut(found.0.spot.handle));
+            sieve.mark(self.heap.slot_mut(found.handle));
         }
     }
 
@@ -308,7 +309,7 @@ impl Cache {
         }
     }
 
-    /// Hold at most `bytes` (as [`bytes`](Table::bytes) counts them) at any moment: what would take more is refused as
+    /// Hold at most `bytes` (as [`bytes`](RawTable::bytes) counts them) at any moment: what would take more is refused as
     /// if there were no more memory.
     pub fn set_limit(&mut self, bytes: usize) {
         self.heap.memory.set_limit(bytes.saturating_sub(size_of::<Self>()));

@@ -25,6 +25,13 @@ const LONE: u32 = u32::MAX;
 /// While a table is small its pages may be this large: the fixed part of the memory promise.
 const SMALL_PAGE: usize = 64 << 10;
 
+/// A page of [`Growth::Blocks`] in a table that is not small: all are of one size, so that what one stack gives up the
+/// next one takes. Blocks are of sizes that fill it.
+pub(crate) const TILE: usize = 32 << 10;
+const TILES_FROM: usize = 512 << 10;
+/// From here on they are of 2 MiB.
+const HUGE_TILES_FROM: usize = 512 << 20;
+
 /// Emptied pages that a heap keeps.
 const SPARES: usize = 8;
 
@@ -38,6 +45,8 @@ pub(crate) enum Growth {
     OneOfMany,
     /// A dozen stacks that share the index between them: a page is at most 1/8192 of all the heap.
     Lines,
+    /// A dozen stacks that share all entries between them, in blocks of some kilobytes: see [`TILE`].
+    Blocks,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +80,8 @@ pub(crate) struct Heap {
     pages: Pages,
     stacks: ChunkArray<Stack>,
     stack_count: usize,
+    /// Spare pages may be this part of what is held.
+    spare_part: usize,
     /// Emptied pages kept for the next that needs one of that size, so that work at a boundary does not thrash.
     spare: [Option<Block>; SPARES],
 }
@@ -96,6 +107,7 @@ impl Heap {
             pages: Pages::new(),
             stacks: ChunkArray::new(),
             stack_count: 0,
+            spare_part: 1024,
             spare: [const { None }; SPARES],
         }
     }
@@ -106,6 +118,9 @@ impl Heap {
         let id = self.stack_count;
         *self.stacks.get_mut(id) = Stack { slot_bytes: slot_bytes as u32, top: NONE, growth, tag, ..Stack::EMPTY };
         self.stack_count += 1;
+        if growth == Growth::Blocks {
+            self.spare_part = 64;
+        }
         Ok(id as StackId)
     }
 
@@ -181,11 +196,8 @@ impl Heap {
             Page { base, bytes, slot_bytes, slots, stack: u32::from(stack) | u32::from(tag) << 16, below: top }
         };
         let of_size = |bytes| page(std::ptr::null_mut(), bytes, bytes);
-        let page = if rest_bytes >= slot {
-            page(rest, 0, rest_bytes)
-        } else {
-            of_size(page_bytes(slot, self.wanted_bytes(stack)))
-        };
+        let page =
+            if rest_bytes >= slot { page(rest, 0, rest_bytes) } else { of_size(self.next_page_bytes(stack, slot)) };
         let (number, page) = match self.new_page(page) {
             Ok(number) => (number, page),
             // There may be memory for less.
@@ -206,6 +218,17 @@ impl Heap {
         Ok(number << SLOT_BITS)
     }
 
+    /// How large the next page of a stack is.
+    fn next_page_bytes(&self, stack: StackId, slot: usize) -> usize {
+        let held = self.memory.held();
+        match self.stacks.get(stack as usize).growth {
+            Growth::Blocks if held >= HUGE_TILES_FROM => HUGE_PAGE,
+            Growth::Blocks if held >= TILES_FROM => TILE,
+            Growth::Blocks if held / 32 < 2 * slot => Memory::block_bytes(slot),
+            _ => page_bytes(slot, self.wanted_bytes(stack)),
+        }
+    }
+
     /// About how large the next block of a stack should be.
     fn wanted_bytes(&self, stack: StackId) -> usize {
         let &Stack { bytes, slot_bytes, growth, .. } = self.stacks.get(stack as usize);
@@ -213,6 +236,7 @@ impl Heap {
             Growth::Alone => (bytes / 4, bytes / 512, huge_pages_fit(bytes, slot_bytes as usize)),
             Growth::OneOfMany => (bytes / 16, bytes / 512, huge_pages_fit(bytes, slot_bytes as usize)),
             Growth::Lines => (bytes / 16, self.memory.held() / 8192, bytes >= 32 * HUGE_PAGE),
+            Growth::Blocks => (0, self.memory.held() / 32, false),
         };
         let wanted = if huge { late.max(HUGE_PAGE) } else { late.max(early.min(SMALL_PAGE)) };
         // What is given up at a time where room has to be made.
@@ -341,12 +365,12 @@ impl Heap {
         self.trim_spare();
     }
 
-    /// Spare pages are together at most 1/1024 of what is held, or up to half of it while that is below `SMALL_PAGE`;
+    /// Spare pages are together at most `1/spare_part` of what is held, or up to a quarter of it while that is below `TILE`;
     /// none is smaller than an OS page.
     fn trim_spare(&mut self) {
         for i in (0..SPARES).rev() {
             let (spare, held) = (self.spare_bytes(), self.memory.held());
-            let too_many = spare > (held / 1024).max((held / 2).min(SMALL_PAGE));
+            let too_many = spare > (held / self.spare_part).max((held / 4).min(TILE));
             if self.spare[i].as_ref().is_some_and(|block| too_many || block.bytes < OS_PAGE) {
                 let block = self.spare[i].take().expect("just seen");
                 self.memory.release(block);
@@ -490,7 +514,7 @@ fn page_bytes(slot: usize, want: usize) -> usize {
         return want / HUGE_PAGE * HUGE_PAGE;
     }
     let want = (want.max(256) / slot).next_power_of_two().max(1) * slot;
-    if want <= OS_PAGE / 2 {
+    if want < OS_PAGE {
         return Memory::block_bytes(want);
     }
     let least = want.div_ceil(OS_PAGE);

@@ -1,22 +1,22 @@
-//! Hash to handle: linear hashing over segments that are each as large as their contents need.
+//! Hash to entry: linear hashing over segments that are each as large as their contents need.
 //!
 //! There are `count` segments; the low bits of a hash choose one (as many bits as `count` needs; a number not in use
 //! yet means the segment it will be split from). Growing by one segment splits one in two, shrinking merges two, in
 //! an order given by `count` alone: no directory, nothing that doubles. The splits of a doubling are put off until a
-//! segment holds `SPLIT_FROM` entries on average, so that segments stay within a factor of 2.5 of each other.
-//! Within a segment, lines are added and taken away one at a time (see [`segment`](crate::segment)).
+//! segment holds some 200 entries on average, so that segments stay within a factor of 2.5 of each other.
+//! Within a segment, lines are added and taken away a few at a time (see [`segment`](crate::segment)).
+//!
+//! What its cells hold is a parameter: handles of entries that are elsewhere, or the entries themselves.
 
 use crate::chunks::ChunkArray;
-use crate::heap::{Growth, Handle, Heap, Moved, StackId};
-use crate::line::{Line, SLOTS};
+use crate::head::{SATURATED, SLOTS};
+use crate::heap::{Growth, Handle, Heap, Moved, StackId, TILE};
+use crate::lines::{Cells, Handles, Inline, Lines, LinesMut, block_bytes, lines_in};
 use crate::memory::OutOfMemory;
-use crate::segment::{Candidates, Item, MAX_LINES, Segment, Spot, place, place_or_stash, slots, x_of};
-use crate::tags::prefetch;
+use crate::segment::{Candidates, Item, MAX_LINES, Segment, Spot, home_of, place, place_or_stash, pour, slots, x_of};
+use crate::table::{Cursor, Stats};
 use std::cell::RefCell;
 
-/// Average entries in an unsplit segment when a doubling begins, and how many more until it is done.
-const SPLIT_FROM: usize = 224;
-const SPLIT_OVER: usize = 56;
 /// Below this many entries, blocks are made with room to spare: the memory is within the promise's fixed part.
 const SMALL_TABLE: usize = 8 << 10;
 /// After a split that got no memory, so many entries pass before the next is tried.
@@ -29,13 +29,14 @@ pub(crate) struct Place {
     pub(crate) spot: Spot,
 }
 
-/// Gives an entry's hash from its handle.
-pub(crate) trait Rehash: Fn(&Heap, Handle) -> u64 {}
-impl<F: Fn(&Heap, Handle) -> u64> Rehash for F {}
+/// Gives an entry's hash from what its cell holds.
+pub(crate) trait Rehash<C: Cells>: Fn(&Heap, C::Content) -> u64 {}
+impl<C: Cells, F: Fn(&Heap, C::Content) -> u64> Rehash<C> for F {}
 
 /// Invariants: see [`check`](Index::check).
 #[derive(Debug)]
-pub(crate) struct Index {
+pub(crate) struct Index<C> {
+    cells: C,
     segments: ChunkArray<Segment>,
     count: usize,
     /// The least power of two that is not below `count`, less 1.
@@ -50,26 +51,42 @@ pub(crate) struct Index {
     pub(crate) merges: u64,
 }
 
-thread_local! {
-    /// Entries on their way from block to block; at most a few segments' worth is kept.
-    static SCRATCH: RefCell<[Vec<Item>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+/// Inline on their way from block to block.
+type Items<C> = Vec<Item<<C as Cells>::Content>>;
+
+/// Cells of which there are two such lists for each thread: at most a few segments' worth is kept.
+pub(crate) trait Scratch: Cells {
+    fn with_scratch<R>(work: impl FnOnce(&mut Items<Self>, &mut Items<Self>) -> R) -> R;
 }
+
+macro_rules! scratch {
+    ($cells:ty) => {
+        impl Scratch for $cells {
+            fn with_scratch<R>(work: impl FnOnce(&mut Items<Self>, &mut Items<Self>) -> R) -> R {
+                thread_local! {
+                    static SCRATCH: RefCell<[Items<$cells>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+                }
+                SCRATCH.with_borrow_mut(|[first, second]| {
+                    let result = work(first, second);
+                    for items in [first, second] {
+                        items.clear();
+                        items.shrink_to(SCRATCH_KEPT);
+                    }
+                    result
+                })
+            }
+        }
+    };
+}
+
+scratch!(Handles);
+scratch!(Inline);
 const SCRATCH_KEPT: usize = 2048;
 
-fn with_scratch<R>(work: impl FnOnce(&mut Vec<Item>, &mut Vec<Item>) -> R) -> R {
-    SCRATCH.with_borrow_mut(|[first, second]| {
-        let result = work(first, second);
-        for items in [first, second] {
-            items.clear();
-            items.shrink_to(SCRATCH_KEPT);
-        }
-        result
-    })
-}
-
-impl Index {
-    pub(crate) fn new(fill: Fill) -> Self {
+impl<C: Scratch> Index<C> {
+    pub(crate) fn new(cells: C, fill: Fill) -> Self {
         let mut index = Index {
+            cells,
             fill,
             segments: ChunkArray::new(),
             count: 1,
@@ -88,13 +105,8 @@ impl Index {
     fn set_count(&mut self, count: usize) {
         self.count = count;
         self.mask = count.next_power_of_two() - 1;
-        self.split_at = split_at(count);
-        self.merge_below = merge_below(count);
-    }
-
-    /// Segments now.
-    pub(crate) fn segment_count(&self) -> usize {
-        self.count
+        self.split_at = self.fill.split_at(count);
+        self.merge_below = self.fill.merge_below(count);
     }
 
     #[inline]
@@ -103,22 +115,27 @@ impl Index {
         if number < self.count { number } else { number & (self.mask >> 1) }
     }
 
-    /// The entry of this hash that `is` recognises. O(1); touches one line, rarely two.
+    /// The entry of this hash that `is` recognises by what its cell holds. O(1); touches one line, rarely two.
     #[inline(always)]
-    pub(crate) fn find(&self, heap: &Heap, hash: u64, is: impl FnMut(Handle) -> bool) -> Option<Place> {
+    pub(crate) fn find(
+        &self,
+        heap: &Heap,
+        hash: u64,
+        is: impl FnMut(C::Content) -> bool,
+    ) -> Option<(Place, C::Content)> {
         if self.entries == 0 {
             return None;
         }
         let number = self.number(hash);
-        let spot = self.segments.get(number).find(heap, hash, is)?;
-        Some(Place { segment: number as u32, spot })
+        let (spot, content) = self.segments.get(number).find(heap, self.cells, hash, is)?;
+        Some((Place { segment: number as u32, spot }, content))
     }
 
     /// The entries that a lookup of `hash` begins with, and their segment; there is at least one entry.
     #[inline(always)]
-    pub(crate) fn candidates(&self, hash: u64) -> (u32, Candidates<'_>) {
+    pub(crate) fn candidates(&self, hash: u64) -> (u32, Candidates<'_, C>) {
         let number = self.number(hash);
-        (number as u32, self.segments.get(number).candidates(hash))
+        (number as u32, self.segments.get(number).candidates(self.cells, hash))
     }
 
     /// The segment of `hash`, and how many of the hash's low bits say so.
@@ -129,15 +146,21 @@ impl Index {
         (self.number(hash), self.mask.count_ones() - u32::from(half > 0 && !split))
     }
 
-    /// Call `visit` with every place in use of a segment.
-    pub(crate) fn each_place(&self, heap: &Heap, number: usize, mut visit: impl FnMut(Place)) {
-        if self.entries == 0 {
-            return;
-        }
-        for (at, line) in self.lines_of(heap, number).iter().enumerate() {
-            for slot in 0..line.count() {
-                let spot = Spot { line: at as u32, slot: slot as u32, handle: line.handle(slot) };
-                visit(Place { segment: number as u32, spot });
+    /// What the cell at `place` holds.
+    #[inline(always)]
+    pub(crate) fn content(&self, heap: &Heap, place: Place) -> C::Content {
+        let segment = self.segments.get(place.segment as usize);
+        let (lines, line) = segment.lines_with(heap, self.cells, place.spot.line as usize);
+        lines.content(line, place.spot.slot as usize)
+    }
+
+    /// Call `visit` with every place in use of a segment, and what its cell holds.
+    pub(crate) fn each_place(&self, heap: &Heap, number: usize, mut visit: impl FnMut(Place, C::Content)) {
+        for at in 0..self.line_count(heap, number) {
+            let (lines, line) = self.line(heap, number, at);
+            for slot in 0..lines.head(line).count() {
+                let spot = Spot { line: at as u32, slot: slot as u32 };
+                visit(Place { segment: number as u32, spot }, lines.content(line, slot));
             }
         }
     }
@@ -145,33 +168,33 @@ impl Index {
     /// Ask for what a lookup of `hash` reads first.
     #[inline]
     pub(crate) fn prefetch_line(&self, hash: u64) {
-        self.segments.get(self.number(hash)).prefetch(hash);
+        self.segments.get(self.number(hash)).prefetch(self.cells, hash);
     }
 
     /// The entry that a lookup of `hash` will most likely read.
     #[inline]
-    pub(crate) fn likely(&self, hash: u64) -> Option<Handle> {
-        self.segments.get(self.number(hash)).likely(hash)
+    pub(crate) fn likely(&self, hash: u64) -> Option<C::Content> {
+        self.segments.get(self.number(hash)).likely(self.cells, hash)
     }
 
-    /// Index a new entry, already written to the heap. O(1): at most one segment is rebuilt and one split.
+    /// Index a new entry, to which `content` leads. O(1): at most one segment is rebuilt and one split.
     pub(crate) fn insert(
         &mut self,
         heap: &mut Heap,
         hash: u64,
-        handle: Handle,
-        rehash: &impl Rehash,
+        content: C::Content,
+        rehash: &impl Rehash<C>,
     ) -> Result<(), OutOfMemory> {
         if self.segments.capacity() == 0 {
             self.segments.reserve(&mut heap.memory, self.count)?;
         }
         let number = self.number(hash);
-        let item = Item { handle, x: x_of(hash) };
-        let fill = self.fill;
+        let item = Item { content, x: x_of(hash) };
+        let (cells, fill) = (self.cells, self.fill);
         let segment = self.segments.get_mut(number);
         let home_lines = segment.home_lines();
         let roomy = segment.count() < fill.capacity(home_lines);
-        if roomy && place(segment.lines_mut(heap), item) {
+        if roomy && place(&mut segment.lines_mut(heap, cells), item) {
             segment.add(1);
         } else {
             self.grow(heap, number, item, rehash)?;
@@ -185,18 +208,19 @@ impl Index {
 
     /// Add an entry to a segment that wants more lines; one with room left does without when memory is short.
     #[cold]
-    fn grow(&mut self, heap: &mut Heap, number: usize, item: Item, rehash: &impl Rehash) -> Result<(), OutOfMemory> {
+    fn grow(
+        &mut self,
+        heap: &mut Heap,
+        number: usize,
+        item: Item<C::Content>,
+        rehash: &impl Rehash<C>,
+    ) -> Result<(), OutOfMemory> {
         let segment = *self.segments.get(number);
         if segment.has_stash() && self.squeeze(heap, number, item) {
             return Ok(());
         }
-        let rebuilt = with_scratch(|items, _| {
-            gather(heap, &segment, rehash, items)?;
-            items.try_reserve(1).map_err(|_| OutOfMemory)?;
-            items.push(item);
-            let lines = self.lines_to_grow(heap, items.len());
-            self.build(heap, items, lines)
-        });
+        let lines = self.lines_to_grow(heap, segment.count() + 1);
+        let rebuilt = self.rebuild(heap, &[segment], Some(item), lines, rehash);
         match rebuilt {
             Ok(new) => {
                 self.replace(heap, number, new, rehash);
@@ -208,23 +232,22 @@ impl Index {
     }
 
     /// Put an entry into a segment as it is, over its usual load.
-    fn squeeze(&mut self, heap: &mut Heap, number: usize, item: Item) -> bool {
+    fn squeeze(&mut self, heap: &mut Heap, number: usize, item: Item<C::Content>) -> bool {
         let segment = self.segments.get_mut(number);
-        let home_lines = segment.home_lines();
-        let done = home_lines > 0 && place_or_stash(segment.all_lines_mut(heap), home_lines, item);
+        let done = segment.has_block() && place_or_stash(segment, heap, self.cells, item);
         segment.add(usize::from(done));
         done
     }
 
     /// Give the segment `number` the block of `new`, and its old block back.
-    fn replace(&mut self, heap: &mut Heap, number: usize, new: Segment, rehash: &impl Rehash) {
+    fn replace(&mut self, heap: &mut Heap, number: usize, new: Segment, rehash: &impl Rehash<C>) {
         let old = std::mem::replace(self.segments.get_mut(number), new);
         self.release(heap, old, None, rehash);
     }
 
     /// Give back the block of a segment that is no longer in the array. The block that moves into its place is told
     /// to its segment: `pending`, which is in the array no more either, or else the one its entries hash to.
-    fn release(&mut self, heap: &mut Heap, old: Segment, pending: Option<&mut Segment>, rehash: &impl Rehash) {
+    fn release(&mut self, heap: &mut Heap, old: Segment, pending: Option<&mut Segment>, rehash: &impl Rehash<C>) {
         if !old.has_block() {
             return;
         }
@@ -234,7 +257,7 @@ impl Index {
         let owner = match pending {
             Some(pending) if pending.has_block() && pending.handle == from => pending,
             _ => {
-                let number = self.number(rehash(heap, any_entry(heap, to)));
+                let number = self.number(rehash(heap, any_entry(heap, self.cells, to)));
                 self.segments.get_mut(number)
             }
         };
@@ -242,15 +265,45 @@ impl Index {
         owner.move_to(heap, to, owner.home_lines());
     }
 
+    /// A new block with all entries of some segments and one more, of `lines` home lines or a few more.
+    fn rebuild(
+        &mut self,
+        heap: &mut Heap,
+        sources: &[Segment],
+        extra: Option<Item<C::Content>>,
+        lines: usize,
+        rehash: &impl Rehash<C>,
+    ) -> Result<Segment, OutOfMemory> {
+        for more in MORE_LINES {
+            let mut new = self.new_block(heap, (lines + more).min(MAX_LINES), 0)?;
+            let mut to = new.lines_mut(heap, self.cells);
+            if sources.iter().all(|from| pour(from, heap, &mut to, rehash))
+                && extra.is_none_or(|item| place(&mut to, item))
+            {
+                new.add(sources.iter().map(Segment::count).sum::<usize>() + usize::from(extra.is_some()));
+                return Ok(new);
+            }
+            heap.remove(new.handle); // the last of its stack: nothing moves
+        }
+        C::with_scratch(|items, _| {
+            for from in sources {
+                gather(heap, self.cells, from, rehash, items)?;
+            }
+            items.try_reserve(1).map_err(|_| OutOfMemory)?;
+            items.extend(extra);
+            self.build_with_stash(heap, items, lines.min(MAX_LINES))
+        })
+    }
+
     /// A new block with all of `items`, of `lines` home lines or a few more.
-    fn build(&mut self, heap: &mut Heap, items: &[Item], lines: usize) -> Result<Segment, OutOfMemory> {
+    fn build(&mut self, heap: &mut Heap, items: &[Item<C::Content>], lines: usize) -> Result<Segment, OutOfMemory> {
         if items.is_empty() {
             return Ok(Segment::EMPTY);
         }
-        for more in [0, 1, 2, 4] {
+        for more in MORE_LINES {
             let lines = (lines + more).min(MAX_LINES);
             let mut segment = self.new_block(heap, lines, 0)?;
-            if items.iter().all(|&item| place(segment.lines_mut(heap), item)) {
+            if place_all(&mut segment.lines_mut(heap, self.cells), items) == items.len() {
                 segment.add(items.len());
                 return Ok(segment);
             }
@@ -261,48 +314,55 @@ impl Index {
 
     /// As [`build`](Self::build), for entries of which too many have the same home.
     #[cold]
-    fn build_with_stash(&mut self, heap: &mut Heap, items: &[Item], lines: usize) -> Result<Segment, OutOfMemory> {
+    fn build_with_stash(
+        &mut self,
+        heap: &mut Heap,
+        items: &[Item<C::Content>],
+        lines: usize,
+    ) -> Result<Segment, OutOfMemory> {
         let mut trial = self.new_block(heap, lines, 0)?;
-        let homeless = items.iter().filter(|&&item| !place(trial.lines_mut(heap), item)).count();
+        let mut trial_lines = trial.lines_mut(heap, self.cells);
+        let homeless = items.iter().filter(|&&item| !place(&mut trial_lines, item)).count();
         heap.remove(trial.handle);
         let stash = (homeless + homeless / 8).div_ceil(SLOTS) + 1;
         let mut segment = self.new_block(heap, lines, stash)?;
         for &item in items {
-            let placed = place_or_stash(segment.all_lines_mut(heap), lines, item);
+            let placed = place_or_stash(&mut segment, heap, self.cells, item);
             debug_assert!(placed);
         }
         segment.add(items.len());
         Ok(segment)
     }
 
+    /// A block with a stash is on its own: those in stacks have as many home lines as there is room for.
     fn new_block(&mut self, heap: &mut Heap, lines: usize, stash: usize) -> Result<Segment, OutOfMemory> {
-        let total = lines + stash;
-        let handle = if total <= MAX_LINES {
-            if self.stacks[total] == 0 {
-                self.stacks[total] = heap.new_stack(total * size_of::<Line>(), Growth::Lines, 0)? + 1;
-            }
-            heap.push(self.stacks[total] - 1)?
-        } else {
-            heap.push_lone(total * size_of::<Line>())?
-        };
-        Ok(Segment::over(heap, handle, lines, stash > 0))
+        let bytes = block_bytes(self.cells, lines + stash);
+        if stash > 0 {
+            let handle = heap.push_lone(bytes)?;
+            return Ok(Segment::over(heap, self.cells, handle, lines, true));
+        }
+        if self.stacks[lines] == 0 {
+            self.stacks[lines] = heap.new_stack(bytes, self.fill.growth(), 0)? + 1;
+        }
+        let handle = heap.push(self.stacks[lines] - 1)?;
+        Ok(Segment::over(heap, self.cells, handle, lines, false))
     }
 
     fn lines_to_grow(&mut self, heap: &Heap, entries: usize) -> usize {
         self.fill = self.fill.where_entries_take(heap.memory.held() / self.entries.max(1));
-        self.fill.lines_for(if self.entries < SMALL_TABLE { entries + entries / 2 } else { entries })
+        self.fill.lines_to_grow(entries, self.entries < SMALL_TABLE)
     }
 
     /// One segment more: split the one that is due. O(a segment).
     #[cold]
-    fn split(&mut self, heap: &mut Heap, rehash: &impl Rehash) -> Result<(), OutOfMemory> {
+    fn split(&mut self, heap: &mut Heap, rehash: &impl Rehash<C>) -> Result<(), OutOfMemory> {
         let new = self.count;
         let bit = (new + 1).next_power_of_two() >> 1;
         let source = new - bit;
         self.segments.reserve(&mut heap.memory, new + 1)?;
         let old = *self.segments.get(source);
-        let (low, high) = with_scratch(|low, high| {
-            gather_split(heap, &old, bit as u64, rehash, low, high)?;
+        let (low, high) = C::with_scratch(|low, high| {
+            gather_split(heap, self.cells, &old, bit as u64, rehash, low, high)?;
             let lines = (self.lines_to_grow(heap, low.len()), self.lines_to_grow(heap, high.len()));
             let low = self.build(heap, low, lines.0)?;
             match self.build(heap, high, lines.1) {
@@ -325,10 +385,10 @@ impl Index {
 
     /// Take the entry at `place` out. O(1): at most one segment is rebuilt and two are merged.
     #[inline(always)]
-    pub(crate) fn remove(&mut self, heap: &mut Heap, place: Place, rehash: &impl Rehash) {
+    pub(crate) fn remove(&mut self, heap: &mut Heap, place: Place, rehash: &impl Rehash<C>) {
         let number = place.segment as usize;
         let segment = self.segments.get_mut(number);
-        segment.remove(heap, place.spot);
+        segment.remove(heap, self.cells, place.spot);
         let segment = *segment;
         self.entries -= 1;
         // Shrinking is never owed: where memory is short it is skipped, and tried again at the next removal.
@@ -342,45 +402,49 @@ impl Index {
 
     /// Fewer lines for a segment that has too many.
     #[cold]
-    fn shrink(&mut self, heap: &mut Heap, number: usize, rehash: &impl Rehash) -> Result<(), OutOfMemory> {
+    fn shrink(&mut self, heap: &mut Heap, number: usize, rehash: &impl Rehash<C>) -> Result<(), OutOfMemory> {
         let segment = *self.segments.get(number);
         if segment.count() == 0 {
             self.replace(heap, number, Segment::EMPTY, rehash);
             return Ok(());
         }
-        let new = with_scratch(|items, _| {
-            gather(heap, &segment, rehash, items)?;
-            let lines = self.fill.lines_for(items.len() + items.len() / 64 + 1);
-            self.build(heap, items, lines)
-        })?;
+        let lines = self.fill.lines_to_shrink(segment.count());
+        let new = self.rebuild(heap, &[segment], None, lines, rehash)?;
         self.replace(heap, number, new, rehash);
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_too_large(&self, heap: &Heap, segment: &Segment) -> bool {
         let (count, home_lines) = (segment.count(), segment.home_lines());
-        let slack = if self.entries < SMALL_TABLE { 2 * count + 6 } else { 3 };
-        if !segment.has_stash() {
-            return count + slack <= self.fill.capacity_of_fewer(home_lines);
+        if segment.has_stash() {
+            self.is_stash_too_large(heap, segment)
+        } else {
+            self.fill.is_too_large(home_lines, count, self.entries)
         }
-        let stash = &segment.all_lines(heap)[home_lines..];
-        let stashed: usize = stash.iter().map(Line::count).sum();
-        stashed * 2 + SLOTS < slots(stash.len()) || count * 2 + slack <= self.fill.capacity_of_fewer(home_lines)
+    }
+
+    #[cold]
+    fn is_stash_too_large(&self, heap: &Heap, segment: &Segment) -> bool {
+        let stash = segment.stash(heap, self.cells);
+        let stashed: usize = (0..stash.len()).map(|line| stash.head(line).count()).sum();
+        stashed * 2 + SLOTS < slots(stash.len())
+            || segment.count() * 2 + 6 <= self.fill.capacity_of_fewer(segment.home_lines())
     }
 
     /// One segment fewer: merge the last into the one it was split from. O(a segment).
     #[cold]
-    fn merge(&mut self, heap: &mut Heap, rehash: &impl Rehash) -> Result<(), OutOfMemory> {
+    fn merge(&mut self, heap: &mut Heap, rehash: &impl Rehash<C>) -> Result<(), OutOfMemory> {
         let last = self.count - 1;
         let target = last - (self.count.next_power_of_two() >> 1);
         let (mut first, second) = (*self.segments.get(target), *self.segments.get(last));
-        let merged = with_scratch(|items, _| {
-            gather(heap, &first, rehash, items)?;
-            gather(heap, &second, rehash, items)?;
-            let lines = self.fill.lines_for(items.len() + items.len() / 64 + 1);
-            self.build(heap, items, lines)
-        })?;
+        let merged = match first.count() + second.count() {
+            0 => Segment::EMPTY,
+            count => match self.rebuild(heap, &[first, second], None, self.fill.lines_to_shrink(count), rehash) {
+                Ok(merged) => merged,
+                Err(OutOfMemory) => return self.merge_in_place(heap, target, rehash),
+            },
+        };
         *self.segments.get_mut(target) = merged;
         *self.segments.get_mut(last) = Segment::EMPTY;
         self.set_count(last);
@@ -391,43 +455,133 @@ impl Index {
         Ok(())
     }
 
-    /// The entry that was at handle `moved.from` is at `moved.to`.
-    #[inline(always)]
-    pub(crate) fn relocate(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
-        let (segment, candidates) = self.candidates(hash);
-        for spot in candidates {
-            if spot.handle == moved.from {
-                let lines = self.segments.get_mut(segment as usize).lines_mut(heap);
-                return lines[spot.line as usize].set_handle(spot.slot as usize, moved.to);
-            }
-        }
-        self.relocate_displaced(heap, hash, moved);
-    }
-
+    /// As [`merge`](Self::merge), where there is no memory for a new block: into the larger of both, if all find room
+    /// there.
     #[cold]
-    fn relocate_displaced(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
-        let place = self.find(heap, hash, |handle| handle == moved.from).expect("a moved entry is indexed");
-        self.set_handle(heap, place, moved.to);
+    fn merge_in_place(&mut self, heap: &mut Heap, target: usize, rehash: &impl Rehash<C>) -> Result<(), OutOfMemory> {
+        let last = self.count - 1;
+        let (mut host, mut guest) = (*self.segments.get(target), *self.segments.get(last));
+        if host.home_lines() < guest.home_lines() {
+            (host, guest) = (guest, host);
+        }
+        if host.has_stash() || guest.has_stash() || !take_in(heap, self.cells, &mut host, &guest, rehash) {
+            return Err(OutOfMemory);
+        }
+        *self.segments.get_mut(target) = host;
+        *self.segments.get_mut(last) = Segment::EMPTY;
+        self.set_count(last);
+        self.merges += 1;
+        self.release(heap, guest, None, rehash);
+        self.segments.truncate(&mut heap.memory, last);
+        Ok(())
     }
 
-    /// The entry at `place` has a new handle.
-    pub(crate) fn set_handle(&mut self, heap: &mut Heap, place: Place, handle: Handle) {
+    /// Let the cell at `place` hold something else.
+    pub(crate) fn set_content(&mut self, heap: &mut Heap, place: Place, content: C::Content) {
         let segment = self.segments.get_mut(place.segment as usize);
-        let line = place.spot.line as usize;
-        let lines = if line < segment.home_lines() { segment.lines_mut(heap) } else { segment.all_lines_mut(heap) };
-        lines[line].set_handle(place.spot.slot as usize, handle);
+        let (mut lines, line) = segment.lines_with_mut(heap, self.cells, place.spot.line as usize);
+        lines.set_content(line, place.spot.slot as usize, content);
     }
 
-    /// The `slot`th handle of line `line` of segment `number`, for a walk over all entries.
-    pub(crate) fn lines_of<'a>(&'a self, heap: &'a Heap, number: usize) -> &'a [Line] {
-        if number < self.segments.capacity() { self.segments.get(number).all_lines(heap) } else { &[] }
+    /// Lines of segment `number`, with those of its stash.
+    #[inline]
+    pub(crate) fn line_count(&self, heap: &Heap, number: usize) -> usize {
+        if number < self.segments.capacity() { self.segments.get(number).total_lines(heap, self.cells) } else { 0 }
+    }
+
+    /// Line `at` of segment `number`: which it is of which lines.
+    #[inline]
+    pub(crate) fn line<'a>(&'a self, heap: &'a Heap, number: usize, at: usize) -> (Lines<'a, C>, usize) {
+        self.segments.get(number).lines_with(heap, self.cells, at)
+    }
+
+    /// What the next cell of a walk in no particular order holds. O(1) on average.
+    pub(crate) fn next(&self, heap: &Heap, cursor: &mut Cursor) -> Option<C::Content> {
+        while (cursor.segment as usize) < self.count {
+            let number = cursor.segment as usize;
+            while (cursor.line as usize) < self.line_count(heap, number) {
+                let (lines, line) = self.line(heap, number, cursor.line as usize);
+                if cursor.slot == 0 {
+                    self.prefetch_walk(heap, &lines, line);
+                }
+                if (cursor.slot as usize) < lines.head(line).count() {
+                    cursor.slot += 1;
+                    return Some(lines.content(line, cursor.slot as usize - 1));
+                }
+                (cursor.line, cursor.slot) = (cursor.line + 1, 0);
+            }
+            *cursor = Cursor { segment: cursor.segment + 1, line: 0, slot: 0 };
+        }
+        None
+    }
+
+    /// A walk has come to `line`: its entries (at the first line) and those of the next will be wanted.
+    fn prefetch_walk(&self, heap: &Heap, lines: &Lines<'_, C>, line: usize) {
+        let from = if line == 0 { 0 } else { line + 1 };
+        for line in from..(line + 2).min(lines.len()) {
+            (0..lines.head(line).count()).for_each(|slot| self.cells.prefetch(heap, lines.content(line, slot)));
+        }
+    }
+
+    /// Some entry, or `None` if there is none. O(1) on average.
+    pub(crate) fn any(&self, heap: &Heap) -> Option<(Place, C::Content)> {
+        (0..self.count).rev().find_map(|number| {
+            let (at, lines, line) = (0..self.line_count(heap, number)).rev().find_map(|at| {
+                let (lines, line) = self.line(heap, number, at);
+                (lines.head(line).count() > 0).then_some((at, lines, line))
+            })?;
+            let slot = lines.head(line).count() - 1;
+            let spot = Spot { line: at as u32, slot: slot as u32 };
+            Some((Place { segment: number as u32, spot }, lines.content(line, slot)))
+        })
+    }
+
+    /// See [`RawTable::visit_part`](crate::table::RawTable::visit_part).
+    pub(crate) fn visit_part(
+        &self,
+        heap: &Heap,
+        position: u64,
+        rehash: &impl Rehash<C>,
+        mut visit: impl FnMut(Place, C::Content),
+    ) -> Option<u64> {
+        // Positions are hashes with their bits reversed: then a segment is a range of them, split and merged in place.
+        let (number, bits) = self.part(position.reverse_bits());
+        self.each_place(heap, number, |place, content| {
+            if rehash(heap, content).reverse_bits() >= position {
+                visit(place, content);
+            }
+        });
+        (position | u64::MAX.checked_shr(bits).unwrap_or(0)).checked_add(1)
+    }
+
+    /// What a table with this index holds, of which so many bytes are the index's, and so many are neither in `heap`
+    /// nor the index's; but for the bytes of its entries.
+    pub(crate) fn stats(&self, heap: &Heap, index_bytes: usize, own_bytes: usize, elsewhere: usize) -> Stats {
+        let (blocks_got, blocks_returned) = heap.memory.traffic();
+        let held_bytes = heap.memory.held() + own_bytes;
+        let spare_bytes = heap.spare_bytes();
+        let directory_bytes = heap.directory_bytes() + elsewhere + own_bytes;
+        Stats {
+            entries: self.entries,
+            entry_bytes: 0,
+            held_bytes,
+            page_bytes: held_bytes - index_bytes - spare_bytes - directory_bytes,
+            index_bytes,
+            spare_bytes,
+            directory_bytes,
+            segments: self.count,
+            splits: self.splits,
+            merges: self.merges,
+            blocks_got,
+            blocks_returned,
+        }
     }
 
     /// Forget everything; the blocks are the heap's to give back.
     pub(crate) fn clear(&mut self, heap: &mut Heap) {
         self.segments.clear(&mut heap.memory);
         let (splits, merges) = (self.splits, self.merges);
-        *self = Index { splits, merges, ..Index::new(self.fill) };
+        *self = Index { splits, merges, ..Index::new(self.cells, self.fill) };
     }
 
     /// Whether a segment's block is at `handle`: O(segments), for the checker.
@@ -448,87 +602,148 @@ impl Index {
     }
 
     /// Walk every invariant: each entry is in the segment and near the home its hash names; counts and overflow counts
-    /// are exact; blocks are where their segments say. `visit` is called with every handle.
-    pub(crate) fn check(&self, heap: &Heap, rehash: &impl Rehash, mut visit: impl FnMut(Handle)) {
+    /// are exact; blocks are where their segments say. `visit` is called with what every cell holds.
+    pub(crate) fn check(&self, heap: &Heap, rehash: &impl Rehash<C>, mut visit: impl FnMut(C::Content)) {
         let mut entries = 0;
         for number in 0..self.count.min(self.segments.capacity()) {
             let segment = self.segments.get(number);
-            let lines = segment.lines();
+            let lines = segment.lines(self.cells);
             let mut elsewhere = [0u32; MAX_LINES];
             let mut count = 0;
-            assert_eq!(segment.has_stash(), segment.total_lines(heap) > lines.len());
-            for (at, line) in segment.all_lines(heap).iter().enumerate() {
-                for slot in 0..line.count() {
-                    let handle = line.handle(slot);
-                    let hash = rehash(heap, handle);
-                    let (x, home) = (x_of(hash), crate::segment::home_of(x_of(hash), lines.len()));
-                    assert_eq!(self.number(hash), number, "an entry is in its segment");
-                    assert_eq!(line.tag(slot), x as u8);
-                    if at >= lines.len() {
-                        assert_eq!(lines[home].overflow(), crate::line::SATURATED, "the stash is announced");
-                    } else {
-                        assert_eq!((home + line.displacement(slot)) % lines.len(), at, "an entry is near its home");
-                        elsewhere[home] += u32::from(line.displacement(slot) > 0);
-                    }
-                    count += 1;
-                    visit(handle);
+            assert_eq!(segment.has_stash(), segment.total_lines(heap, self.cells) > lines.len());
+            self.each_place(heap, number, |place, content| {
+                let (at, slot) = (place.spot.line as usize, place.spot.slot as usize);
+                let (block, line) = segment.lines_with(heap, self.cells, at);
+                let hash = rehash(heap, content);
+                let (x, home) = (x_of(hash), home_of(x_of(hash), lines.len()));
+                assert_eq!(self.number(hash), number, "an entry is in its segment");
+                assert_eq!(block.head(line).tag(slot), x as u8);
+                if at >= lines.len() {
+                    assert_eq!(lines.head(home).overflow(), SATURATED, "the stash is announced");
+                } else {
+                    let displacement = block.head(line).displacement(slot);
+                    assert_eq!((home + displacement) % lines.len(), at, "an entry is near its home");
+                    elsewhere[home] += u32::from(displacement > 0);
                 }
-            }
-            for (line, &elsewhere) in lines.iter().zip(&elsewhere) {
-                assert!(line.overflow() == elsewhere.min(crate::line::SATURATED) || line.overflow() == 15);
+                count += 1;
+                visit(content);
+            });
+            for (line, &elsewhere) in elsewhere.iter().enumerate().take(lines.len()) {
+                let overflow = lines.head(line).overflow();
+                assert!(overflow == elsewhere.min(SATURATED) || overflow == SATURATED);
             }
             assert_eq!(segment.count(), count);
             assert_eq!(count == 0, lines.is_empty(), "an empty segment has no block");
-            assert!(count == 0 || std::ptr::eq(heap.slot(segment.handle).as_ptr(), lines.as_ptr().cast()));
+            assert!(count == 0 || std::ptr::eq(heap.slot(segment.handle).as_ptr(), lines.base()));
             entries += count;
         }
         assert_eq!(entries, self.entries);
     }
 }
 
-/// The number of entries at which there should be one segment more than `count`.
-fn split_at(count: usize) -> usize {
-    let whole = 1 << count.ilog2();
-    whole * SPLIT_FROM + (count - whole) * SPLIT_OVER
-}
-
-/// The number of entries below which there should be one segment fewer than `count`: well below that at which there came
-/// to be so many, and further in a small table, where segments that are too many cost little.
-fn merge_below(count: usize) -> usize {
-    match count {
-        1 => 0,
-        _ if split_at(count) < SMALL_TABLE => split_at(count - 1) / 2,
-        _ => split_at(count - 1) / 20 * 17,
+impl Index<Inline> {
+    /// Walk over the blocks of a heap that has no others: each is some segment's.
+    pub(crate) fn check_blocks(&self, heap: &Heap) {
+        let mut blocks = 0;
+        let mut visit = |handle| {
+            assert!(self.owns_block(handle), "every block is a segment's");
+            blocks += 1;
+        };
+        for stack in self.stacks.iter().filter_map(|stack| stack.checked_sub(1)) {
+            heap.each_slot(stack, &mut visit);
+        }
+        heap.each_lone(&mut visit);
+        let numbers = 0..self.count.min(self.segments.capacity());
+        assert_eq!(blocks, numbers.filter(|&number| self.segments.get(number).has_block()).count());
     }
 }
 
-/// How full segments may get, and by how many lines they grow: the fuller and finer, the smaller the index, the more
-/// entries are away from home, where finding them takes a second line, and the more often segments are rebuilt.
+impl Index<Handles> {
+    /// The entry that was at handle `moved.from` is at `moved.to`.
+    #[inline(always)]
+    pub(crate) fn relocate(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
+        let (segment, candidates) = self.candidates(hash);
+        for (spot, handle) in candidates {
+            if handle == moved.from {
+                let mut lines = self.segments.get_mut(segment as usize).lines_mut(heap, Handles);
+                return lines.set_content(spot.line as usize, spot.slot as usize, moved.to);
+            }
+        }
+        self.relocate_displaced(heap, hash, moved);
+    }
+
+    #[cold]
+    fn relocate_displaced(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
+        let found = self.find(heap, hash, |handle| handle == moved.from);
+        let (place, _) = found.expect("a moved entry is indexed");
+        self.set_content(heap, place, moved.to);
+    }
+}
+
+/// How full segments may get, and by how much they grow: the fuller and finer, the smaller the index, the more entries
+/// are away from home, where finding them takes a second line, and the more often segments are rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fill {
     /// Of 32 slots, so many.
     full: usize,
-    /// Segments of `STEP_FROM` lines or more have a multiple of this, also to have fewer sizes of block.
-    step: usize,
+    steps: Steps,
+    /// Average entries in an unsplit segment when a doubling begins; it is done when there are a quarter more.
+    split_from: usize,
+}
+
+/// The numbers of lines that segments have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Steps {
+    /// From `STEP_FROM` on, multiples of this, also to have fewer sizes of block.
+    Of(usize),
+    /// As many lines of so many bytes as make a block of which one of [`SHARES`] fill a [`TILE`], with room to grow.
+    Tiles(usize),
 }
 
 impl Fill {
     /// About 6.0 bytes an entry.
-    pub(crate) const DENSE: Fill = Fill { full: 31, step: 1 };
+    pub(crate) const DENSE: Fill = Fill { full: 31, steps: Steps::Of(1), split_from: 224 };
     /// About 7.0 bytes an entry with steps of two lines, 7.3 with four, 7.9 with eight.
-    pub(crate) const ROOMY: Fill = Fill { full: 28, step: 4 };
+    pub(crate) const ROOMY: Fill = Fill { full: 28, steps: Steps::Of(4), split_from: 224 };
+
+    /// For entries in the index itself.
+    pub(crate) fn inline(cells: Inline) -> Fill {
+        Fill { full: 30, steps: Steps::Tiles(cells.line_bytes()), split_from: 168 }
+    }
+
+    /// The number of entries at which there should be one segment more than `count`.
+    fn split_at(self, count: usize) -> usize {
+        let whole = 1 << count.ilog2();
+        whole * self.split_from + (count - whole) * (self.split_from / 4)
+    }
+
+    /// The number of entries below which there should be one segment fewer than `count`: well below that at which there
+    /// came to be so many, and further in a small table, where segments that are too many cost little.
+    fn merge_below(self, count: usize) -> usize {
+        match count {
+            1 => 0,
+            _ if self.split_at(count) < SMALL_TABLE => self.split_at(count - 1) / 2,
+            _ => self.split_at(count - 1) / 20 * 17,
+        }
+    }
+
+    /// How blocks get their pages.
+    fn growth(self) -> Growth {
+        if let Steps::Of(_) = self.steps { Growth::Lines } else { Growth::Blocks }
+    }
 
     /// The same for entries that take so many bytes, with their part of the index: where the memory promise leaves least
-    /// room beside them (a tenth, of which large tables may have a third in a huge page; or some bytes, of which a pair
-    /// of ints takes least), segments grow in finer steps.
+    /// room beside them (a tenth, of which large tables may have a third in a huge page; or some bytes), segments grow in
+    /// finer steps.
     fn where_entries_take(self, bytes: usize) -> Fill {
-        let step = match bytes {
-            _ if self == Fill::DENSE => 1,
-            70..120 => 2,
-            ..26 | 120..140 => 4,
+        let step = match (self.steps, bytes) {
+            (Steps::Tiles(_), _) => return self,
+            _ if self.full == Fill::DENSE.full => 1,
+            (_, 70..120) => 2,
+            (_, ..26 | 120..140) => 4,
             _ => 8,
         };
-        Fill { step, ..self }
+        Fill { steps: Steps::Of(step), ..self }
     }
 
     /// Entries that so many lines take.
@@ -541,53 +756,133 @@ impl Fill {
     #[inline]
     fn capacity_of_fewer(self, lines: usize) -> usize {
         let less = lines.saturating_sub(1);
-        self.capacity(if lines <= STEP_FROM { less } else { less & !(self.step - 1) })
+        self.capacity(match self.steps {
+            Steps::Of(step) if lines > STEP_FROM => less & !(step - 1),
+            _ => less,
+        })
+    }
+
+    /// Whether a segment of so many lines has few enough entries for a smaller block, with some room in that; there are
+    /// `all` entries in the table.
+    #[inline]
+    fn is_too_large(self, lines: usize, entries: usize, all: usize) -> bool {
+        match self.steps {
+            Steps::Of(_) if all < SMALL_TABLE => 3 * entries + 6 <= self.capacity_of_fewer(lines),
+            Steps::Tiles(_) if all < SMALL_TABLE / 4 => 3 * entries + 6 <= self.capacity_of_fewer(lines),
+            Steps::Of(_) => entries + 3 <= self.capacity_of_fewer(lines),
+            Steps::Tiles(_) => entries * 100 <= slots(lines) * LOOSE && self.lines_to_shrink(entries) < lines,
+        }
+    }
+
+    /// Lines for so many entries and more to come.
+    fn lines_to_grow(self, entries: usize, small: bool) -> usize {
+        self.lines_for(match self.steps {
+            Steps::Tiles(_) => entries + entries * 3 / 20,
+            Steps::Of(_) if small => entries + entries / 2,
+            Steps::Of(_) => entries,
+        })
+    }
+
+    /// Lines for so many entries and fewer to come.
+    fn lines_to_shrink(self, entries: usize) -> usize {
+        self.lines_for(match self.steps {
+            Steps::Of(_) => entries + entries / 64 + 1,
+            Steps::Tiles(_) => entries + entries / 14 + 1,
+        })
     }
 
     /// Lines that so many entries need, at most `MAX_LINES`.
     fn lines_for(self, entries: usize) -> usize {
-        let lines = (entries * 32).div_ceil(SLOTS * self.full);
-        if lines < STEP_FROM { lines.max(1) } else { lines.next_multiple_of(self.step).min(MAX_LINES) }
+        let lines = (entries * 32).div_ceil(SLOTS * self.full).max(1);
+        let lines = match self.steps {
+            _ if lines < STEP_FROM => lines,
+            Steps::Of(step) => lines.next_multiple_of(step),
+            Steps::Tiles(line_bytes) => {
+                let share = TILE / (lines * line_bytes);
+                SHARES.iter().find(|&&most| most <= share).map_or(lines, |share| TILE / share / line_bytes)
+            }
+        };
+        lines.min(MAX_LINES)
     }
 }
 
+/// When entries don't all find room in a block, one with so many lines more is tried.
+const MORE_LINES: [usize; 4] = [0, 1, 2, 4];
+/// How many blocks fill a tile: each size is about a tenth larger than the one before, or as little as can be.
+const SHARES: [usize; 20] = [38, 34, 31, 28, 25, 23, 21, 19, 17, 15, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4];
+/// Segments of tiles shrink when less than this part of their cells is in use, in hundredths, to a block with room for a
+/// fourteenth more: between two changes of size there and back lie at least so many inserts.
+const LOOSE: usize = 73;
 const STEP_FROM: usize = 8;
 
-/// Any entry of a block that has one.
-fn any_entry(heap: &Heap, block: Handle) -> Handle {
+/// Put entries into the lines of a block until one finds no room: how many did.
+fn place_all<C: Cells>(lines: &mut LinesMut<'_, C>, items: &[Item<C::Content>]) -> usize {
+    items.iter().position(|&item| !place(lines, item)).unwrap_or(items.len())
+}
+
+/// Put the entries of one segment into the block of another beside its own: all, or none.
+fn take_in<C: Cells>(heap: &mut Heap, cells: C, host: &mut Segment, guest: &Segment, rehash: &impl Rehash<C>) -> bool {
+    let mut before = Vec::new();
+    let block = heap.slot(host.handle);
+    if (host.count() + guest.count()) * 4 > slots(host.home_lines()) * 3
+        || before.try_reserve_exact(block.len()).is_err()
+    {
+        return false;
+    }
+    before.extend_from_slice(block);
+    let mut lines = host.lines_mut(heap, cells);
+    let done = pour(guest, heap, &mut lines, rehash);
+    if done {
+        host.add(guest.count());
+    } else {
+        heap.slot_mut(host.handle).copy_from_slice(&before);
+    }
+    done
+}
+
+/// What the cell of any entry of a block without a stash holds; it has one.
+fn any_entry<C: Cells>(heap: &Heap, cells: C, block: Handle) -> C::Content {
     let mut segment = Segment::EMPTY;
-    segment.move_to(heap, block, 1);
-    let line = segment.all_lines(heap).iter().find(|line| line.count() > 0);
-    line.expect("a block has an entry").handle(0)
+    segment.move_to(heap, block, lines_in(cells, heap.slot(block).len()));
+    let lines = segment.lines(cells);
+    let line = (0..lines.len()).find(|&line| lines.head(line).count() > 0);
+    lines.content(line.expect("a block has an entry"), 0)
 }
 
 /// Add a segment's entries to `items`.
-fn gather(heap: &Heap, segment: &Segment, rehash: &impl Rehash, items: &mut Vec<Item>) -> Result<(), OutOfMemory> {
+fn gather<C: Cells>(
+    heap: &Heap,
+    cells: C,
+    segment: &Segment,
+    rehash: &impl Rehash<C>,
+    items: &mut Items<C>,
+) -> Result<(), OutOfMemory> {
     items.try_reserve(segment.count()).map_err(|_| OutOfMemory)?;
-    segment.each(heap, |handle, x| {
-        let x = x.unwrap_or_else(|| x_of(rehash(heap, handle)));
-        items.push(Item { handle, x });
+    segment.each(heap, cells, |content, x| {
+        let x = x.unwrap_or_else(|| x_of(rehash(heap, content)));
+        items.push(Item { content, x });
     });
     Ok(())
 }
 
 /// Part a segment's entries by a bit of their hashes, which only the entries know.
-fn gather_split(
+fn gather_split<C: Cells>(
     heap: &Heap,
+    cells: C,
     segment: &Segment,
     bit: u64,
-    rehash: &impl Rehash,
-    low: &mut Vec<Item>,
-    high: &mut Vec<Item>,
+    rehash: &impl Rehash<C>,
+    low: &mut Items<C>,
+    high: &mut Items<C>,
 ) -> Result<(), OutOfMemory> {
     for items in [&mut *low, &mut *high] {
         items.try_reserve(segment.count()).map_err(|_| OutOfMemory)?;
     }
-    segment.each(heap, |handle, _| prefetch(heap.address(handle)));
-    segment.each(heap, |handle, _| {
-        let hash = rehash(heap, handle);
+    segment.each(heap, cells, |content, _| cells.prefetch(heap, content));
+    segment.each(heap, cells, |content, _| {
+        let hash = rehash(heap, content);
         let items = if hash & bit == 0 { &mut *low } else { &mut *high };
-        items.push(Item { handle, x: x_of(hash) });
+        items.push(Item { content, x: x_of(hash) });
     });
     Ok(())
 }

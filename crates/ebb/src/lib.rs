@@ -5,8 +5,10 @@
 //! * [`pages`]: pages by number.
 //! * [`heap`]: stacks of equal slots without a hole; removing one moves the last into its place.
 //! * [`sizes`]: which stack an entry of some length goes to.
-//! * [`line`], [`segment`], [`index`]: hash to handle, by linear hashing over segments of cache lines.
-//! * [`table`]: the whole.
+//! * [`head`], [`lines`], [`segment`], [`index`]: hash to entry, by linear hashing over segments of lines.
+//! * [`stacked`]: a table of entries in stacks, of any length, and with an order where they have one.
+//! * [`inline`]: a table of small entries, which are in the index itself.
+//! * [`table`]: what both do, and the one that fits the entries.
 //!
 //! No operation but `clear` does work that grows with the table, none needs more than a segment's worth of memory
 //! beside what is there, and all that needs memory can fail without harm.
@@ -15,9 +17,11 @@ mod cache;
 mod chunks;
 mod clock;
 mod expiry;
+mod head;
 mod heap;
 mod index;
-mod line;
+mod inline;
+mod lines;
 mod links;
 mod memory;
 mod order;
@@ -25,6 +29,7 @@ mod pages;
 mod segment;
 mod sieve;
 mod sizes;
+mod stacked;
 mod table;
 mod tags;
 
@@ -32,4 +37,4 @@ pub use cache::{Cache, Deadlines, Keeping, Look, Policies};
 pub use clock::{Clock, Time};
 pub use memory::OutOfMemory;
 pub use order::TableOrder;
-pub use table::{Cursor, EntrySize, Found, Stats, Table};
+pub use table::{Cursor, EntrySize, Found, RawTable, Stats, Table};

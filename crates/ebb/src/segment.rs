@@ -7,8 +7,9 @@
 #![allow(unsafe_code)] // a block of the heap seen as lines
 
 use crate::chunks::Plain;
+use crate::head::{Head, MAX_DISPLACEMENT, SATURATED, SLOTS};
 use crate::heap::{Handle, Heap};
-use crate::line::{Line, MAX_DISPLACEMENT, SATURATED, SLOTS};
+use crate::lines::{Cells, Lines, LinesMut, lines_in};
 use crate::tags::prefetch;
 
 /// Home lines a segment may have: the number lives in the six low bits of the address.
@@ -45,24 +46,23 @@ fn recover(least: u16, tag: u8) -> u16 {
 
 /// An entry on its way from one block to another.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Item {
-    pub(crate) handle: Handle,
+pub(crate) struct Item<T> {
+    pub(crate) content: T,
     pub(crate) x: u16,
 }
 
-/// Where in a segment an entry is.
+/// A cell of a segment; `line` counts on into the stash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Spot {
     pub(crate) line: u32,
     pub(crate) slot: u32,
-    pub(crate) handle: Handle,
 }
 
 /// Invariant: `tagged` is null where there is no block, else the address of the block's first line with the number of home
 /// lines in its low bits; `handle` names the same block; `stashed` where it has lines behind the home lines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Segment {
-    tagged: *mut Line,
+    tagged: *mut u8,
     pub(crate) handle: Handle,
     /// Entries in the low 31 bits; whether there is a stash in the high one.
     count: u32,
@@ -81,19 +81,28 @@ unsafe impl Sync for Segment {}
 impl Segment {
     pub(crate) const EMPTY: Segment = Segment { tagged: std::ptr::null_mut(), handle: 0, count: 0 };
 
-    /// A segment over the block `handle`, which is zeroed here.
-    pub(crate) fn over(heap: &mut Heap, handle: Handle, home_lines: usize, stashed: bool) -> Segment {
-        heap.slot_mut(handle).fill(0);
+    /// A segment over the block `handle`, which is emptied here: of `home_lines` lines, and a stash where it is longer.
+    pub(crate) fn over(
+        heap: &mut Heap,
+        cells: impl Cells,
+        handle: Handle,
+        home_lines: usize,
+        stashed: bool,
+    ) -> Segment {
         let count = if stashed { STASHED } else { 0 };
         let mut segment = Segment { tagged: std::ptr::null_mut(), handle, count };
         segment.move_to(heap, handle, home_lines);
+        segment.lines_mut(heap, cells).clear();
+        if stashed {
+            segment.stash_mut(heap, cells).clear();
+        }
         segment
     }
 
     /// The block is at `handle` now.
     pub(crate) fn move_to(&mut self, heap: &Heap, handle: Handle, home_lines: usize) {
         debug_assert!(home_lines <= MAX_LINES);
-        self.tagged = heap.address(handle).cast::<Line>().map_addr(|address| address | home_lines);
+        self.tagged = heap.address(handle).map_addr(|address| address | home_lines);
         self.handle = handle;
     }
 
@@ -125,198 +134,238 @@ impl Segment {
     }
 
     #[inline]
-    fn base(&self) -> *mut Line {
+    fn base(&self) -> *mut u8 {
         self.tagged.map_addr(|address| address & !MAX_LINES)
     }
 
-    /// The home lines.
-    #[inline]
-    pub(crate) fn lines(&self) -> &[Line] {
-        if self.tagged.is_null() {
-            return &[];
-        }
-        // SAFETY: 1. The invariant: a block of at least so many lines, zeroed or written as lines, is at `base`.
-        // 2. Lines are plain old data, and the index, which owns the segment, is borrowed.
-        unsafe { std::slice::from_raw_parts(self.base(), self.home_lines()) }
+    /// The home lines: none where there is no block.
+    #[inline(always)]
+    pub(crate) fn lines<C: Cells>(&self, cells: C) -> Lines<'_, C> {
+        // SAFETY: 1. The invariant: a block of at least so many lines is at `base`. 2. The index, which owns the segment,
+        // is borrowed.
+        unsafe { Lines::new(self.base(), self.home_lines(), cells) }
     }
 
     /// The home lines, to write.
-    #[inline]
-    pub(crate) fn lines_mut(&mut self, _heap: &mut Heap) -> &mut [Line] {
-        if self.tagged.is_null() {
-            return &mut [];
-        }
-        // SAFETY: as in `lines`; `&mut Heap` keeps every other reference to the block out.
-        unsafe { std::slice::from_raw_parts_mut(self.base(), self.home_lines()) }
-    }
-
-    /// The home lines and, behind them, the stash.
-    pub(crate) fn all_lines(&self, heap: &Heap) -> &[Line] {
-        // SAFETY: as in `lines`; the slot's length says how many lines the block has.
-        unsafe { std::slice::from_raw_parts(self.lines().as_ptr(), self.total_lines(heap)) }
-    }
-
-    /// As [`all_lines`](Self::all_lines), to write.
-    pub(crate) fn all_lines_mut(&mut self, heap: &mut Heap) -> &mut [Line] {
-        if self.tagged.is_null() {
-            return &mut [];
-        }
-        let total = self.total_lines(heap);
-        // SAFETY: as in `all_lines`; `&mut Heap` keeps every other reference to the block out.
-        unsafe { std::slice::from_raw_parts_mut(self.base(), total) }
-    }
-
-    pub(crate) fn total_lines(&self, heap: &Heap) -> usize {
-        if self.tagged.is_null() { 0 } else { heap.slot(self.handle).len() / size_of::<Line>() }
-    }
-
-    /// Ask for the home line of `hash` before it is needed.
-    #[inline]
-    pub(crate) fn prefetch(&self, hash: u64) {
-        let home = home_of(x_of(hash), self.home_lines());
-        prefetch(self.base().wrapping_add(home));
-    }
-
-    /// The entry of this hash that `is` recognises by its handle.
     #[inline(always)]
-    pub(crate) fn find(&self, heap: &Heap, hash: u64, mut is: impl FnMut(Handle) -> bool) -> Option<Spot> {
-        let lines = self.lines();
+    pub(crate) fn lines_mut<C: Cells>(&mut self, _heap: &mut Heap, cells: C) -> LinesMut<'_, C> {
+        // SAFETY: as in `lines`; `&mut Heap` keeps every other reference to the block out.
+        unsafe { LinesMut::new(self.base(), self.home_lines(), cells) }
+    }
+
+    /// Where the stash begins, and its lines.
+    fn stash_at(&self, heap: &Heap, cells: impl Cells) -> (*mut u8, usize) {
+        if !self.has_stash() {
+            return (std::ptr::null_mut(), 0);
+        }
+        let home_bytes = self.home_lines() * cells.line_bytes();
+        let total = lines_in(cells, heap.slot(self.handle).len());
+        (self.base().wrapping_add(home_bytes), total - self.home_lines())
+    }
+
+    /// The lines behind the home lines.
+    pub(crate) fn stash<C: Cells>(&self, heap: &Heap, cells: C) -> Lines<'_, C> {
+        let (base, count) = self.stash_at(heap, cells);
+        // SAFETY: as in `lines`: what is behind the home lines is a block of lines of its own.
+        unsafe { Lines::new(base, count, cells) }
+    }
+
+    /// The lines behind the home lines, to write.
+    pub(crate) fn stash_mut<C: Cells>(&mut self, heap: &mut Heap, cells: C) -> LinesMut<'_, C> {
+        let (base, count) = self.stash_at(heap, cells);
+        // SAFETY: as in `stash`; `&mut Heap` keeps every other reference to the block out.
+        unsafe { LinesMut::new(base, count, cells) }
+    }
+
+    /// The lines that line `at` is one of, which number it has among them, and whether they are the stash.
+    #[inline]
+    pub(crate) fn lines_with<C: Cells>(&self, heap: &Heap, cells: C, at: usize) -> (Lines<'_, C>, usize) {
+        match at.checked_sub(self.home_lines()) {
+            None => (self.lines(cells), at),
+            Some(at) => (self.stash(heap, cells), at),
+        }
+    }
+
+    /// As [`lines_with`](Self::lines_with), to write.
+    #[inline]
+    pub(crate) fn lines_with_mut<C: Cells>(
+        &mut self,
+        heap: &mut Heap,
+        cells: C,
+        at: usize,
+    ) -> (LinesMut<'_, C>, usize) {
+        match at.checked_sub(self.home_lines()) {
+            None => (self.lines_mut(heap, cells), at),
+            Some(at) => (self.stash_mut(heap, cells), at),
+        }
+    }
+
+    /// Lines, with those of the stash.
+    #[inline]
+    pub(crate) fn total_lines(&self, heap: &Heap, cells: impl Cells) -> usize {
+        self.home_lines() + if self.has_stash() { self.stash_at(heap, cells).1 } else { 0 }
+    }
+
+    /// Ask for what a lookup of `hash` reads first.
+    #[inline]
+    pub(crate) fn prefetch(&self, cells: impl Cells, hash: u64) {
+        let home = home_of(x_of(hash), self.home_lines());
+        prefetch(self.base().wrapping_add(cells.head_at(home)));
+    }
+
+    /// The entry of this hash that `is` recognises by what its cell holds.
+    #[inline(always)]
+    pub(crate) fn find<C: Cells>(
+        &self,
+        heap: &Heap,
+        cells: C,
+        hash: u64,
+        mut is: impl FnMut(C::Content) -> bool,
+    ) -> Option<(Spot, C::Content)> {
+        let lines = self.lines(cells);
         if lines.is_empty() {
             return None;
         }
         let x = x_of(hash);
         let home = home_of(x, lines.len());
-        let line = &lines[home];
-        if let Some(slot) = find_in(line, x as u8, &mut is) {
-            return Some(Spot { line: home as u32, slot, handle: line.handle(slot as usize) });
+        if let Some(slot) = lines.find_in(home, x as u8, &mut is) {
+            return Some(found(&lines, home, slot, 0));
         }
-        if line.overflow() == 0 {
+        if lines.head(home).overflow() == 0 {
             return None;
         }
-        self.find_displaced(heap, x, home, &mut is)
+        self.find_displaced(heap, cells, x, home, &mut is)
     }
 
     /// The entries in the home line of `hash` that have its tag: most likely the one with this hash, and no other. The
     /// line after it is not asked for ahead: few entries are there, and fetching it slows all lookups.
     #[inline(always)]
-    pub(crate) fn candidates(&self, hash: u64) -> Candidates<'_> {
-        if self.tagged.is_null() {
-            return Candidates { line: &Line::EMPTY, home: 0, matches: 0 };
+    pub(crate) fn candidates<C: Cells>(&self, cells: C, hash: u64) -> Candidates<'_, C> {
+        let lines = self.lines(cells);
+        if lines.is_empty() {
+            return Candidates { lines, head: &Head::EMPTY, home: 0, matches: 0 };
         }
         let x = x_of(hash);
-        let home = home_of(x, self.home_lines());
-        // SAFETY: as in `lines`; `home` is one of them, as `x` is below `1 << X_BITS`.
-        let line = unsafe { &*self.base().add(home) };
-        Candidates { line, home: home as u32, matches: line.matches(x as u8) }
+        let home = home_of(x, lines.len());
+        let head = lines.head(home);
+        Candidates { lines, head, home, matches: head.matches(x as u8) }
     }
 
     #[cold]
-    fn find_displaced(&self, heap: &Heap, x: u16, home: usize, is: &mut impl FnMut(Handle) -> bool) -> Option<Spot> {
-        let lines = self.lines();
-        let saturated = lines[home].overflow() == SATURATED;
-        let mut left = lines[home].overflow();
+    fn find_displaced<C: Cells>(
+        &self,
+        heap: &Heap,
+        cells: C,
+        x: u16,
+        home: usize,
+        is: &mut impl FnMut(C::Content) -> bool,
+    ) -> Option<(Spot, C::Content)> {
+        let lines = self.lines(cells);
+        let saturated = lines.head(home).overflow() == SATURATED;
+        let mut left = lines.head(home).overflow();
         for displacement in 1..=MAX_DISPLACEMENT.min(lines.len() - 1) {
             let at = wrap(home + displacement, lines.len());
-            if let Some(slot) = find_in(&lines[at], x as u8, is) {
-                return Some(Spot { line: at as u32, slot, handle: lines[at].handle(slot as usize) });
+            if let Some(slot) = lines.find_in(at, x as u8, is) {
+                return Some(found(&lines, at, slot, 0));
             }
-            left = left.saturating_sub(lines[at].count_displaced(displacement));
+            left = left.saturating_sub(lines.head(at).count_displaced(displacement));
             if left == 0 && !saturated {
                 return None;
             }
         }
-        if saturated { self.find_in_stash(heap, x as u8, is) } else { None }
+        if saturated { self.find_in_stash(heap, cells, x as u8, is) } else { None }
     }
 
-    fn find_in_stash(&self, heap: &Heap, tag: u8, is: &mut impl FnMut(Handle) -> bool) -> Option<Spot> {
-        let stash = self.all_lines(heap).iter().enumerate().skip(self.home_lines());
-        for (at, line) in stash {
-            if let Some(slot) = find_in(line, tag, is) {
-                return Some(Spot { line: at as u32, slot, handle: line.handle(slot as usize) });
-            }
-        }
-        None
+    fn find_in_stash<C: Cells>(
+        &self,
+        heap: &Heap,
+        cells: C,
+        tag: u8,
+        is: &mut impl FnMut(C::Content) -> bool,
+    ) -> Option<(Spot, C::Content)> {
+        let stash = self.stash(heap, cells);
+        (0..stash.len()).find_map(|line| Some(found(&stash, line, stash.find_in(line, tag, is)?, self.home_lines())))
     }
 
-    /// The first handle with the tag of `hash` in its home line: what a lookup will most likely touch.
+    /// What the first cell with the tag of `hash` in its home line holds: what a lookup will most likely touch.
     #[inline]
-    pub(crate) fn likely(&self, hash: u64) -> Option<Handle> {
-        let lines = self.lines();
-        let x = x_of(hash);
-        let line = lines.get(home_of(x, lines.len()))?;
-        let matches = line.matches(x as u8);
-        (matches != 0).then(|| line.handle(matches.trailing_zeros() as usize))
+    pub(crate) fn likely<C: Cells>(&self, cells: C, hash: u64) -> Option<C::Content> {
+        let candidates = self.candidates(cells, hash);
+        let matches = candidates.matches;
+        (matches != 0).then(|| candidates.lines.content(candidates.home, matches.trailing_zeros() as usize))
     }
 
     /// Take the entry at `spot` out, and let entries that had to go elsewhere come home.
     #[inline(always)]
-    pub(crate) fn remove(&mut self, heap: &mut Heap, spot: Spot) {
+    pub(crate) fn remove(&mut self, heap: &mut Heap, cells: impl Cells, spot: Spot) {
         let (at, slot) = (spot.line as usize, spot.slot as usize);
         self.count -= 1;
-        let Some(line) = self.lines_mut(heap).get_mut(at) else {
-            return self.all_lines_mut(heap)[at].swap_remove(slot);
-        };
-        let displacement = line.displacement(slot);
-        line.swap_remove(slot);
-        if displacement > 0 || line.overflow() > 0 {
-            self.settle(heap, at, displacement);
+        if at >= self.home_lines() {
+            let at = at - self.home_lines();
+            return self.stash_mut(heap, cells).swap_remove(at, slot);
+        }
+        let mut lines = self.lines_mut(heap, cells);
+        let displacement = lines.head(at).displacement(slot);
+        lines.swap_remove(at, slot);
+        if displacement > 0 || lines.head(at).overflow() > 0 {
+            settle(lines, at, displacement);
         }
     }
 
-    /// An entry that was `displacement` lines from its home was taken out of line `at`.
-    #[inline(never)]
-    fn settle(&mut self, heap: &mut Heap, at: usize, displacement: usize) {
-        let lines = self.lines_mut(heap);
-        if displacement > 0 {
-            lines[wrap(at + lines.len() - displacement, lines.len())].drop_overflow();
-        }
-        bring_home(lines, at);
-    }
-
-    /// Call `visit` with every entry, its home's `x` where that can be had without the entry.
+    /// Call `visit` with what every cell in use holds, and its entry's `x` where that can be had without the entry.
     #[inline]
-    pub(crate) fn each(&self, heap: &Heap, mut visit: impl FnMut(Handle, Option<u16>)) {
-        let home_lines = self.home_lines();
-        let least = least_x(home_lines);
-        for (at, line) in self.all_lines(heap).iter().enumerate() {
-            let known = home_lines >= RECOVERABLE && at < home_lines;
-            for slot in 0..line.count().min(SLOTS) {
-                let x = known.then(|| {
-                    let home = wrap(at + home_lines - line.displacement(slot), home_lines);
-                    recover(least[home & MAX_LINES], line.tag(slot))
+    pub(crate) fn each<C: Cells>(&self, heap: &Heap, cells: C, mut visit: impl FnMut(C::Content, Option<u16>)) {
+        let (lines, stash) = (self.lines(cells), self.stash(heap, cells));
+        let least = least_x(lines.len());
+        for line in 0..lines.len() {
+            let head = lines.head(line);
+            for slot in 0..head.count().min(SLOTS) {
+                let x = (lines.len() >= RECOVERABLE).then(|| {
+                    let home = wrap(line + lines.len() - head.displacement(slot), lines.len());
+                    recover(least[home & MAX_LINES], head.tag(slot))
                 });
-                visit(line.handle(slot), x);
+                visit(lines.content(line, slot), x);
             }
         }
+        for line in 0..stash.len() {
+            (0..stash.head(line).count()).for_each(|slot| visit(stash.content(line, slot), None));
+        }
     }
+}
+
+/// A cell of `lines`, which begin at line `from` of their segment.
+#[inline(always)]
+fn found<C: Cells>(lines: &Lines<'_, C>, line: usize, slot: usize, from: usize) -> (Spot, C::Content) {
+    (Spot { line: (from + line) as u32, slot: slot as u32 }, lines.content(line, slot))
 }
 
 /// See [`Segment::candidates`].
-pub(crate) struct Candidates<'a> {
-    line: &'a Line,
-    home: u32,
+pub(crate) struct Candidates<'a, C> {
+    lines: Lines<'a, C>,
+    head: &'a Head,
+    home: usize,
     matches: u32,
 }
 
-impl Candidates<'_> {
+impl<C: Cells> Candidates<'_, C> {
     /// Whether no other line has an entry of this home.
     #[inline(always)]
     pub(crate) fn are_all(&self) -> bool {
-        self.line.overflow() == 0
+        self.head.overflow() == 0
     }
 }
 
-impl Iterator for Candidates<'_> {
-    type Item = Spot;
+impl<C: Cells> Iterator for Candidates<'_, C> {
+    type Item = (Spot, C::Content);
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Spot> {
+    fn next(&mut self) -> Option<(Spot, C::Content)> {
         if self.matches == 0 {
             return None;
         }
-        let slot = self.matches.trailing_zeros();
+        let slot = self.matches.trailing_zeros() as usize;
         self.matches &= self.matches - 1;
-        Some(Spot { line: self.home, slot, handle: self.line.handle(slot as usize) })
+        Some(found(&self.lines, self.home, slot, 0))
     }
 }
 
@@ -325,33 +374,40 @@ fn wrap(line: usize, lines: usize) -> usize {
     if line >= lines { line - lines } else { line }
 }
 
-#[inline(always)]
-fn find_in(line: &Line, tag: u8, is: &mut impl FnMut(Handle) -> bool) -> Option<u32> {
-    let mut matches = line.matches(tag);
-    while matches != 0 {
-        let slot = matches.trailing_zeros() as usize;
-        if is(line.handle(slot)) {
-            return Some(slot as u32);
-        }
-        matches &= matches - 1;
-    }
-    None
+/// Put all entries of a segment into the lines of another block; false if there is not room for all near their homes.
+pub(crate) fn pour<C: Cells>(
+    from: &Segment,
+    heap: &Heap,
+    lines: &mut LinesMut<'_, C>,
+    rehash: &impl Fn(&Heap, C::Content) -> u64,
+) -> bool {
+    let mut all = true;
+    from.each(heap, lines.cells(), |content, x| {
+        let x = x.unwrap_or_else(|| x_of(rehash(heap, content)));
+        all = all && place(lines, Item { content, x });
+    });
+    all
 }
 
 /// Put an entry into the first line with room from its home on, making room within reach if there is any further on;
 /// false if there is none.
-#[inline]
-pub(crate) fn place(lines: &mut [Line], item: Item) -> bool {
+#[inline(always)]
+pub(crate) fn place<C: Cells>(lines: &mut LinesMut<'_, C>, item: Item<C::Content>) -> bool {
+    if lines.is_empty() {
+        return false;
+    }
     let home = home_of(item.x, lines.len());
-    if !lines[home].is_full() {
-        lines[home].push(item.x as u8, 0, item.handle);
+    if !lines.head(home).is_full() {
+        lines.push(home, item.x as u8, 0, item.content);
         return true;
     }
     place_displaced(lines, home, item)
 }
 
-fn place_displaced(lines: &mut [Line], home: usize, item: Item) -> bool {
-    let Some(mut distance) = (1..lines.len()).find(|&i| !lines[wrap(home + i, lines.len())].is_full()) else {
+#[inline(never)]
+fn place_displaced<C: Cells>(lines: &mut LinesMut<'_, C>, home: usize, item: Item<C::Content>) -> bool {
+    let has_room = |i: &usize| !lines.head(wrap(home + i, lines.len())).is_full();
+    let Some(mut distance) = (1..lines.len()).find(has_room) else {
         return false;
     };
     while distance > MAX_DISPLACEMENT {
@@ -360,24 +416,22 @@ fn place_displaced(lines: &mut [Line], home: usize, item: Item) -> bool {
         };
         distance -= step;
     }
-    lines[wrap(home + distance, lines.len())].push(item.x as u8, distance, item.handle);
-    lines[home].add_overflow();
+    lines.push(wrap(home + distance, lines.len()), item.x as u8, distance, item.content);
+    lines.head_mut(home).add_overflow();
     true
 }
 
 /// Line `hole` has room, and the lines before it have none: move an entry of one of them into it, as hopscotch hashing
 /// does. How many lines before `hole` there is room then.
-fn move_room_back(lines: &mut [Line], hole: usize) -> Option<usize> {
+fn move_room_back<C: Cells>(lines: &mut LinesMut<'_, C>, hole: usize) -> Option<usize> {
     let count = lines.len();
     for step in (1..=MAX_DISPLACEMENT.min(count - 1)).rev() {
         let from = wrap(hole + count - step, count);
         for displacement in 0..=MAX_DISPLACEMENT - step {
-            let Some(slot) = lines[from].find_displaced(displacement) else { continue };
-            let (tag, handle) = (lines[from].tag(slot), lines[from].handle(slot));
-            lines[from].swap_remove(slot);
-            lines[hole].push(tag, displacement + step, handle);
+            let Some(slot) = lines.head(from).find_displaced(displacement) else { continue };
+            move_entry(lines, (from, slot), hole, displacement + step);
             if displacement == 0 {
-                lines[from].add_overflow();
+                lines.head_mut(from).add_overflow();
             }
             return Some(step);
         }
@@ -385,35 +439,57 @@ fn move_room_back(lines: &mut [Line], hole: usize) -> Option<usize> {
     None
 }
 
-/// As [`place`], or into the stash behind the `home_lines`; false if that is full too.
-pub(crate) fn place_or_stash(lines: &mut [Line], home_lines: usize, item: Item) -> bool {
-    let (home, stash) = lines.split_at_mut(home_lines);
-    if place(home, item) {
+/// Move the entry of a cell to another line, which is not full.
+fn move_entry<C: Cells>(lines: &mut LinesMut<'_, C>, from: (usize, usize), to: usize, displacement: usize) {
+    let (line, slot) = from;
+    let (tag, content) = (lines.head(line).tag(slot), lines.content(line, slot));
+    lines.push(to, tag, displacement, content); // first: the cell may be what `content` leads to
+    lines.swap_remove(line, slot);
+}
+
+/// As [`place`], or into the stash behind the home lines; false if that is full too.
+pub(crate) fn place_or_stash<C: Cells>(
+    segment: &mut Segment,
+    heap: &mut Heap,
+    cells: C,
+    item: Item<C::Content>,
+) -> bool {
+    if place(&mut segment.lines_mut(heap, cells), item) {
         return true;
     }
-    let Some(line) = stash.iter_mut().rev().find(|line| !line.is_full()) else {
+    let mut stash = segment.stash_mut(heap, cells);
+    let Some(line) = (0..stash.len()).rev().find(|&line| !stash.head(line).is_full()) else {
         return false;
     };
-    line.push(item.x as u8, 0, item.handle);
-    home[home_of(item.x, home_lines)].saturate();
+    stash.push(line, item.x as u8, 0, item.content);
+    let home = home_of(item.x, segment.home_lines());
+    segment.lines_mut(heap, cells).head_mut(home).saturate();
     true
 }
 
-/// A slot of line `hole` came free: an entry displaced from there comes back, and so on for the slot it leaves.
-fn bring_home(lines: &mut [Line], mut hole: usize) {
-    while lines[hole].overflow() > 0 {
+/// An entry that was `displacement` lines from its home was taken out of line `at`.
+#[inline(never)]
+fn settle<C: Cells>(mut lines: LinesMut<'_, C>, at: usize, displacement: usize) {
+    if displacement > 0 {
+        let home = wrap(at + lines.len() - displacement, lines.len());
+        lines.head_mut(home).drop_overflow();
+    }
+    bring_home(&mut lines, at);
+}
+
+/// A cell of line `hole` came free: an entry displaced from there comes back, and so on for the cell it leaves.
+fn bring_home<C: Cells>(lines: &mut LinesMut<'_, C>, mut hole: usize) {
+    while lines.head(hole).overflow() > 0 {
         let reach = 1..=MAX_DISPLACEMENT.min(lines.len() - 1);
         let found = reach.rev().find_map(|displacement| {
             let at = wrap(hole + displacement, lines.len());
-            Some((at, lines[at].find_displaced(displacement)?))
+            Some((at, lines.head(at).find_displaced(displacement)?))
         });
         let Some((at, slot)) = found else {
             return; // a saturated count whose entries have gone, or are in the stash
         };
-        let (tag, handle) = (lines[at].tag(slot), lines[at].handle(slot));
-        lines[at].swap_remove(slot);
-        lines[hole].push(tag, 0, handle);
-        lines[hole].drop_overflow();
+        move_entry(lines, (at, slot), hole, 0);
+        lines.head_mut(hole).drop_overflow();
         hole = at;
     }
 }

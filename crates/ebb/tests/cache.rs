@@ -1,6 +1,6 @@
 //! The cache beside a plain model of its rules, every invariant walked after every step. Time is a parameter.
 
-use ebb::{Cache, Clock, Deadlines, EntrySize, Found, Keeping, Time};
+use ebb::{Cache, Clock, Deadlines, EntrySize, Found, Keeping, RawTable, Time};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Hashing, Model, Op};
-use ebb::EntrySize;
+use ebb::{EntrySize, RawTable};
 
 /// A life in four parts: fill over several splits, replace by other lengths, drain over merges, clear.
 fn life() -> Vec<Op> {
@@ -96,7 +96,7 @@ fn a_value_that_finds_no_room_leaves_the_old_one() {
 /// Valkey #2095: a shrink that needs memory first must not stop removals when there is none.
 #[test]
 fn draining_without_memory_gives_memory_back() {
-    for size in [EntrySize::Fixed(136), EntrySize::Variable] {
+    for size in [EntrySize::Fixed(16), EntrySize::Fixed(136), EntrySize::Variable] {
         let mut model = Model::new(size, Hashing::Good);
         model.apply(&Op::Fill(0, 20_000));
         let full = model.table.bytes();

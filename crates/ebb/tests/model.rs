@@ -32,7 +32,12 @@ proptest! {
 
     #[test]
     fn fixed_entries_behave_as_the_model(hashing in hashing(), ops in prop::collection::vec(op(), 1..60)) {
-        Model::run(EntrySize::Fixed(24), hashing, &ops);
+        Model::run(EntrySize::Fixed(136), hashing, &ops);
+    }
+
+    #[test]
+    fn small_entries_behave_as_the_model(bytes in 3..9usize, hashing in hashing(), ops in prop::collection::vec(op(), 1..60)) {
+        Model::run(EntrySize::Fixed(4 * bytes), hashing, &ops); // the largest has stacks
     }
 
     #[test]

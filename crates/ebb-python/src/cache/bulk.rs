@@ -11,6 +11,7 @@ use crate::errors::with_room;
 use crate::hash::hash_int;
 use crate::kinds::KeyKind;
 use crate::layout::New;
+use ebb::RawTable;
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::PyList;

@@ -11,7 +11,7 @@ use crate::layout::{KeptKey, Layout, New};
 use crate::search::Holder;
 use crate::store::{Contents, Store, rehasher, writer};
 use crate::typed::{TypedKey, TypedValue};
-use ebb::{Deadlines, Found, OutOfMemory, Policies, Time};
+use ebb::{Deadlines, Found, OutOfMemory, RawTable, Time};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -80,7 +80,7 @@ pub(crate) enum Taken {
 }
 
 pub(crate) struct Chest {
-    pub(crate) store: Store<Policies>,
+    pub(crate) store: Store<ebb::Cache>,
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,
     /// The thread that last added a key.
@@ -88,10 +88,10 @@ pub(crate) struct Chest {
 }
 
 impl Holder for Chest {
-    type Order = Policies;
+    type Table = ebb::Cache;
 
     #[inline(always)]
-    fn store(&mut self) -> &mut Store<Policies> {
+    fn store(&mut self) -> &mut Store<ebb::Cache> {
         &mut self.store
     }
 }
@@ -479,7 +479,7 @@ impl Chest {
     // --- everything ----------------------------------------------------------------------------------------------
 
     /// Everything, leaving nothing; counted as cleared if it is.
-    pub(crate) fn take(&mut self) -> Contents<Policies> {
+    pub(crate) fn take(&mut self) -> Contents<ebb::Cache> {
         let layout = self.store.layout;
         let empty = Store::over(layout, self.limits.table(layout));
         std::mem::replace(&mut self.store, empty).into_contents()

@@ -14,7 +14,7 @@ use crate::lock::Holding;
 use crate::slots::{self, Behind, HasLanes, Lanes};
 use crate::store::{Dropped, Store, rehasher};
 use crate::typed::{TypedKey, TypedValue, with_key_type};
-use ebb::{Clock, Deadlines};
+use ebb::{Clock, Deadlines, RawTable};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;

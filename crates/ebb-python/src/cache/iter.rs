@@ -8,7 +8,7 @@ use crate::cache::moment::Moment;
 use crate::convert::Read;
 use crate::errors::{out_of_memory, with_room};
 use crate::layout::KeptKey;
-use ebb::{Deadlines, Found};
+use ebb::{Deadlines, Found, RawTable};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;

@@ -11,7 +11,7 @@ use crate::errors::missing;
 use crate::kinds::{KeyKind, Kinds, ValueKind, value_kind};
 use crate::layout::New;
 use crate::map::{call_missing, describe, pop};
-use ebb::Clock;
+use ebb::{Clock, RawTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;

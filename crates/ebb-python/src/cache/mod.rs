@@ -27,7 +27,7 @@ use crate::objects::release_nested;
 use crate::search;
 use crate::store::Contents;
 use chest::{BATCH, Chest, Refused, Seen, Taken};
-use ebb::{Clock, Deadlines, Found, Policies};
+use ebb::{Clock, Deadlines, Found, RawTable};
 use gone::{Cause, Gone};
 use limits::Lives;
 use moment::Moment;
@@ -236,7 +236,7 @@ impl Cache {
     }
 
     /// Tell of everything that a cache held, and drop it.
-    fn release_cleared(&self, py: Python<'_>, contents: Contents<Policies>) {
+    fn release_cleared(&self, py: Python<'_>, contents: Contents<ebb::Cache>) {
         let settings = self.shared.settings();
         if let Some(on_remove) = settings.on_remove.get(py) {
             contents.each(|layout, entry| {

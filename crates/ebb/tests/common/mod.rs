@@ -2,7 +2,7 @@
 //! operations on both.
 #![allow(dead_code, unreachable_pub)] // each test uses its part
 
-use ebb::{Cursor, EntrySize, Found, OutOfMemory, Table};
+use ebb::{Cursor, EntrySize, Found, OutOfMemory, RawTable, Table};
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 

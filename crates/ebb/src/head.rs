@@ -1,0 +1,159 @@
+//! What a line of the index says of its twelve cells: an eight-bit tag each, and how far each is from its home.
+//!
+//! Cells in use are the first `count`. Each line also counts how many entries that call it home are elsewhere: a lookup
+//! knows when it may stop, and no tombstones are needed.
+
+use crate::tags::Tags;
+
+/// Cells of a line.
+pub(crate) const SLOTS: usize = 12;
+/// An entry is at most this many lines after its home.
+pub(crate) const MAX_DISPLACEMENT: usize = 3;
+/// An overflow count that has reached this stays until the segment is rebuilt.
+pub(crate) const SATURATED: u32 = 15;
+
+const COUNT_SHIFT: u32 = 24;
+const OVERFLOW_SHIFT: u32 = 28;
+/// The low bit of each two-bit displacement.
+const EACH: u32 = 0x0055_5555;
+
+/// 12 tags; displacements (2 bits a slot), count (4 bits), overflow (4 bits). All zero is an empty line.
+#[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
+pub(crate) struct Head(Tags);
+
+const _: () = assert!(size_of::<Head>() == 16);
+
+impl Head {
+    pub(crate) const EMPTY: Head = Head(Tags { tags: [0; SLOTS], meta: 0 });
+
+    /// Slots in use.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        (self.0.meta >> COUNT_SHIFT & 15) as usize
+    }
+
+    /// Entries that call this line home and are elsewhere; `SATURATED` means that many or more, or in the stash.
+    #[inline]
+    pub(crate) fn overflow(&self) -> u32 {
+        self.0.meta >> OVERFLOW_SHIFT
+    }
+
+    #[inline]
+    pub(crate) fn tag(&self, slot: usize) -> u8 {
+        self.0.tags[slot]
+    }
+
+    /// How many lines the slot is from its home.
+    #[inline]
+    pub(crate) fn displacement(&self, slot: usize) -> usize {
+        (self.0.meta >> (2 * slot) & 3) as usize
+    }
+
+    /// The slots in use with this tag, a bit each.
+    #[inline]
+    pub(crate) fn matches(&self, tag: u8) -> u32 {
+        self.0.equal(tag) & ((1 << self.count()) - 1)
+    }
+
+    /// The slots in use at this displacement, two bits each of which the low one is set.
+    #[inline]
+    fn displaced(&self, displacement: usize) -> u32 {
+        let differs = self.0.meta ^ (displacement as u32 * EACH);
+        !(differs | differs >> 1) & EACH & ((1 << (2 * self.count())) - 1)
+    }
+
+    /// How many slots in use have this displacement.
+    #[inline]
+    pub(crate) fn count_displaced(&self, displacement: usize) -> u32 {
+        self.displaced(displacement).count_ones()
+    }
+
+    /// A slot in use with this displacement.
+    #[inline]
+    pub(crate) fn find_displaced(&self, displacement: usize) -> Option<usize> {
+        let found = self.displaced(displacement);
+        (found != 0).then(|| found.trailing_zeros() as usize / 2)
+    }
+
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.count() == SLOTS
+    }
+
+    /// Add a slot to a line that is not full: which it is.
+    #[inline]
+    pub(crate) fn push(&mut self, tag: u8, displacement: usize) -> usize {
+        let slot = self.count();
+        self.0.tags[slot] = tag;
+        self.0.meta += (displacement as u32) << (2 * slot) | 1 << COUNT_SHIFT;
+        slot
+    }
+
+    /// Take a slot out; the last one, which this gives, takes its place.
+    #[inline(always)]
+    pub(crate) fn swap_remove(&mut self, slot: usize) -> usize {
+        let last = self.count() - 1;
+        let (out, moved) = (self.displacement(slot) as u32, self.displacement(last) as u32);
+        self.0.tags[slot] = self.0.tags[last];
+        self.0.meta ^= (out ^ moved) << (2 * slot) ^ moved << (2 * last);
+        self.0.meta -= 1 << COUNT_SHIFT;
+        last
+    }
+
+    /// One more entry that calls this line home is elsewhere.
+    #[inline]
+    pub(crate) fn add_overflow(&mut self) {
+        if self.overflow() < SATURATED {
+            self.0.meta += 1 << OVERFLOW_SHIFT;
+        }
+    }
+
+    /// One fewer; a saturated count stays.
+    #[inline]
+    pub(crate) fn drop_overflow(&mut self) {
+        if self.overflow() < SATURATED {
+            self.0.meta -= 1 << OVERFLOW_SHIFT;
+        }
+    }
+
+    /// Some entry that calls this line home may be in the stash.
+    #[inline]
+    pub(crate) fn saturate(&mut self) {
+        self.0.meta |= SATURATED << OVERFLOW_SHIFT;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_come_and_go_with_their_displacements() {
+        let mut head = Head::EMPTY;
+        for i in 0..SLOTS {
+            assert_eq!(head.push(i as u8 % 5, i % 4), i);
+        }
+        assert!(head.is_full());
+        assert_eq!(head.matches(2), 1 << 2 | 1 << 7);
+        assert_eq!(head.count_displaced(1), 3);
+        assert_eq!(head.swap_remove(2), 11);
+        assert_eq!((head.count(), head.tag(2), head.displacement(2)), (11, 1, 3));
+        assert_eq!(head.matches(2), 1 << 7);
+        while head.count() > 0 {
+            head.swap_remove(0);
+        }
+        assert_eq!(head.0.meta, 0);
+    }
+
+    #[test]
+    fn overflow_saturates() {
+        let mut head = Head::EMPTY;
+        head.add_overflow();
+        head.drop_overflow();
+        assert_eq!(head.overflow(), 0);
+        (0..20).for_each(|_| head.add_overflow());
+        head.drop_overflow();
+        assert_eq!(head.overflow(), SATURATED);
+    }
+}

@@ -1,0 +1,415 @@
+//! A table of entries that are dense in stacks, one of each size, and an index of handles that finds them.
+
+use crate::chunks::ChunkArray;
+use crate::heap::{Growth, Handle, Heap, Moved, Removed, StackId};
+use crate::index::{Fill, Index, Place};
+use crate::lines::Handles;
+use crate::memory::OutOfMemory;
+use crate::order::TableOrder;
+use crate::sizes::{CLASSES, MAX_STACKED, class_of, entry_in, write_trailer};
+use crate::table::{Cursor, EntrySize, Found, RawTable, Stats};
+use crate::tags::prefetch;
+
+/// No stack of entries has been used yet.
+const NO_STACK: StackId = StackId::MAX;
+/// Tables of fewer entries fit in the processor's caches.
+const FAR: usize = 1 << 15;
+
+/// See the module's text. `O` keeps the entries in some order, or in none.
+#[derive(Debug)]
+pub struct Stacked<O: TableOrder = ()> {
+    pub(crate) heap: Heap,
+    pub(crate) order: O,
+    index: Index<Handles>,
+    size: EntrySize,
+    /// The stack of each size class, plus 1; of class 0 alone if entries have a fixed size.
+    stacks: ChunkArray<StackId>,
+    /// Bytes of all entries, counted where they are not all of one size.
+    variable_bytes: usize,
+    /// The stack an entry was last taken from or put on: most likely that of the next.
+    recent: StackId,
+}
+
+impl<O: TableOrder> Stacked<O> {
+    /// An empty table whose entries are kept in an order.
+    pub(crate) fn in_order(size: EntrySize, order: O) -> Self {
+        Stacked {
+            heap: Heap::new(),
+            index: Index::new(Handles, fill(size, order.bytes())),
+            order,
+            size,
+            stacks: ChunkArray::new(),
+            variable_bytes: 0,
+            recent: NO_STACK,
+        }
+    }
+
+    /// Entries of so many bytes have come, and others have gone.
+    #[inline(always)]
+    fn count_bytes(&mut self, come: usize, gone: usize) {
+        if self.size == EntrySize::Variable {
+            self.variable_bytes = self.variable_bytes + come - gone;
+        }
+    }
+
+    #[cold]
+    fn get_displaced(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
+        self.locate_displaced(hash, is).map(|(_, entry)| entry)
+    }
+
+    #[cold]
+    fn locate_displaced(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
+        let (place, handle) = self.index.find(&self.heap, hash, |handle| is(self.body(handle)))?;
+        Some((Found { place, handle }, self.body(handle)))
+    }
+
+    #[inline(always)]
+    pub(crate) fn body(&self, handle: Handle) -> &[u8] {
+        self.shape().body(&self.heap, handle)
+    }
+
+    #[inline(always)]
+    fn shape(&self) -> Shape {
+        Shape { size: self.size, ordering: self.order.bytes() }
+    }
+
+    /// The entry in a slot.
+    pub(crate) fn found_at(&self, handle: Handle, rehash: &impl Fn(&[u8]) -> u64) -> Found {
+        let found = self.index.find(&self.heap, rehash(self.body(handle)), |candidate| candidate == handle);
+        let (place, handle) = found.expect("every slot is indexed");
+        Found { place, handle }
+    }
+
+    /// As [`insert`](Table::insert); where the entry is.
+    #[inline(always)]
+    pub(crate) fn insert_slot(
+        &mut self,
+        hash: u64,
+        len: usize,
+        rehash: &impl Fn(&[u8]) -> u64,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<Handle, OutOfMemory> {
+        self.order.prepare(&mut self.heap.memory)?;
+        let handle = self.new_slot(len, write)?;
+        self.order.start(self.heap.slot_mut(handle));
+        let rehash = by_handle(self.shape(), rehash);
+        if let Err(error) = self.index.insert(&mut self.heap, hash, handle, &rehash) {
+            self.heap.remove(handle); // the last of its stack: nothing moves
+            return Err(error);
+        }
+        self.count_bytes(len, 0);
+        Ok(handle)
+    }
+
+    /// Whether an entry of `len` bytes has the kind of slot that one of `old_len` bytes is in.
+    fn fits(&self, old: Handle, old_len: usize, len: usize) -> bool {
+        match self.heap.stack_of(old) {
+            _ if len == old_len => true,
+            Some(_) => len <= MAX_STACKED && class_of(len) == class_of(old_len),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    fn release_slot(&mut self, handle: Handle, rehash: &impl Fn(&[u8]) -> u64) {
+        let Removed { stack, moved } = self.heap.remove(handle);
+        self.recent = stack.unwrap_or(self.recent);
+        if let Some(moved) = moved {
+            let hash = rehash(self.body(moved.to));
+            self.index.relocate(&mut self.heap, hash, moved);
+            self.order.moved(&mut self.heap, moved);
+        }
+    }
+
+    #[inline]
+    fn new_slot(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> Result<Handle, OutOfMemory> {
+        let from = self.order.bytes();
+        let all = from + len;
+        let (number, slot_bytes, trailer) = match self.size {
+            EntrySize::Fixed(bytes) => (0, bytes + from, 0),
+            EntrySize::Variable if len > MAX_STACKED => {
+                let handle = self.heap.push_lone(all)?;
+                write(&mut self.heap.slot_mut(handle)[from..]);
+                return Ok(handle);
+            }
+            EntrySize::Variable => {
+                let class = class_of(len);
+                (class.number, class.slot_bytes + from, class.trailer)
+            }
+        };
+        let stack = self.stack(number, slot_bytes, trailer)?;
+        self.recent = stack;
+        let handle = self.heap.push(stack)?;
+        let slot = self.heap.last_slot_mut(stack);
+        write(&mut slot[from..all]);
+        if trailer > 0 {
+            write_trailer(slot, trailer, all);
+        }
+        Ok(handle)
+    }
+
+    #[inline]
+    fn stack(&mut self, number: usize, slot_bytes: usize, trailer: usize) -> Result<StackId, OutOfMemory> {
+        if self.size != EntrySize::Variable && self.recent != NO_STACK {
+            return Ok(self.recent); // there is only one
+        }
+        if number < self.stacks.capacity() && *self.stacks.get(number) != 0 {
+            return Ok(*self.stacks.get(number) - 1);
+        }
+        self.new_stack(number, slot_bytes, trailer)
+    }
+
+    #[cold]
+    fn new_stack(&mut self, number: usize, slot_bytes: usize, trailer: usize) -> Result<StackId, OutOfMemory> {
+        let (classes, growth) = match self.size {
+            EntrySize::Fixed(_) => (1, Growth::Alone),
+            EntrySize::Variable => (CLASSES, Growth::OneOfMany),
+        };
+        self.stacks.reserve(&mut self.heap.memory, classes)?;
+        let stack = self.heap.new_stack(slot_bytes, growth, trailer as u8)?;
+        *self.stacks.get_mut(number) = stack + 1;
+        Ok(stack)
+    }
+
+    #[inline]
+    pub(crate) fn next_handle(&self, cursor: &mut Cursor) -> Option<Handle> {
+        self.index.next(&self.heap, cursor)
+    }
+}
+
+impl<O: TableOrder> RawTable for Stacked<O> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.index.entries
+    }
+
+    fn held(&self) -> usize {
+        self.heap.memory.held()
+    }
+
+    fn entry_bytes(&self) -> usize {
+        match self.size {
+            EntrySize::Fixed(bytes) => bytes * self.len(),
+            EntrySize::Variable => self.variable_bytes,
+        }
+    }
+
+    #[inline(always)]
+    fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
+        if self.is_empty() {
+            return None;
+        }
+        let (segment, candidates) = self.index.candidates(hash);
+        let all = candidates.are_all();
+        for (spot, handle) in candidates {
+            let entry = self.body(handle);
+            if is(entry) {
+                return Some((Found { place: Place { segment, spot }, handle }, entry));
+            }
+        }
+        if all { None } else { self.locate_displaced(hash, is) }
+    }
+
+    #[inline(always)]
+    fn get(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
+        if self.is_empty() {
+            return None;
+        }
+        let (_, mut candidates) = self.index.candidates(hash);
+        let all = candidates.are_all();
+        let entry = candidates.find_map(|(_, handle)| Some(self.body(handle)).filter(|entry| is(entry)));
+        if entry.is_some() || all { entry } else { self.get_displaced(hash, is) }
+    }
+
+    #[inline(always)]
+    fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
+        let (found, entry) = self.locate(hash, is)?;
+        let (from, len) = (self.order.bytes(), entry.len());
+        Some(&mut self.heap.slot_mut(found.handle)[from..from + len])
+    }
+
+    #[inline]
+    fn entry(&self, found: Found) -> &[u8] {
+        self.body(found.handle)
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, found: Found) -> &mut [u8] {
+        let (from, len) = (self.order.bytes(), self.entry(found).len());
+        &mut self.heap.slot_mut(found.handle)[from..from + len]
+    }
+
+    fn replace(
+        &mut self,
+        mut found: Found,
+        len: usize,
+        rehash: &impl Fn(&[u8]) -> u64,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<Found, OutOfMemory> {
+        let old = found.handle;
+        let old_len = self.entry(found).len();
+        let ordering = self.order.bytes();
+        if self.fits(old, old_len, len) {
+            let slot = self.heap.slot_mut(old);
+            write(&mut slot[ordering..ordering + len]);
+            if len != old_len {
+                write_trailer(slot, class_of(len).trailer, len + ordering);
+            }
+        } else {
+            let handle = self.new_slot(len, write)?;
+            self.index.set_content(&mut self.heap, found.place, handle);
+            found.handle = handle;
+            self.order.succeed(&mut self.heap, Moved { from: old, to: handle });
+            self.release_slot(old, rehash); // another stack than the new slot's
+        }
+        self.count_bytes(len, old_len);
+        Ok(found)
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
+        let rehash_by_handle = by_handle(self.shape(), rehash);
+        self.count_bytes(0, self.entry(found).len());
+        self.order.prefetch(&self.heap, found.handle);
+        self.index.remove(&mut self.heap, found.place, &rehash_by_handle);
+        self.order.leave(&mut self.heap, found.handle);
+        self.release_slot(found.handle, rehash);
+    }
+
+    #[inline]
+    fn prefetch_removal(&self, rehash: &impl Fn(&[u8]) -> u64) {
+        if self.len() > FAR
+            && self.recent != NO_STACK
+            && let Some(last) = self.heap.last(self.recent)
+        {
+            self.index.prefetch_line(rehash(self.body(last)));
+            self.order.prefetch(&self.heap, last);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.index.clear(&mut self.heap);
+        self.order.clear(&mut self.heap.memory);
+        self.stacks.clear(&mut self.heap.memory);
+        self.heap.clear();
+        (self.variable_bytes, self.recent) = (0, NO_STACK);
+    }
+
+    #[inline]
+    fn prefetch_lines(&self, hashes: &[u64]) {
+        if !self.is_empty() {
+            hashes.iter().for_each(|&hash| self.index.prefetch_line(hash));
+        }
+    }
+
+    #[inline]
+    fn prefetch_entries(&self, hashes: &[u64]) {
+        if self.is_empty() {
+            return;
+        }
+        for handle in hashes.iter().filter_map(|&hash| self.index.likely(hash)) {
+            let entry = self.heap.slot(handle);
+            for line in entry[..entry.len().min(256)].chunks(64) {
+                prefetch(line.as_ptr());
+            }
+            if let Some(last) = entry.last() {
+                prefetch(last);
+            }
+        }
+    }
+
+    fn next(&self, cursor: &mut Cursor) -> Option<&[u8]> {
+        self.next_handle(cursor).map(|handle| self.body(handle))
+    }
+
+    #[inline]
+    fn any(&self) -> Option<Found> {
+        self.index.any(&self.heap).map(|(place, handle)| Found { place, handle })
+    }
+
+    fn stats(&self) -> Stats {
+        let index_bytes = self.index.block_bytes(&self.heap) + self.index.table_bytes();
+        let elsewhere = self.stacks.bytes() + self.order.held();
+        let stats = self.index.stats(&self.heap, index_bytes, size_of::<Self>(), elsewhere);
+        Stats { entry_bytes: self.entry_bytes(), ..stats }
+    }
+
+    fn visit_part(&self, position: u64, rehash: &impl Fn(&[u8]) -> u64, mut visit: impl FnMut(Found)) -> Option<u64> {
+        let rehash = by_handle(self.shape(), rehash);
+        self.index.visit_part(&self.heap, position, &rehash, |place, handle| visit(Found { place, handle }))
+    }
+
+    fn set_allowance(&mut self, allocations: u64) {
+        self.heap.memory.set_allowance(allocations);
+    }
+
+    fn allowance(&self) -> u64 {
+        self.heap.memory.allowance()
+    }
+
+    fn check(&self, rehash: &impl Fn(&[u8]) -> u64) {
+        let mut handles = std::collections::HashSet::new();
+        let mut bytes = 0;
+        self.heap.check(self.index.table_bytes() + self.stacks.bytes() + self.order.held());
+        self.order.check(&self.heap, self.len());
+        self.index.check(&self.heap, &|_, handle| rehash(self.body(handle)), |handle| {
+            assert!(handles.insert(handle), "an entry is indexed once");
+            bytes += self.body(handle).len();
+        });
+        assert_eq!(bytes, self.entry_bytes());
+        let mut slots = 0;
+        let mut visit = |handle| {
+            assert!(handles.contains(&handle), "every slot is indexed");
+            slots += 1;
+        };
+        for class in 0..self.stacks.capacity().min(CLASSES) {
+            if let Some(stack) = self.stacks.get(class).checked_sub(1) {
+                self.heap.each_slot(stack, &mut visit);
+            }
+        }
+        if self.size == EntrySize::Variable {
+            self.heap.each_lone(|handle| {
+                if !self.index.owns_block(handle) {
+                    visit(handle);
+                }
+            });
+        }
+        assert_eq!(slots, self.len());
+    }
+}
+
+/// How full the index may be: as full as it gets where a tenth of an entry is all that may be held beside the entries.
+fn fill(size: EntrySize, ordering: usize) -> Fill {
+    match size {
+        EntrySize::Fixed(64..80) if ordering == 0 => Fill::DENSE,
+        _ => Fill::ROOMY,
+    }
+}
+
+/// An entry's hash by its handle: of one type for each `rehash`, so that the index is compiled once for each.
+#[inline(always)]
+fn by_handle(shape: Shape, rehash: &impl Fn(&[u8]) -> u64) -> impl Fn(&Heap, Handle) -> u64 {
+    move |heap, handle| rehash(shape.body(heap, handle))
+}
+
+/// How entries lie in slots: the order's own bytes, then the entry.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    size: EntrySize,
+    ordering: usize,
+}
+
+impl Shape {
+    /// The bytes of the entry at `handle`.
+    #[inline(always)]
+    fn body(self, heap: &Heap, handle: Handle) -> &[u8] {
+        let slot = match self.size {
+            EntrySize::Fixed(_) => heap.slot(handle),
+            EntrySize::Variable => match heap.tagged_slot(handle) {
+                (slot, Some(trailer)) => entry_in(slot, trailer),
+                (slot, None) => slot,
+            },
+        };
+        &slot[self.ordering..]
+    }
+}
