@@ -32,7 +32,7 @@ from hostile_objects import (
     sound,
     without_recursion_left,
 )
-from map_helpers import agrees, run, together
+from map_helpers import agrees, changes_while_taken, run, together
 
 # A cache with everything on, of which nothing ends by itself.
 EVERYTHING: dict[str, Any] = {"ttl": 3600, "idle": 3600, "max_items": 5000, "max_bytes": "64MiB"}
@@ -370,6 +370,10 @@ def test_collecting_at_every_allocation(clock: Clock) -> None:
         c._check()
     finally:
         gc.set_threshold(*before)
+
+
+def test_values_that_change_while_they_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes_while_taken(AnyCache(ttl=3600, key=int, value="int32"), monkeypatch)
 
 
 def test_references_are_counted_exactly(clock: Clock) -> None:

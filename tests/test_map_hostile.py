@@ -29,7 +29,7 @@ from hostile_objects import (
     sound,
     without_recursion_left,
 )
-from map_helpers import agrees, run
+from map_helpers import agrees, changes_while_taken, run
 
 AnyMap: Any = Map
 
@@ -414,6 +414,24 @@ def test_the_collector_sees_what_a_map_refers_to() -> None:
 
 
 # --- nothing is leaked ---------------------------------------------------------------------------------
+
+
+def test_a_popped_pair_is_seen_by_the_collector() -> None:
+    for value in (Node(), [1]):
+        m: Map[Any, Any] = Map({("key",): value})
+        pair = m.popitem()
+        assert gc.is_tracked(pair) and gc.get_referents(pair) == [value, ("key",)]
+        assert sys.getrefcount(pair) == 2
+    pair[1].append(pair)
+    pair[1].append(node := Node())
+    gone = weakref.ref(node)
+    del pair, value, node
+    gc.collect()
+    assert gone() is None
+
+
+def test_values_that_change_while_they_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes_while_taken(AnyMap(int, "int32"), monkeypatch)
 
 
 def test_references_are_counted_exactly() -> None:

@@ -136,10 +136,23 @@ def test_counting_with_setdefault_loses_nothing() -> None:
     assert sum(len(found) for found in m.values()) == 8000 and len(m) == 50
 
 
-def test_popitem_hands_each_entry_out_once() -> None:
-    m = Map(int, int, {i: i for i in range(8000)})
+@pytest.mark.parametrize("kinds", [(int, int), (int, "int32"), (str, str)], ids=str)
+def test_each_entry_is_handed_out_once(kinds: tuple[Any, Any]) -> None:
+    model = {
+        i if kinds[0] is int else f"\ud800{i}": i if kinds[1] is not str else f"{i}" for i in range(4000)
+    }
+    m = AnyMap(*kinds, model)
     popitem_hands_out_each_once(m)
     agrees(m, {})
+    m.update(model)
+    taken: list[list[Any]] = [[] for _ in range(4)]
+
+    def pop_all(mine: list[Any]) -> None:
+        mine.extend(key for key in model if m.pop(key, None) is not None)
+
+    together(*(partial(pop_all, mine) for mine in taken))
+    agrees(m, {})
+    assert sorted(key for mine in taken for key in mine) == sorted(model)
 
 
 def test_walks_end_cleanly_while_others_write() -> None:

@@ -160,9 +160,15 @@ impl Kinds {
         }
     }
 
+    /// A key and a value that were read, as objects.
+    pub(crate) fn finish_both(&self, py: Python<'_>, (key, value): (Read, Read)) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
+        Ok((key.finish(py, None)?, value.finish(py, self.codec.as_ref())?))
+    }
+
     /// A key and a value that were read, as a pair.
-    pub(crate) fn finish_pair<'py>(&self, py: Python<'py>, (key, value): (Read, Read)) -> PyResult<Bound<'py, PyAny>> {
-        pair(py, &key.finish(py, None)?, &value.finish(py, self.codec.as_ref())?)
+    pub(crate) fn finish_pair<'py>(&self, py: Python<'py>, read: (Read, Read)) -> PyResult<Bound<'py, PyAny>> {
+        let (key, value) = self.finish_both(py, read)?;
+        pair(py, &key, &value)
     }
 
     /// Their names, and the codec of a dtype.

@@ -3,6 +3,7 @@
 //! * `kinds`: what `Map(int, bytes)` names. `layout`: where in an entry that is.
 //! * `convert`: objects to bytes and back. `objects`: objects that a table refers to.
 //! * `hash`, `store`: a table with kinds. `lock`: what is around it. `search`: finding a key that has to be asked.
+//! * `take`: taking an entry out to return it.
 //! * `map`, `iter`, `bulk`, `arrays`: the class `Map`. `cache`: the class `Cache`.
 //! * `slots`, `typed`, `fast`: shorter ways than PyO3's to the commonest operations.
 
@@ -22,6 +23,7 @@ mod objects;
 mod search;
 mod slots;
 mod store;
+mod take;
 mod typed;
 
 use pyo3::prelude::*;

@@ -8,7 +8,8 @@ use crate::layout::New;
 use crate::lock::Guarded;
 use crate::objects::release_nested;
 use crate::search;
-use crate::store::Store;
+use crate::store::{Dropped, Store};
+use crate::take::{Seen, take_out, take_out_pair};
 use ebb::{Found, RawTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -69,20 +70,34 @@ impl Map {
         Ok(())
     }
 
-    /// Take an entry out and give its value.
+    /// Take an entry out and give its value; where that can't be made, the entry stays.
     fn take(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let taken = self.locate(py, key, |store, _, found| {
-            let found = found?;
-            // Read first: where the value's object can't be made, the entry stays.
-            Some(store.read_value(py, found).map(|read| (read, store.remove(py, found))))
-        })?;
-        let (read, dropped) = match taken.transpose()? {
-            None => return Ok(None),
-            Some((read, dropped)) => (read, dropped),
+        let take = || {
+            let taken = self.locate(py, key, |store, _, found| {
+                let found = found?;
+                Some(store.value_to_take(py, found).map(|value| store.remove_made(py, found, value)))
+            })?;
+            released(py, taken)
         };
-        let value = self.kinds().finish(py, Some(Ok(read)));
-        dropped.release(py);
-        value
+        take_out(take, |read| read.finish(py, self.kinds().codec.as_ref()), |seen| Ok(self.take_seen(py, seen)))
+    }
+
+    /// Take some entry out and give its key and value; where they can't be made, it stays.
+    fn take_any<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let take = || {
+            let taken = self.store.with(py, |store| {
+                let found = store.table.any()?;
+                Some(store.pair_to_take(py, found).map(|pair| store.remove_made(py, found, pair)))
+            });
+            released(py, taken)
+        };
+        take_out_pair(py, take, |read| self.kinds().finish_both(py, read), |seen| Ok(self.take_seen(py, seen)))
+    }
+
+    /// Take out what was seen, if nobody else has changed it; whether it was.
+    fn take_seen(&self, py: Python<'_>, seen: &Seen) -> bool {
+        let dropped = self.store.with(py, |store| store.find_seen(seen).map(|found| store.remove(py, found)));
+        dropped.map(|dropped| dropped.release(py)).is_some()
     }
 
     /// Set the kinds of a map that has none yet.
@@ -187,16 +202,8 @@ impl Map {
     }
 
     /// Remove some entry and return it as `(key, value)`; `KeyError` if there is none. O(1) on average.
-    fn popitem(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
-        let popped = self.store.with(py, |store| {
-            let found = store.table.any()?;
-            let read =
-                store.read_key(py, store.table.entry(found)).and_then(|key| Ok((key, store.read_value(py, found)?)));
-            Some(read.map(|read| (read, store.remove(py, found))))
-        });
-        let ((key, value), _dropped) = popped.ok_or_else(|| PyKeyError::new_err("popitem(): the map is empty"))??;
-        let codec = self.kinds().codec.as_ref();
-        Ok((key.finish(py, None)?, value.finish(py, codec)?))
+    fn popitem<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.take_any(py)?.ok_or_else(|| PyKeyError::new_err("popitem(): the map is empty"))
     }
 
     /// The value of `key`; if it has none, `default`, which is set. O(1).
@@ -283,6 +290,16 @@ impl Map {
             Python::attach(|py| contents.release(py));
         }
     }
+}
+
+/// What was taken, once the references that the table had are dropped.
+#[inline(always)]
+fn released<T>(py: Python<'_>, taken: Option<PyResult<(T, Option<Dropped>)>>) -> PyResult<Option<T>> {
+    let Some((taken, dropped)) = taken.transpose()? else { return Ok(None) };
+    if let Some(dropped) = dropped {
+        dropped.release(py);
+    }
+    Ok(Some(taken))
 }
 
 /// Put what a table holds and has done into `dict`; `own` bytes are around the table.

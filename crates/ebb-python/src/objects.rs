@@ -65,6 +65,35 @@ pub(crate) fn pair<'py>(py: Python<'py>, first: &Py<PyAny>, second: &Py<PyAny>) 
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyTuple_Pack(2, first.as_ptr(), second.as_ptr())) }
 }
 
+/// A tuple of two to be filled later, which can't fail. The garbage collector doesn't know of it until then, so nobody
+/// else can come by it.
+pub(crate) struct RoomForPair<'py>(Bound<'py, PyAny>);
+
+impl<'py> RoomForPair<'py> {
+    /// `MemoryError` where there is none.
+    #[inline]
+    pub(crate) fn new(py: Python<'py>) -> PyResult<Self> {
+        // SAFETY: a new reference, or NULL with MemoryError set.
+        let tuple = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(2)) }?;
+        // SAFETY: it may be given what is tracked or not. Dropping a tuple takes no tracking, nor items.
+        unsafe { ffi::PyObject_GC_UnTrack(tuple.as_ptr().cast()) };
+        Ok(RoomForPair(tuple))
+    }
+
+    #[inline]
+    pub(crate) fn fill(self, first: Py<PyAny>, second: Py<PyAny>) -> Bound<'py, PyAny> {
+        let tuple = self.0.as_ptr();
+        // SAFETY: 1. A tuple of two that has no items yet, and that nobody else has; it takes over their references.
+        // 2. It is not tracked, and has all its items.
+        unsafe {
+            ffi::PyTuple_SET_ITEM(tuple, 0, first.into_ptr());
+            ffi::PyTuple_SET_ITEM(tuple, 1, second.into_ptr());
+            ffi::PyObject_GC_Track(tuple.cast());
+        }
+        self.0
+    }
+}
+
 /// Show the object to the garbage collector.
 pub(crate) fn visit_word(visit: PyVisit<'_>, word: &[u8]) -> Result<(), PyTraverseError> {
     let Some(object) = std::ptr::NonNull::new(pointer(word)) else { return Ok(()) };

@@ -5,6 +5,7 @@ use crate::errors::out_of_memory;
 use crate::kinds::{KeyKind, ValueKind};
 use crate::layout::{KeptKey, Layout, New, word};
 use crate::objects;
+use crate::take::Taken;
 use crate::typed::{TypedKey, TypedValue, with_key_type};
 use ebb::{Cursor, Found, OutOfMemory, RawTable, Stats, Table};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -188,6 +189,18 @@ impl Store {
         (copy, Ok(()))
     }
 
+    /// Take out an entry if what it becomes is made.
+    #[inline(always)]
+    pub(crate) fn remove_made<T, R>(
+        &mut self,
+        py: Python<'_>,
+        found: Found,
+        taken: Taken<T, R>,
+    ) -> (Taken<T, R>, Option<Dropped>) {
+        let dropped = matches!(taken, Taken::Made(_)).then(|| self.remove(py, found));
+        (taken, dropped)
+    }
+
     /// Everything, leaving nothing.
     pub(crate) fn take(&mut self) -> Contents {
         let empty = Store { changes: self.changes + 1, ..Store::new(self.layout) };
@@ -271,6 +284,11 @@ impl<T: RawTable> Store<T> {
     /// The key of an entry as an object.
     pub(crate) fn read_key(&self, py: Python<'_>, entry: &[u8]) -> PyResult<Read> {
         self.layout.read_key(py, entry)
+    }
+
+    /// Key and value of an entry as objects.
+    pub(crate) fn read_pair(&self, py: Python<'_>, found: Found) -> PyResult<(Read, Read)> {
+        Ok((self.read_key(py, self.table.entry(found))?, self.read_value(py, found)?))
     }
 
     /// The entry whose very key this is.

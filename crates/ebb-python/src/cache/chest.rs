@@ -4,12 +4,12 @@
 use crate::cache::gone::{Cause, Departed, Gone, Told};
 use crate::cache::limits::{Limits, Lives, always_fits};
 use crate::cache::moment::Moment;
-use crate::convert::{Read, copy_of};
 use crate::errors::out_of_memory;
 use crate::kinds::ValueKind;
-use crate::layout::{KeptKey, Layout, New};
+use crate::layout::{Layout, New};
 use crate::search::Holder;
 use crate::store::{Contents, Store, rehasher, writer};
+use crate::take::{Seen, Taken, TakenPair, TakenValue};
 use crate::typed::{TypedKey, TypedValue};
 use ebb::{Deadlines, Found, OutOfMemory, RawTable, Time};
 use pyo3::exceptions::PyValueError;
@@ -61,22 +61,6 @@ impl Refused {
             Refused::Error(error) => error,
         }
     }
-}
-
-/// An entry as it was under one hold of the lock, to be known again under another. Whoever has it holds the objects
-/// that it refers to.
-pub(crate) struct Seen {
-    hash: u64,
-    key: KeptKey,
-    entry: Vec<u8>,
-}
-
-/// What was taken out.
-pub(crate) enum Taken {
-    Nothing,
-    Value(Py<PyAny>),
-    /// It is still there.
-    Seen(Read, Seen),
 }
 
 pub(crate) struct Chest {
@@ -193,37 +177,47 @@ impl Chest {
         Ok(())
     }
 
-    /// Take an entry out, deleted unless it has expired, and give its value; one that takes Python code to make is
-    /// only seen.
+    /// Take an entry out, deleted unless it has expired, and give its value.
     pub(crate) fn take_value(
         &mut self,
         py: Python<'_>,
         found: Found,
         moment: &Moment,
         gone: &mut Gone,
-    ) -> PyResult<Taken> {
+    ) -> PyResult<Option<TakenValue>> {
         if self.is_over(found, moment) {
-            return self.depart(py, found, Cause::Expired, gone).map(|()| Taken::Nothing);
+            return self.depart(py, found, Cause::Expired, gone).map(|()| None);
         }
-        match self.store.read_value(py, found)? {
-            Read::Done(value) => self.depart(py, found, Cause::Deleted, gone).map(|()| Taken::Value(value)),
-            read => Ok(Taken::Seen(read, self.see(py, found)?)),
-        }
+        let value = self.store.value_to_take(py, found)?;
+        self.depart_made(py, found, value, gone).map(Some)
     }
 
-    /// Take note of an entry.
-    pub(crate) fn see(&self, py: Python<'_>, found: Found) -> PyResult<Seen> {
-        let (layout, entry) = (self.store.layout, self.store.table.entry(found));
-        Ok(Seen { hash: layout.hash(entry), key: layout.keep_key(py, entry)?, entry: copy_of(entry)? })
+    /// Take some entry out, deleted, and give its key and value.
+    pub(crate) fn take_any(&mut self, py: Python<'_>, gone: &mut Gone) -> PyResult<Option<TakenPair>> {
+        let Some(found) = self.store.table.any() else { return Ok(None) };
+        let pair = self.store.pair_to_take(py, found)?;
+        self.depart_made(py, found, pair, gone).map(Some)
+    }
+
+    /// Take an entry out, deleted, if what it becomes is made.
+    fn depart_made<T, R>(
+        &mut self,
+        py: Python<'_>,
+        found: Found,
+        taken: Taken<T, R>,
+        gone: &mut Gone,
+    ) -> PyResult<Taken<T, R>> {
+        if let Taken::Made(_) = taken {
+            self.depart(py, found, Cause::Deleted, gone)?;
+        }
+        Ok(taken)
     }
 
     /// Take out, deleted, what was seen, if it is there and still the same; whether it was.
     pub(crate) fn depart_seen(&mut self, py: Python<'_>, seen: &Seen, gone: &mut Gone) -> PyResult<bool> {
-        match self.store.find_kept(seen.hash, &seen.key) {
-            Some(found) if *self.store.table.entry(found) == *seen.entry => {
-                self.depart(py, found, Cause::Deleted, gone).map(|()| true)
-            }
-            _ => Ok(false),
+        match self.store.find_seen(seen) {
+            Some(found) => self.depart(py, found, Cause::Deleted, gone).map(|()| true),
+            None => Ok(false),
         }
     }
 
@@ -232,8 +226,7 @@ impl Chest {
         if !self.limits.tells {
             return Ok(None);
         }
-        let key = self.store.read_key(py, self.store.table.entry(found))?;
-        Ok(Some((key, self.store.read_value(py, found)?)))
+        self.store.read_pair(py, found).map(Some)
     }
 
     pub(crate) fn next_expired(&mut self, now: Time, steps: &mut usize) -> Option<Found> {

@@ -8,7 +8,7 @@ use crate::cache::moment::Moment;
 use crate::convert::Read;
 use crate::errors::{out_of_memory, with_room};
 use crate::layout::KeptKey;
-use ebb::{Deadlines, Found, RawTable};
+use ebb::{Deadlines, RawTable};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -199,10 +199,6 @@ pub(crate) fn restore(cache: &Cache, entries: &Bound<'_, PyAny>) -> PyResult<()>
     Ok(())
 }
 
-pub(super) fn read_pair(py: Python<'_>, chest: &Chest, found: Found) -> PyResult<(Read, Read)> {
-    Ok((chest.store.read_key(py, chest.store.table.entry(found))?, chest.store.read_value(py, found)?))
-}
-
 /// Remove all that has expired; the items.
 pub(crate) fn expire<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let moment = cache.moment(py)?;
@@ -237,7 +233,7 @@ fn expire_some(
     let mut steps = BATCH;
     while let Some(found) = chest.next_expired(moment.time(), &mut steps) {
         reads.try_reserve(1).map_err(out_of_memory)?;
-        let read = read_pair(py, chest, found)?;
+        let read = chest.store.read_pair(py, found)?;
         chest.depart(py, found, Cause::Expired, gone)?;
         reads.push(read);
     }

@@ -26,8 +26,9 @@ use crate::layout::New;
 use crate::objects::release_nested;
 use crate::search;
 use crate::store::Contents;
-use chest::{BATCH, Chest, Refused, Seen, Taken};
-use ebb::{Clock, Deadlines, Found, RawTable};
+use crate::take::{Seen, take_out, take_out_pair};
+use chest::{BATCH, Chest, Refused};
+use ebb::{Clock, Deadlines, Found};
 use gone::{Cause, Gone};
 use limits::Lives;
 use moment::Moment;
@@ -167,37 +168,20 @@ impl Cache {
 
     /// Take an entry out, deleted, and give its value; where that can't be made, the entry stays.
     fn take(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
-        loop {
+        let take = || {
             let moment = self.moment(py)?;
-            let taken = self.locate(py, key, &moment, |chest, _, found, gone| match found {
+            self.locate(py, key, &moment, |chest, _, found, gone| match found {
                 Some(found) => chest.take_value(py, found, &moment, gone),
-                None => Ok(Taken::Nothing),
-            })?;
-            let (read, seen) = match taken? {
-                Taken::Nothing => return Ok(None),
-                Taken::Value(value) => return Ok(Some(value)),
-                Taken::Seen(read, seen) => (read, seen),
-            };
-            let value = read.finish(py, self.kinds().codec.as_ref())?;
-            if self.take_seen(py, &seen)? {
-                return Ok(Some(value));
-            }
-        }
+                None => Ok(None),
+            })?
+        };
+        take_out(take, |read| read.finish(py, self.kinds().codec.as_ref()), |seen| self.take_seen(py, seen))
     }
 
     /// Take some entry out, deleted, and give its key and value; where they can't be made, it stays.
     fn take_any<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        loop {
-            let some = self.sweep_and(py, |chest, _| {
-                let found = chest.store.table.any()?;
-                Some(iter::read_pair(py, chest, found).and_then(|read| Ok((read, chest.see(py, found)?))))
-            })?;
-            let Some((read, seen)) = some.transpose()? else { return Ok(None) };
-            let pair = self.kinds().finish_pair(py, read)?;
-            if self.take_seen(py, &seen)? {
-                return Ok(Some(pair));
-            }
-        }
+        let take = || self.sweep_and(py, |chest, gone| chest.take_any(py, gone))?;
+        take_out_pair(py, take, |read| self.kinds().finish_both(py, read), |seen| self.take_seen(py, seen))
     }
 
     /// Take out what was seen, if nobody else has changed it; whether it was.
