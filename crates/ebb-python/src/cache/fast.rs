@@ -210,14 +210,13 @@ unsafe extern "C" fn get_of<K: TypedKey>(
         let value = slots::lane(slf, *args, |py, cache: &Cache, key| {
             let (_, mut chest) = begin(cache)?;
             let value = read::<K, false>(py, &mut chest, key)?;
-            chest.counts.misses += u64::from(value.is_none());
-            Some(value)
+            Some(value.unwrap_or_else(|| {
+                chest.counts.misses += 1;
+                let default = if count == 2 { *args.add(1) } else { ffi::Py_None() };
+                ffi::Py_INCREF(default);
+                default
+            }))
         });
-        let or_default = || {
-            let default = if count == 2 { *args.add(1) } else { ffi::Py_None() };
-            ffi::Py_INCREF(default);
-            default
-        };
-        value.map_or_else(|| GET.call(slf, args, count), |value| value.unwrap_or_else(or_default))
+        value.unwrap_or_else(|| GET.call(slf, args, count))
     }
 }
