@@ -47,6 +47,24 @@ const COARSE: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
 #[cfg(not(target_os = "linux"))]
 const COARSE: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
+/// A look at the system's clock that costs little, to be taken while something else is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Glance(u64);
+
+impl Glance {
+    /// Look now.
+    #[inline]
+    pub fn take() -> Self {
+        Glance(millis_of(COARSE))
+    }
+
+    /// As [`Clock::has_come`], where the look has been taken just before.
+    #[inline]
+    pub fn shows(self, deadline: Time) -> bool {
+        deadline.0 <= self.0 || (deadline.0 <= self.0 + COARSE_LAG && deadline <= Clock::now())
+    }
+}
+
 impl Clock {
     /// Now, by the system's clock.
     #[inline]
@@ -57,11 +75,7 @@ impl Clock {
     /// Whether a deadline of the system's clock has come: exactly, but with a look at the exact clock only if it is near.
     #[inline]
     pub fn has_come(deadline: Time) -> bool {
-        if deadline == Time::NEVER {
-            return false;
-        }
-        let coarse = millis_of(COARSE);
-        deadline.0 <= coarse || (deadline.0 <= coarse + COARSE_LAG && deadline <= Self::now())
+        deadline != Time::NEVER && Glance::take().shows(deadline)
     }
 
     /// The given clock that shows `now`.
@@ -92,8 +106,8 @@ impl Clock {
     pub fn after(self, now: Time, seconds: f64) -> Time {
         match self {
             Clock::System => {
-                let millis = (seconds * 1000.0 + 0.5) as u64; // `round` would be a call
-                let deadline = now.0.saturating_add(millis.max(1));
+                let millis = (seconds * 1000.0 + 0.5) as i64; // `round` would be a call, and `u64` more steps
+                let deadline = now.0.saturating_add(millis.max(1) as u64);
                 if deadline < LAST_MILLI { Time(deadline) } else { Time::NEVER }
             }
             Clock::Given { .. } => Self::given(Self::seconds(now) + seconds).unwrap_or(Time::NEVER),

@@ -42,6 +42,20 @@ pub(crate) struct Expiry {
     waiting_until: Time,
     /// Nothing is due before this tick, those waiting left aside.
     due_from: u64,
+    /// Where the last slot was filed.
+    recent: Recent,
+}
+
+/// Ticks that are all filed in one list, for as long as no step is taken: from one on, so many.
+#[derive(Debug, Clone, Copy)]
+struct Recent {
+    from: u64,
+    ticks: u64,
+    list: ListId,
+}
+
+impl Recent {
+    const NONE: Recent = Recent { from: 0, ticks: 0, list: WAITING };
 }
 
 fn list_of(level: usize, slot: u64) -> ListId {
@@ -62,6 +76,7 @@ impl Expiry {
             marks: [0; LEVELS],
             waiting_until: Time::NEVER,
             due_from: u64::MAX,
+            recent: Recent::NONE,
         }
     }
 
@@ -82,6 +97,7 @@ impl Expiry {
     pub(crate) fn clear(&mut self, memory: &mut Memory) {
         self.lists.clear(memory);
         (self.marks, self.waiting_until, self.due_from) = ([0; LEVELS], Time::NEVER, u64::MAX);
+        self.recent = Recent::NONE;
     }
 
     /// Whether something may have expired by `now`.
@@ -120,24 +136,41 @@ impl Expiry {
     }
 
     /// File a slot that is in no list. The memory for it must be [`prepare`](Self::prepare)d.
+    #[inline(always)]
     pub(crate) fn file(&mut self, heap: &mut Heap, handle: Handle, deadline: Time) {
         if deadline == Time::NEVER {
             return;
         }
         let tick = self.clock.tick(deadline);
+        if tick.wrapping_sub(self.recent.from) < self.recent.ticks {
+            return self.lists.push(heap, self.recent.list, handle);
+        }
+        self.file_anywhere(heap, handle, deadline, tick);
+    }
+
+    /// The level and the slot of a tick after the hand.
+    fn place_of(&self, tick: u64) -> (usize, u64) {
+        let level = ((tick ^ self.hand).ilog2() / SLOT_BITS) as usize;
+        (level, slot_of(tick, level))
+    }
+
+    #[inline(never)]
+    fn file_anywhere(&mut self, heap: &mut Heap, handle: Handle, deadline: Time, tick: u64) {
         if tick <= self.hand {
             self.waiting_until = self.waiting_until.min(deadline);
             return self.lists.push(heap, WAITING, handle);
         }
-        let level = ((tick ^ self.hand).ilog2() / SLOT_BITS) as usize;
-        let slot = slot_of(tick, level);
+        let (level, slot) = self.place_of(tick);
+        let shift = level as u32 * SLOT_BITS;
         self.marks[level] |= 1 << slot;
-        self.due_from = self.due_from.min(tick >> (level as u32 * SLOT_BITS) << (level as u32 * SLOT_BITS));
-        self.lists.push(heap, list_of(level, slot), handle);
+        self.recent = Recent { from: tick >> shift << shift, ticks: 1 << shift, list: list_of(level, slot) };
+        self.due_from = self.due_from.min(self.recent.from);
+        self.lists.push(heap, self.recent.list, handle);
     }
 
     /// One step of looking for what has expired by `now`. O(1): one entry is looked at. `deadline` tells that of a slot.
     pub(crate) fn step(&mut self, heap: &mut Heap, now: Time, deadline: impl Fn(&[u8]) -> Time) -> Step {
+        self.recent = Recent::NONE; // the hand may move, and lists lose their marks
         if now >= self.waiting_until && self.waiting_until != Time::NEVER {
             self.waiting_until = Time::NEVER;
             let slot = slot_of(self.hand, 0);
@@ -234,6 +267,17 @@ impl Expiry {
                 walk(list, if waited { start.min(self.due_from) } else { start });
             }
         }
+        self.check_recent();
         count
+    }
+
+    fn check_recent(&self) {
+        let Recent { from, ticks, list } = self.recent;
+        if ticks > 0 {
+            let (level, slot) = self.place_of(from);
+            assert!(from > self.hand && self.due_from <= from, "what is filed there again changes nothing else");
+            assert_eq!((list, ticks), (list_of(level, slot), 1 << (level as u32 * SLOT_BITS)));
+            assert!(self.marks[level] & 1 << slot != 0);
+        }
     }
 }

@@ -34,7 +34,7 @@ mod table;
 mod tags;
 
 pub use cache::{Cache, Deadlines, Keeping, Look, Policies};
-pub use clock::{Clock, Time};
+pub use clock::{Clock, Glance, Time};
 pub use memory::OutOfMemory;
 pub use order::TableOrder;
 pub use table::{Cursor, EntrySize, Found, RawTable, Stats, Table};

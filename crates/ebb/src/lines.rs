@@ -91,7 +91,7 @@ pub(crate) struct Inline {
 
 impl Inline {
     /// Bytes of the largest entry.
-    pub(crate) const MOST: usize = 32;
+    pub(crate) const MOST: usize = 24;
 
     /// Cells of entries of so many bytes; `None` for those that have to be kept elsewhere: large ones, which would make
     /// what cells leave free too much, and those of odd sizes.

@@ -143,13 +143,18 @@ impl Lists {
     #[inline(always)]
     pub(crate) fn push(&mut self, heap: &mut Heap, id: ListId, handle: Handle) {
         let (list, new) = (Link::list(id), Link::to(handle));
-        let last = self.ends.get(id as usize).last;
-        let last = if last == Link::NONE { list } else { last };
+        let ends = self.ends.get_mut(id as usize);
+        let last = std::mem::replace(&mut ends.last, new);
+        let before = if let Target::Slot(last) = last.target() {
+            write(&mut heap.slot_mut(last)[self.at + 4..], new);
+            Link::to(last)
+        } else {
+            ends.first = new;
+            list
+        };
         let slot = heap.slot_mut(handle);
-        write(&mut slot[self.at..], last);
+        write(&mut slot[self.at..], before);
         write(&mut slot[self.at + 4..], list);
-        self.set_after(heap, last, new);
-        self.set_before(heap, list, new);
     }
 
     /// Take a slot out of its list, if it is in one.

@@ -14,7 +14,7 @@ use crate::lock::Holding;
 use crate::slots::{self, Behind, HasLanes, Lanes};
 use crate::store::{Dropped, Store, rehasher};
 use crate::typed::{TypedKey, TypedValue, with_key_type};
-use ebb::{Clock, Deadlines, RawTable};
+use ebb::{Clock, Deadlines, Glance, RawTable};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
@@ -39,20 +39,33 @@ fn begin(cache: &Cache) -> Option<(&Settings, Holding<'_, Chest>)> {
 }
 
 /// The value of a key as a new reference (NULL with an exception set where the object could not be made), as a use of
-/// it; `Some(None)` if it is not there, which is not counted.
+/// it; `Some(None)` if it is not there, which is not counted, and takes longer where the key is `EXPECTED`.
 #[inline(always)]
-fn read<K: TypedKey>(py: Python<'_>, chest: &mut Chest, key: &Bound<'_, PyAny>) -> Option<Option<*mut ffi::PyObject>> {
+fn read<K: TypedKey, const EXPECTED: bool>(
+    py: Python<'_>,
+    chest: &mut Chest,
+    key: &Bound<'_, PyAny>,
+) -> Option<Option<*mut ffi::PyObject>> {
     let key = K::of(key)?;
     let hash = K::hash(key);
     let Chest { store: Store { layout, table, .. }, counts, limits, .. } = chest;
     let mut unsure = false;
+    let mut glance = None;
+    if EXPECTED && !table.never_expires() {
+        table.prefetch_lines(&[hash]); // which comes while the clock is read
+        glance = Some(Glance::take());
+    }
     let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
     if unsure {
         return None;
     }
     let Some(mut look) = found else { return Some(None) };
     let deadlines = look.deadlines();
-    if Clock::has_come(deadlines.first()) {
+    let over = match glance {
+        Some(glance) => glance.shows(deadlines.first()),
+        None => Clock::has_come(deadlines.first()),
+    };
+    if over {
         return Some(None);
     }
     let object = new_object(py, layout.value, &look.entry[K::value(layout, look.entry)])?;
@@ -78,7 +91,7 @@ impl HasLanes for Cache {
     #[inline(always)]
     fn lane_get<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
         let (_, mut chest) = begin(self)?;
-        read::<K>(py, &mut chest, key)?
+        read::<K, true>(py, &mut chest, key)?
     }
 
     #[inline(always)]
@@ -92,6 +105,7 @@ impl HasLanes for Cache {
         let key = K::of(key)?;
         let hash = K::hash(key);
         let value = V::of(settings.kinds.value, value)?;
+        chest.store.table.prefetch_lines(&[hash]); // which comes while the clock is read
         let moment = Moment::later();
         let mut gone = Gone::default();
         let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
@@ -195,15 +209,14 @@ unsafe extern "C" fn get_of<K: TypedKey>(
     unsafe {
         let value = slots::lane(slf, *args, |py, cache: &Cache, key| {
             let (_, mut chest) = begin(cache)?;
-            let value = read::<K>(py, &mut chest, key)?;
-            chest.counts.misses += u64::from(value.is_none());
-            Some(value)
+            let value = read::<K, false>(py, &mut chest, key)?;
+            Some(value.unwrap_or_else(|| {
+                chest.counts.misses += 1;
+                let default = if count == 2 { *args.add(1) } else { ffi::Py_None() };
+                ffi::Py_INCREF(default);
+                default
+            }))
         });
-        let or_default = || {
-            let default = if count == 2 { *args.add(1) } else { ffi::Py_None() };
-            ffi::Py_INCREF(default);
-            default
-        };
-        value.map_or_else(|| GET.call(slf, args, count), |value| value.unwrap_or_else(or_default))
+        value.unwrap_or_else(|| GET.call(slf, args, count))
     }
 }

@@ -118,7 +118,7 @@ impl Cache {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn after_step(&self, py: Python<'_>, gone: Gone) {
         let due = self.shared.due_at();
         if due != u64::MAX && (!self.shared.is_known() || sweeper::is_news(due)) {
