@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shlex
 import sys
 from collections.abc import Callable
@@ -102,24 +101,6 @@ def arguments(description: str | None, **defaults: Any) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def machine() -> dict[str, Any]:
-    """The machine that the figures are of."""
-    return {
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "os": platform.platform(aliased=True, terse=True),
-        "python": platform.python_version(),
-    }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-
-
 def save(args: argparse.Namespace, name: str, results: Any) -> None:
     """Keep the results with the command that made them, where `--save` asks for it."""
     if not args.save:
@@ -132,5 +113,7 @@ def save(args: argparse.Namespace, name: str, results: Any) -> None:
 
 def document(results: Any) -> dict[str, Any]:
     """Results with the command and the machine that they are of."""
+    from ebbmap.lab import machine  # here, as a peer's process is to be without ebbmap
+
     command = shlex.join(["python", f"benches/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    return {"command": command, "machine": machine(), "results": results}
+    return {"command": command, "machine": machine.describe(), "results": results}

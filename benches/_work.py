@@ -18,6 +18,7 @@ def get(m: Any, keys: list[int]) -> None:
 
 
 def set_ints(m: Any, keys: list[int]) -> None:
+    """Each value is its key's own object: what keeps objects makes none, and later reads no other."""
     for key in keys:
         m[key] = key
 

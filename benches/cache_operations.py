@@ -2,8 +2,9 @@
 
 Large: `--n` int keys, in random order; each round makes every cache anew and fills it, in turn, in one
 process, and the figure is the median over the rounds of a cache's time over the peer's in the same round.
-Nothing expires meanwhile. A miss asks for keys that were never there. Deleting from cachebox's is O(n): a few
-keys have to do.
+Each value is its key's own object, which is the least work for those that keep objects. Nothing expires
+meanwhile. A miss asks for keys that were never there. Deleting from cachebox's is O(n): a few keys have to
+do.
 
 Hot: `--hot` int keys, all in the processor's caches, over a dict of the same; every cache is asked in turn,
 many times over.

@@ -171,13 +171,16 @@ def python_allocations_failing(made: str) -> None:
     printed = run(
         """
         import _testcapi, sys
+        import numpy as np
         from ebbmap import Cache, Map, _bulk
 
         class Record: pass
+        record = np.array((7, b"v"), [("a", "i4"), ("b", "S200")])[()]
         key, value = ("key",), Record()
         samples = {
             (object, object): (key, value), (int, float): (2**40, 2.5), (str, str): ("k\\ud800", "é" * 300),
             (bytes, bytes): (b"k" * 300, b"v" * 300), (int, int): (2**40, 2**41), (str, object): ("é", value),
+            (object, str): (key, "v\\ud800"), (int, record.dtype): (2**40, record),
         }
         calls = [
             lambda m, k, v: m[k], lambda m, k, v: m.get(k), lambda m, k, v: list(m.items()),
@@ -210,7 +213,7 @@ def python_allocations_failing(made: str) -> None:
                         _testcapi.remove_mem_hooks()
                     m._check()
                     failures += error is True
-                    if error and number not in (3, 4):
+                    if error and (number not in (3, 4) or "Cache" in sys.argv[1]):
                         # A removal may be done, and fail in the telling.
                         told_of = number == 12 and "on_remove" in sys.argv[1] and not m
                         assert told_of or dict(m._snapshot()) == {k: v}, (kinds, number, nth)

@@ -229,21 +229,62 @@ def test_a_pickle_of_many_entries() -> None:
     assert set(again) == set(range(5000, 10_000))
 
 
-def test_a_copy_expires_when_its_original_does() -> None:
+class Ticking:
+    """Time that goes on by a step whenever it is read."""
+
+    now, step = 1000.0, 0.5
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+    def __reduce__(self) -> str:
+        return "TICKING"
+
+
+TICKING = Ticking()
+
+
+def lifetimes(c: Any) -> dict[Any, Any]:
+    """What is left of each, at one moment."""
+    step, c.timer.step = c.timer.step, 0.0
+    left = {key: c.expires_in(key) for key in c}
+    c.timer.step = step
+    return left
+
+
+@pytest.mark.parametrize("copied", COPIES[:3], ids=IDS[:3])
+@pytest.mark.parametrize("config", [{}, {"max_items": 100}, {"idle": 70}], ids=str)
+def test_a_copy_expires_when_its_original_does(copied: Any, config: dict[str, Any]) -> None:
     """However long the copying takes."""
+    c = cache_of({i: i for i in range(100)}, ttl=60, timer=Ticking(), **config)
+    again = copied(c)
+    assert lifetimes(again) == lifetimes(c)
+    assert 0 < len(lifetimes(c)) < 100
 
-    class Ticking:
-        now, step = 1000.0, 0.5
 
-        def __call__(self) -> float:
-            self.now += self.step
-            return self.now
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_is_unpickled_lives_on_from_one_moment(protocol: int) -> None:
+    """However long the reading takes."""
+    c = cache_of({i: i for i in range(100)}, ttl=60, timer=TICKING)
+    left = lifetimes(c)
+    again = pickle.loads(pickle.dumps(c, protocol))
+    now = lifetimes(again)
+    assert 0 < len(now) < 100
+    assert len({left[key] - now[key] for key in now}) == 1
 
-    for config in ({}, {"max_items": 100}, {"idle": 70}):
-        ticking = Ticking()
-        c = cache_of({i: i for i in range(100)}, ttl=60, timer=ticking, **config)
-        copied = c.copy()
-        ticking.step = 0.0
-        left = {key: c.expires_in(key) for key in c}
-        assert {key: copied.expires_in(key) for key in copied} == left
-        assert 0 < len(left) < 100
+
+@copies
+def test_ttl_and_idle_are_kept_apart(copied: Any) -> None:
+    c = cache_of({1: 1, 2: 2}, ttl=60, idle=10, timer=CLOCK)
+    CLOCK.advance(7)
+    again = copied(c)
+    for _ in range(6):
+        CLOCK.advance(2)
+        again[1]
+        assert again.expires_in(1) == 10
+    assert set(again) == {1}
+    while CLOCK.now < 1058:
+        CLOCK.advance(3)
+        again[1]
+    assert again.expires_in(1) == 1060 - CLOCK.now, "no use is beyond the ttl"

@@ -86,6 +86,31 @@ def test_the_sweeper_has_room_for_recursion() -> None:
     assert printed == "recursion\n1\n"
 
 
+def test_a_panic_in_one_cache_leaves_the_others_swept() -> None:
+    printed = run(
+        """
+        import sys, threading
+        from ebbmap import Cache
+
+        sys.unraisablehook = lambda _: None
+        Cache(max_items=1, on_remove=lambda *_: 1 / 0).update({1: 1, 2: 2})
+        panic, = (each for each in BaseException.__subclasses__() if each.__name__ == "PanicException")
+        failing, told = threading.Event(), threading.Event()
+        def fail(*_):
+            failing.set()
+            raise panic("for the test")
+        bad = Cache(ttl=0.001, on_remove=fail)
+        bad[1] = 1
+        assert failing.wait(20)
+        good = Cache(ttl=0.001, on_remove=lambda *_: told.set())
+        good[1] = 1
+        print(told.wait(20), len(bad))
+        """,
+        timeout=60,
+    )
+    assert printed == "True 0\n"
+
+
 def test_the_interpreter_waits_for_an_on_remove_whose_cache_has_gone() -> None:
     printed = run(
         """

@@ -14,6 +14,7 @@ from datetime import timedelta
 from functools import partial, wraps
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cache_helpers import Clock
@@ -209,6 +210,14 @@ def test_another_value_error_is_raised() -> None:
 
     with pytest.raises(ValueError, match=r"^n$"):
         load(1)
+
+
+def test_a_result_that_can_not_be_kept_is_a_value_error_whatever_its_text() -> None:
+    cache = Cache(max_bytes=1 << 20, value=np.dtype([("max_bytes", "i4")]))
+    load = cache.memoize(lambda n: ("no number",))
+    for call in (load, load.refresh):
+        with pytest.raises(ValueError, match=r"max_bytes.*no number"):
+            call(1)
 
 
 def test_the_ttl_is_the_memoizes_or_the_caches() -> None:

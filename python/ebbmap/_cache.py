@@ -63,10 +63,6 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     __slots__ = ()
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _core._add_fast_lanes(cls)
-
     # What type checkers read: no kinds, or either, or both; what is no type is a dtype.
     @overload
     def __init__(self: Cache[Any, Any], **settings: Unpack[_Settings]) -> None: ...
@@ -153,11 +149,9 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         from copy import deepcopy
 
-        settings = self._settings()
-        made = _rebuild(type(self), settings)
+        made = _rebuild(type(self), self._settings())
         memo[id(self)] = made
-        for key, value, hard, idle in self._entries():
-            made._restore(deepcopy(key, memo), deepcopy(value, memo), hard, idle)
+        made._copy_from(self, lambda given: deepcopy(given, memo))
         set_state(made, deepcopy(self.__getstate__(), memo))
         return made
 
@@ -228,7 +222,6 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         return self._stats()
 
 
-_core._add_fast_lanes(Cache)
 MutableMapping.register(Cache)
 
 _SHOWN = "ttl", "idle", "max_items", "max_bytes"
@@ -251,6 +244,5 @@ def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:
 
 
 def _refill(made: Cache[Any, Any], state: tuple[Any, Iterable[tuple[Any, ...]]]) -> None:
-    for entry in state[1]:
-        made._restore(*entry)
+    made._restore(state[1])
     set_state(made, state[0])

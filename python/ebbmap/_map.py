@@ -48,10 +48,6 @@ class Map(Shared[K, V], _core.Map[K, V]):
 
     __slots__ = ()
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _core._add_fast_lanes(cls)
-
     # What type checkers read: no kinds, one kind, two kinds, each with or without contents.
     @overload
     def __init__(self, /) -> None: ...
@@ -161,7 +157,6 @@ class Map(Shared[K, V], _core.Map[K, V]):
         return self._stats()
 
 
-_core._add_fast_lanes(Map)
 MutableMapping.register(Map)
 
 

@@ -274,8 +274,8 @@ def _fresh(cache: Cache[Any, Any], margin: float, key: Any) -> Any:
 def _store(cache: Cache[Any, Any], lifetime: float | None, key: Any, value: Any) -> None:
     try:
         cache.set(key, value, ttl=lifetime)
-    except ValueError as error:
-        if cache.max_bytes is None or "max_bytes" not in str(error):
+    except ValueError:
+        if not cache._is_too_large(key, value):
             raise
         cache.pop(key, None)  # larger than the cache: a caller gets it all the same, and none an older one
 

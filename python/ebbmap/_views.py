@@ -9,6 +9,8 @@ from collections.abc import ValuesView as _ValuesView
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from ebbmap import _core
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -22,6 +24,10 @@ class Shared(Generic[K, V]):
     __slots__ = ()
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as dict
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _core._add_fast_lanes(cls)  # type: ignore[arg-type]  # `Map`, `Cache`, or a subclass
 
     if TYPE_CHECKING:  # of the native classes
 

@@ -403,8 +403,11 @@ impl Read {
         match self {
             Read::Done(object) => Ok(object),
             Read::Surrogates(bytes) => {
-                let bytes = read_bytes(py, &bytes)?;
-                bytes.call_method1(py, "decode", ("utf-8", "surrogatepass"))
+                let (data, errors) = (bytes.as_ptr().cast(), c"surrogatepass".as_ptr());
+                // SAFETY: 1. The call copies `bytes`. 2. A new reference, or NULL with an exception set.
+                let object = unsafe { ffi::PyUnicode_DecodeUTF8(data, bytes.len() as isize, errors) };
+                // SAFETY: 2.
+                unsafe { Bound::from_owned_ptr_or_err(py, object) }.map(Bound::unbind)
             }
             Read::Record(bytes) => codec.expect("a dtype has a codec").decode(py, &bytes),
         }

@@ -4,6 +4,7 @@ use crate::convert::{Read, copy_of, read_bytes};
 use crate::layout::Layout;
 use crate::objects::pair;
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyType};
 
@@ -113,12 +114,12 @@ impl Codec {
     }
 
     pub(crate) fn encode(&self, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-        let encoded = self.object(value.py()).call_method1("encode", (value,))?;
+        let encoded = self.object(value.py()).call_method1(intern!(value.py(), "encode"), (value,))?;
         copy_of(encoded.cast::<PyBytes>()?.as_bytes())
     }
 
     pub(crate) fn decode(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<Py<PyAny>> {
-        Ok(self.object(py).call_method1("decode", (read_bytes(py, bytes)?,))?.unbind())
+        Ok(self.object(py).call_method1(intern!(py, "decode"), (read_bytes(py, bytes)?,))?.unbind())
     }
 }
 

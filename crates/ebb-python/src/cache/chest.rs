@@ -4,9 +4,10 @@
 use crate::cache::gone::{Cause, Departed, Gone, Told};
 use crate::cache::limits::{Limits, Lives, always_fits};
 use crate::cache::moment::Moment;
+use crate::convert::{Read, copy_of};
 use crate::errors::out_of_memory;
 use crate::kinds::ValueKind;
-use crate::layout::{Layout, New};
+use crate::layout::{KeptKey, Layout, New};
 use crate::search::Holder;
 use crate::store::{Contents, Store, rehasher, writer};
 use crate::typed::{TypedKey, TypedValue};
@@ -62,6 +63,22 @@ impl Refused {
     }
 }
 
+/// An entry as it was under one hold of the lock, to be known again under another. Whoever has it holds the objects
+/// that it refers to.
+pub(crate) struct Seen {
+    hash: u64,
+    key: KeptKey,
+    entry: Vec<u8>,
+}
+
+/// What was taken out.
+pub(crate) enum Taken {
+    Nothing,
+    Value(Py<PyAny>),
+    /// It is still there.
+    Seen(Read, Seen),
+}
+
 pub(crate) struct Chest {
     pub(crate) store: Store<Policies>,
     pub(crate) limits: Limits,
@@ -101,10 +118,7 @@ impl Chest {
 
     #[inline]
     pub(crate) fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
-        let after = |seconds: Option<f64>| {
-            seconds.map_or(Time::NEVER, |seconds| self.limits.clock.after(moment.time(), seconds))
-        };
-        Deadlines { hard: after(lives.hard), idle: after(lives.idle) }
+        self.limits.deadlines(lives, moment)
     }
 
     /// Whether an entry has expired.
@@ -177,6 +191,40 @@ impl Chest {
             gone.push(Departed { cause, told, dropped });
         }
         Ok(())
+    }
+
+    /// Take an entry out, deleted unless it has expired, and give its value; one that takes Python code to make is
+    /// only seen.
+    pub(crate) fn take_value(
+        &mut self,
+        py: Python<'_>,
+        found: Found,
+        moment: &Moment,
+        gone: &mut Gone,
+    ) -> PyResult<Taken> {
+        if self.is_over(found, moment) {
+            return self.depart(py, found, Cause::Expired, gone).map(|()| Taken::Nothing);
+        }
+        match self.store.read_value(py, found)? {
+            Read::Done(value) => self.depart(py, found, Cause::Deleted, gone).map(|()| Taken::Value(value)),
+            read => Ok(Taken::Seen(read, self.see(py, found)?)),
+        }
+    }
+
+    /// Take note of an entry.
+    pub(crate) fn see(&self, py: Python<'_>, found: Found) -> PyResult<Seen> {
+        let (layout, entry) = (self.store.layout, self.store.table.entry(found));
+        Ok(Seen { hash: layout.hash(entry), key: layout.keep_key(py, entry)?, entry: copy_of(entry)? })
+    }
+
+    /// Take out, deleted, what was seen, if it is there and still the same; whether it was.
+    pub(crate) fn depart_seen(&mut self, py: Python<'_>, seen: &Seen, gone: &mut Gone) -> PyResult<bool> {
+        match self.store.find_kept(seen.hash, &seen.key) {
+            Some(found) if *self.store.table.entry(found) == *seen.entry => {
+                self.depart(py, found, Cause::Deleted, gone).map(|()| true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Key and value of an entry, where its leaving is announced.
@@ -343,7 +391,7 @@ impl Chest {
     }
 
     /// Whether an entry fits if it is the only one.
-    fn check_fits(&self, new: New<'_>) -> Result<(), Refused> {
+    pub(crate) fn check_fits(&self, new: New<'_>) -> Result<(), Refused> {
         let Limits { max_bytes, .. } = self.limits;
         let len = self.store.layout.entry_len(new);
         if max_bytes == usize::MAX || always_fits(len) <= max_bytes {

@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::cache::chest::{BATCH, Chest, this_thread};
 use crate::cache::gone::{Cause, Gone};
+use crate::cache::limits::Lives;
 use crate::cache::moment::Moment;
 use crate::convert::Read;
 use crate::errors::{out_of_memory, with_room};
@@ -171,16 +172,34 @@ pub(crate) fn entries<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py
     Ok(items)
 }
 
-/// Set in `to`, which has the same clock, all that is alive in `from`, to expire when it does there.
-pub(crate) fn copy(from: &Cache, to: &Cache, py: Python<'_>) -> PyResult<()> {
+/// Set in `to`, which has the same clock, all that is alive in `from`, to expire when it does there; as `copied` gives
+/// it, if there is one.
+pub(crate) fn copy(from: &Cache, to: &Cache, copied: Option<&Bound<'_, PyAny>>, py: Python<'_>) -> PyResult<()> {
+    let copy = |object: Py<PyAny>| match copied {
+        Some(copied) => copied.call1((object,)).map(Bound::unbind),
+        None => Ok(object),
+    };
     for ((key, value), deadlines) in read_all(from, py, &from.moment(py)?)? {
         let (key, value) = (key.finish(py, None)?, value.finish(py, from.kinds().codec.as_ref())?);
+        let (key, value) = (copy(key)?, copy(value)?);
         to.put_until(py, &to.key(key.bind(py))?, &to.value(value.bind(py))?, deadlines)?;
     }
     Ok(())
 }
 
-fn read_pair(py: Python<'_>, chest: &Chest, found: Found) -> PyResult<(Read, Read)> {
+/// Set what [`entries`] has given, to live on from now: what the reading takes is for none of them.
+pub(crate) fn restore(cache: &Cache, entries: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = entries.py();
+    let moment = cache.moment(py)?;
+    for entry in entries.try_iter()? {
+        let (key, value, hard, idle): (Bound<'_, PyAny>, Bound<'_, PyAny>, _, _) = entry?.extract()?;
+        let deadlines = cache.shared.settings().limits.deadlines(Lives { hard, idle }, &moment);
+        cache.put_until(py, &cache.key(&key)?, &cache.value(&value)?, deadlines)?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_pair(py: Python<'_>, chest: &Chest, found: Found) -> PyResult<(Read, Read)> {
     Ok((chest.store.read_key(py, chest.store.table.entry(found))?, chest.store.read_value(py, found)?))
 }
 

@@ -39,6 +39,14 @@ impl Limits {
         Lives { hard: ttl.or(self.ttl), idle: self.idle }
     }
 
+    /// When a life that begins now ends.
+    #[inline]
+    pub(crate) fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
+        let after =
+            |seconds: Option<f64>| seconds.map_or(Time::NEVER, |seconds| self.clock.after(moment.time(), seconds));
+        Deadlines { hard: after(lives.hard), idle: after(lives.idle) }
+    }
+
     /// Seconds until a deadline; `None` for never, for which the time need not be read.
     pub(crate) fn seconds_left(&self, deadline: Time, moment: &Moment) -> Option<f64> {
         if deadline == Time::NEVER { None } else { self.clock.seconds_left(moment.time(), deadline) }

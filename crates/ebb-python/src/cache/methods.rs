@@ -1,9 +1,8 @@
 //! The methods of `Cache` for one key, for all, and for the interpreter; those for many keys are in `bulk`.
 
-use crate::cache::chest::Chest;
-use crate::cache::gone::Cause;
+use crate::cache::chest::{Chest, Refused};
 use crate::cache::iter::{self, What};
-use crate::cache::limits::{Limits, Lives};
+use crate::cache::limits::Limits;
 use crate::cache::settings::{Callable, Settings, read_timer, seconds};
 use crate::cache::shared::Shared;
 use crate::cache::{Cache, CacheIterator};
@@ -175,20 +174,16 @@ impl Cache {
         iter::entries(self, py)
     }
 
-    /// Set what is alive in a cache of the same settings, to expire when it does there. O(n).
-    fn _copy_from(&self, other: &Bound<'_, Self>) -> PyResult<()> {
-        iter::copy(other.get(), self, other.py())
+    /// Set what is alive in a cache of the same settings, to expire when it does there; keys and values as `copied`
+    /// gives them, if there is one. O(n).
+    #[pyo3(signature = (other, copied=None))]
+    fn _copy_from(&self, other: &Bound<'_, Self>, copied: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        iter::copy(other.get(), self, copied, other.py())
     }
 
-    /// Set a key that lives so many seconds, and so many without use.
-    fn _restore(
-        &self,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-        hard: Option<f64>,
-        idle: Option<f64>,
-    ) -> PyResult<()> {
-        self.put(key.py(), &self.key(key)?, &self.value(value)?, Lives { hard, idle })
+    /// Set what `_entries` has given; what was left of each life then is left now. O(n).
+    fn _restore(&self, entries: &Bound<'_, PyAny>) -> PyResult<()> {
+        iter::restore(self, entries)
     }
 
     /// The value of `key`, or `default`. A use of the entry. O(1).
@@ -232,6 +227,14 @@ impl Cache {
         self.set_pair(key, value, seconds(ttl)?)
     }
 
+    /// Whether an entry would be refused for taking more than `max_bytes`: not for what else is wrong with it. O(1).
+    fn _is_too_large(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> bool {
+        let (Ok(key_of), Ok(value_of)) = (self.key(key), self.value(value)) else { return false };
+        let new = New { hash: 0, key: &key_of, value: &value_of };
+        let checked = self.shared.chest.with(key.py(), |chest| chest.check_fits(new));
+        matches!(checked, Err(Refused::TooLarge(_)))
+    }
+
     /// Let `key` live for `ttl` from now on (None: the cache's), as a use of it; whether it is there. O(1).
     #[pyo3(signature = (key, ttl=None))]
     fn touch(&self, key: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
@@ -266,15 +269,8 @@ impl Cache {
     }
 
     /// Remove some entry and return it as `(key, value)`; `KeyError` if there is none. O(1) on average.
-    fn popitem(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
-        let popped = self.sweep_and(py, |chest, gone| {
-            let found = chest.store.table.any()?;
-            let entry = chest.store.table.entry(found);
-            let read = chest.store.read_key(py, entry).and_then(|key| Ok((key, chest.store.read_value(py, found)?)));
-            Some(read.and_then(|read| chest.depart(py, found, Cause::Deleted, gone).map(|()| read)))
-        })?;
-        let (key, value) = popped.ok_or_else(|| PyKeyError::new_err("popitem(): the cache is empty"))??;
-        Ok((key.finish(py, None)?, value.finish(py, self.kinds().codec.as_ref())?))
+    fn popitem<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.take_any(py)?.ok_or_else(|| PyKeyError::new_err("popitem(): the cache is empty"))
     }
 
     /// The value of `key`, as a use of it; if it has none, `default`, which is set. O(1).

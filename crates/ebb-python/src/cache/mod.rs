@@ -26,7 +26,7 @@ use crate::layout::New;
 use crate::objects::release_nested;
 use crate::search;
 use crate::store::Contents;
-use chest::{BATCH, Chest, Refused};
+use chest::{BATCH, Chest, Refused, Seen, Taken};
 use ebb::{Clock, Deadlines, Found, Policies};
 use gone::{Cause, Gone};
 use limits::Lives;
@@ -165,23 +165,44 @@ impl Cache {
         self.put(key.py(), &self.key(key)?, &self.value(value)?, lives)
     }
 
-    /// Take an entry out, deleted, and give its value.
+    /// Take an entry out, deleted, and give its value; where that can't be made, the entry stays.
     fn take(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let moment = self.moment(py)?;
-        let taken = self.locate(py, key, &moment, |chest, _, found, gone| {
-            let found = found?;
-            let cause = if chest.is_over(found, &moment) { Cause::Expired } else { Cause::Deleted };
-            // Read first: where the value's object can't be made, the entry stays.
-            let read = match chest.store.read_value(py, found) {
-                Ok(read) => read,
-                Err(error) => return Some(Err(error)),
+        loop {
+            let moment = self.moment(py)?;
+            let taken = self.locate(py, key, &moment, |chest, _, found, gone| match found {
+                Some(found) => chest.take_value(py, found, &moment, gone),
+                None => Ok(Taken::Nothing),
+            })?;
+            let (read, seen) = match taken? {
+                Taken::Nothing => return Ok(None),
+                Taken::Value(value) => return Ok(Some(value)),
+                Taken::Seen(read, seen) => (read, seen),
             };
-            match chest.depart(py, found, cause, gone) {
-                Ok(()) => (cause == Cause::Deleted).then_some(Ok(read)),
-                Err(error) => Some(Err(error)),
+            let value = read.finish(py, self.kinds().codec.as_ref())?;
+            if self.take_seen(py, &seen)? {
+                return Ok(Some(value));
             }
-        })?;
-        self.kinds().finish(py, taken)
+        }
+    }
+
+    /// Take some entry out, deleted, and give its key and value; where they can't be made, it stays.
+    fn take_any<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        loop {
+            let some = self.sweep_and(py, |chest, _| {
+                let found = chest.store.table.any()?;
+                Some(iter::read_pair(py, chest, found).and_then(|read| Ok((read, chest.see(py, found)?))))
+            })?;
+            let Some((read, seen)) = some.transpose()? else { return Ok(None) };
+            let pair = self.kinds().finish_pair(py, read)?;
+            if self.take_seen(py, &seen)? {
+                return Ok(Some(pair));
+            }
+        }
+    }
+
+    /// Take out what was seen, if nobody else has changed it; whether it was.
+    fn take_seen(&self, py: Python<'_>, seen: &Seen) -> PyResult<bool> {
+        self.step(py, &Moment::later(), |chest, gone| chest.depart_seen(py, seen, gone))
     }
 
     pub(crate) fn delete(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {

@@ -9,6 +9,7 @@ use ebb::Clock;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 const LAG: u64 = 100;
 /// Milliseconds until a cache that was busy is tried again.
 const RETRY: u64 = 2;
+/// Milliseconds until one whose sweep has panicked is tried again; its own operations sweep it meanwhile.
+const SHUN: u64 = 60_000;
 /// Entries looked at under one hold of a cache's lock: some ten microseconds.
 const SWEPT: usize = 64;
 /// How long the sweeper keeps the interpreter.
@@ -134,7 +137,10 @@ fn run(generation: u64) {
             return;
         }
         for shared in due.drain(..) {
-            sweep(&shared);
+            // What is wrong with one cache, which the panic has told of, is no reason to leave all others unswept.
+            if catch_unwind(AssertUnwindSafe(|| sweep(&shared))).is_err() {
+                shared.want_at(Clock::now().millis() + SHUN);
+            }
             release(shared);
         }
     }
