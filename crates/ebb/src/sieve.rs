@@ -8,8 +8,7 @@
 //! How many is learned from what the hand sees anyway: which share of those tried was used in the lap of the trial, and
 //! which share of the entries that were idle the lap before. The space is given to those that use it.
 //!
-//! And an entry that was used may go unused for two more laps, not none: one that comes and goes is not worth more than
-//! one that came back after a while.
+//! And an entry that was used may go unused for two more laps, not none.
 
 use crate::heap::{Handle, Heap, Moved};
 use crate::links::{LINK_BYTES, ListId, Lists};
@@ -18,7 +17,7 @@ use crate::memory::{Memory, OutOfMemory};
 const QUEUE: ListId = 0;
 /// Bytes of a slot.
 pub(crate) const SIEVE_BYTES: usize = LINK_BYTES + 1;
-/// After so many marks the hand takes the next entry whether it is marked or not, so that an eviction is O(1).
+/// After so many entries the hand takes the next, whatever it knows of it, so that an eviction is O(1).
 const PATIENCE: usize = 16 << 10;
 
 /// The mark of an entry: it was used since the hand last came by.
