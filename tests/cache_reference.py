@@ -12,16 +12,105 @@ OnRemove = Callable[[Any, Any, str], object]
 
 
 class Entry:
-    """A key and its value, when it ends, and whether it was used since the hand last came by."""
+    """A key and its value, when it ends, and what the hand knows of it."""
 
     def __init__(self, key: Any, value: Any) -> None:
         self.key, self.value = key, value
         self.until = self.idle_until = inf
-        self.visited = False
+        self.standing: int | str = "guest"  # or "tried"; or, judged and used, for how many laps it may idle
+        self.came = 0  # in that lap, if it is tried
+        self.used_early = False  # in the lap in which it came, if it is tried
+        self.used = False  # otherwise, since the hand last came by
 
     @property
     def end(self) -> float:
         return min(self.until, self.idle_until)
+
+
+class Eviction:
+    """SIEVE, with trials for a share of the newcomers (docs/design.md). The queue is the dict of entries."""
+
+    def __init__(self, queue: dict[Any, Entry]) -> None:
+        self.queue = queue
+        self.hand: Entry | None = None
+        self.lap = 0
+        self.share, self.carried = 64, 0  # of 64 newcomers, so many are tried; and what is left over
+        self.counts: Counter[str] = Counter()
+
+    def come(self, entry: Entry) -> None:
+        self.carried += self.share
+        if self.carried >= 64:
+            self.carried -= 64
+            entry.standing, entry.came = "tried", self.lap
+
+    def is_new(self, entry: Entry) -> bool:
+        """Tried, and not before the next lap."""
+        return entry.standing == "tried" and entry.came == self.lap
+
+    def use(self, entry: Entry) -> None:
+        if self.is_new(entry):
+            entry.used_early = True
+        else:
+            entry.used = True
+
+    def leave(self, entry: Entry) -> None:
+        """Before the entry does."""
+        if self.hand is entry:
+            self.hand = next(iter(self.since(entry)[1:]), None)
+
+    def since(self, entry: Entry | None) -> list[Entry]:
+        """An entry and what came after it."""
+        queue = list(self.queue.values())
+        return queue[queue.index(entry) :] if entry else []
+
+    def victim(self) -> Entry:
+        while True:
+            rest = self.since(self.hand)
+            if all(map(self.is_new, rest)):
+                self.begin_lap()
+                rest = self.since(self.hand)
+            if not self.stays(rest[0]):
+                return rest[0]
+            self.hand = rest[1] if rest[1:] else None
+
+    def begin_lap(self) -> None:
+        self.learn()
+        self.lap += 1
+        self.hand = next(iter(self.queue.values()))
+
+    def learn(self) -> None:
+        tried, tried_used, idle, idle_used = (
+            self.counts[name] for name in ("tried", "tried, used", "idle", "idle, used")
+        )
+        if min(tried, idle) < 32:
+            return
+        more = 2 * tried_used * idle > idle_used * tried
+        self.share = min(64, self.share + 16) if more else max(1, self.share - 8)
+        self.counts.clear()
+
+    def stays(self, entry: Entry) -> bool:
+        """Whether the entry that the hand is at stays for this lap; it has been judged then."""
+        if self.is_new(entry):
+            return True
+        if entry.standing == "tried" and not entry.used_early:
+            self.count("tried", entry.used)
+        if entry.standing == 0:
+            self.count("idle", entry.used)
+        entry.standing, entry.used = self.judged(entry), False
+        return entry.standing >= 0
+
+    def count(self, what: str, used: bool) -> None:
+        self.counts[what] += 1
+        self.counts[f"{what}, used"] += used
+
+    @staticmethod
+    def judged(entry: Entry) -> int:
+        """For how many laps it may idle after this one; -1: it has to go."""
+        if entry.used:
+            return 1 if entry.standing == "guest" else 2
+        if isinstance(entry.standing, int):
+            return entry.standing - 1
+        return 0 if entry.used_early else -1
 
 
 class Reference(MutableMapping[Any, Any]):
@@ -42,7 +131,7 @@ class Reference(MutableMapping[Any, Any]):
         self.timer, self.ttl, self.idle, self.max_items = timer, ttl, idle, max_items
         self.on_remove = on_remove
         self.entries: dict[Any, Entry] = {}
-        self.hand: Entry | None = None  # at the oldest
+        self.eviction = Eviction(self.entries)
         self.counts: Counter[str] = Counter()
         self.looked_at = -inf
 
@@ -63,7 +152,7 @@ class Reference(MutableMapping[Any, Any]):
         entry.until = inf if lifetime is None else self.timer() + lifetime
 
     def access(self, entry: Entry) -> None:
-        entry.visited = True
+        self.eviction.use(entry)
         self.keep_from_idling(entry)
 
     def keep_from_idling(self, entry: Entry) -> None:
@@ -74,8 +163,7 @@ class Reference(MutableMapping[Any, Any]):
 
     def remove(self, key: Any, cause: str, counted_as: str) -> Any:
         entry = self.entries[key]
-        if self.hand is entry:
-            self.hand = self.newer(entry)
+        self.eviction.leave(entry)
         del self.entries[key]
         self.tell(entry, cause, counted_as)
         return entry.value
@@ -85,20 +173,8 @@ class Reference(MutableMapping[Any, Any]):
         if self.on_remove is not None:
             self.on_remove(entry.key, entry.value, cause)
 
-    def newer(self, entry: Entry) -> Entry | None:
-        """The one that came next; None: there is none, and the hand begins at the oldest again."""
-        queue = [*self.entries.values(), None]
-        return queue[queue.index(entry) + 1]
-
     def evict(self) -> None:
-        """SIEVE: the hand passes over those used since it last came by."""
-        oldest = next(iter(self.entries.values()))
-        at = self.hand or oldest
-        while at.visited:
-            at.visited = False
-            at = self.newer(at) or oldest
-        self.hand = at
-        self.remove(at.key, "evicted", "evicted_by_count")
+        self.remove(self.eviction.victim().key, "evicted", "evicted_by_count")
 
     # --- one key ---
 
@@ -110,9 +186,11 @@ class Reference(MutableMapping[Any, Any]):
             if len(self.entries) == self.max_items:
                 self.evict()
             entry = self.entries[key] = Entry(key, value)
+            self.eviction.come(entry)
         else:
             self.tell(entry, "replaced", "replaced")
-            entry.value, entry.visited = value, True
+            entry.value = value
+            self.eviction.use(entry)
         self.renew(entry, ttl)
         self.keep_from_idling(entry)
 

@@ -127,7 +127,8 @@ class CacheMachine(MappingMachine):
     def take_over(self, stats: dict[str, int]) -> None:
         """Let the model hold what the cache does. None of these idles: its ends could not be told apart."""
         self.model.counts.update({name: stats[name] - self.model.counts[name] for name in COUNTED})
-        self.model.entries = {key: Entry(key, value) for key, value in self.c.items()}
+        self.model.entries.clear()
+        self.model.entries.update({key: Entry(key, value) for key, value in self.c.items()})
         for key, entry in self.model.entries.items():
             left = self.c.expires_in(key)
             entry.until = math.inf if left is None else CLOCK.now + left

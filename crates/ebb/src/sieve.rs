@@ -1,6 +1,14 @@
-//! Which entry goes when there is no room: SIEVE (Zhang et al., NSDI 2024). Entries stand in the order they came in; one
-//! that is used is marked. A hand moves from the oldest to the newest, takes marks away, and evicts the first entry that
-//! has none.
+//! Which entry goes when there is no room: SIEVE (Zhang et al., NSDI 2024), with trials. Entries stand in the order they
+//! came in; one that is used is marked, and a use does no more. A hand goes over them from the oldest to the newest, lap
+//! after lap, takes marks away, and evicts what has none.
+//!
+//! In the paper a newcomer goes when the hand first finds it unmarked: soon, as the hand is mostly among the newest. That
+//! keeps out what is never used again, but where uses come in bursts, newcomers go before theirs is over. So here some
+//! newcomers are *tried*: the hand passes over them until the lap in which they came is over, and judges them in the next.
+//! How many is learned from what the hand sees anyway: which share of those tried was used in the lap of the trial, and
+//! which share of the entries that were idle the lap before. The space is given to those that use it.
+//!
+//! And an entry that was used may go unused for two more laps, not none.
 
 use crate::heap::{Handle, Heap, Moved};
 use crate::links::{LINK_BYTES, ListId, Lists};
@@ -9,21 +17,52 @@ use crate::memory::{Memory, OutOfMemory};
 const QUEUE: ListId = 0;
 /// Bytes of a slot.
 pub(crate) const SIEVE_BYTES: usize = LINK_BYTES + 1;
-/// After so many marks the hand takes the next entry whether it is marked or not, so that an eviction is O(1).
+/// After so many entries the hand takes the next, whatever it knows of it, so that an eviction is O(1).
 const PATIENCE: usize = 16 << 10;
+
+/// The mark of an entry: it was used since the hand last came by.
+const USED: u8 = 0x80;
+/// It was used in the lap in which it came; only of those tried.
+const EARLY: u8 = 0x40;
+/// The parity of that lap.
+const ODD: u8 = 0x20;
+/// What the hand knows of an entry: these, or for how many laps it may go unused.
+const STANDING: u8 = 0x0f;
+const TRIED: u8 = 0x0f;
+const GUEST: u8 = 0x0e;
+const IDLE: u8 = 0;
+/// Laps that a use is good for.
+const LAPS: u8 = 2;
+const LAPS_OF_A_GUEST: u8 = 1;
 
 /// The queue of slots that have their links, and then their mark, at `at`.
 #[derive(Debug)]
 pub(crate) struct Sieve {
     queue: Lists,
     mark_at: usize,
-    /// The entry looked at next; the oldest if there is none.
+    /// The entry looked at next; none at the end of the queue.
     hand: Option<Handle>,
+    /// From here on all are tried, and came in this lap: the hand need not go over them.
+    fence: Option<Handle>,
+    /// The byte of one that is tried, comes in this lap, and has not been used.
+    new: u8,
+    trials: Trials,
+    #[cfg(test)]
+    steps: usize,
 }
 
 impl Sieve {
     pub(crate) fn new(at: usize) -> Self {
-        Sieve { queue: Lists::new(at), mark_at: at + LINK_BYTES, hand: None }
+        Sieve {
+            queue: Lists::new(at),
+            mark_at: at + LINK_BYTES,
+            hand: None,
+            fence: None,
+            new: TRIED,
+            trials: Trials::default(),
+            #[cfg(test)]
+            steps: 0,
+        }
     }
 
     pub(crate) fn prepare(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory> {
@@ -34,23 +73,27 @@ impl Sieve {
         self.queue.bytes()
     }
 
+    /// What was learned stays.
     pub(crate) fn clear(&mut self, memory: &mut Memory) {
         self.queue.clear(memory);
-        self.hand = None;
+        (self.hand, self.fence) = (None, None);
     }
 
     pub(crate) fn start(&self, slot: &mut [u8]) {
         self.queue.start(slot);
-        slot[self.mark_at] = 0;
     }
 
     pub(crate) fn push(&mut self, heap: &mut Heap, handle: Handle) {
         self.queue.push(heap, QUEUE, handle);
+        let tried = self.trials.is_next_tried();
+        heap.slot_mut(handle)[self.mark_at] = if tried { self.new } else { GUEST };
+        self.fence = if tried { self.fence.or(Some(handle)) } else { None };
     }
 
     #[inline]
     pub(crate) fn mark(&self, slot: &mut [u8]) {
-        slot[self.mark_at] = 1;
+        let mark = &mut slot[self.mark_at];
+        *mark |= if *mark & (STANDING | ODD) == self.new { EARLY } else { USED };
     }
 
     /// See [`Order::prefetch`](crate::order::Order::prefetch).
@@ -60,32 +103,65 @@ impl Sieve {
     }
 
     pub(crate) fn leave(&mut self, heap: &mut Heap, handle: Handle) {
-        if self.hand == Some(handle) {
-            self.hand = self.queue.next(heap, handle);
+        for place in [&mut self.hand, &mut self.fence] {
+            if *place == Some(handle) {
+                *place = self.queue.next(heap, handle);
+            }
         }
         self.queue.unlink(heap, handle);
     }
 
     pub(crate) fn moved(&mut self, heap: &mut Heap, moved: Moved) {
-        if self.hand == Some(moved.from) {
-            self.hand = Some(moved.to);
+        for place in [&mut self.hand, &mut self.fence] {
+            if *place == Some(moved.from) {
+                *place = Some(moved.to);
+            }
         }
         self.queue.moved(heap, moved.to);
     }
 
-    /// The entry to evict, which the hand stays at. O(1): a bounded number of marks is taken away.
+    /// The entry to evict, which the hand stays at. O(1): the hand goes over a bounded number of entries.
     pub(crate) fn victim(&mut self, heap: &mut Heap) -> Option<Handle> {
         for _ in 0..PATIENCE {
-            let candidate = self.hand.or_else(|| self.queue.first(QUEUE))?;
-            let mark = &mut heap.slot_mut(candidate)[self.mark_at];
-            if *mark == 0 {
-                self.hand = Some(candidate);
-                return Some(candidate);
-            }
-            *mark = 0;
+            let candidate = self.candidate()?;
+            let mark = heap.slot(candidate)[self.mark_at];
+            let Some(mark) = self.judge(mark) else { return Some(candidate) };
+            heap.slot_mut(candidate)[self.mark_at] = mark;
             self.hand = self.queue.next(heap, candidate);
         }
-        self.hand.or_else(|| self.queue.first(QUEUE))
+        self.candidate()
+    }
+
+    /// What the hand is at, in the next lap if this one is over.
+    fn candidate(&mut self) -> Option<Handle> {
+        let first = self.queue.first(QUEUE)?;
+        if self.hand.is_none() || self.hand == self.fence {
+            self.trials.learn();
+            (self.hand, self.fence) = (Some(first), None);
+            self.new ^= ODD;
+        }
+        self.hand
+    }
+
+    /// The byte of an entry after the hand has passed, which was `mark` before; `None`: it has to go.
+    fn judge(&mut self, mark: u8) -> Option<u8> {
+        #[cfg(test)]
+        (self.steps += 1);
+        let (standing, used) = (mark & STANDING, mark & USED != 0);
+        match standing {
+            TRIED if mark & ODD == self.new & ODD => return Some(mark),
+            TRIED if mark & EARLY == 0 => self.trials.tried.count(used),
+            IDLE => self.trials.idle.count(used),
+            _ => {}
+        }
+        match (used, standing) {
+            (true, GUEST) => Some(LAPS_OF_A_GUEST),
+            (true, _) => Some(LAPS),
+            // Its use may have been of the burst that it came with: good for this lap only.
+            (false, TRIED) if mark & EARLY != 0 => Some(IDLE),
+            (false, TRIED | GUEST | IDLE) => None,
+            (false, laps) => Some(laps - 1),
+        }
     }
 
     /// Call `visit` with every entry, the oldest first.
@@ -99,12 +175,195 @@ impl Sieve {
 
     /// Walk the queue; how many slots there are.
     pub(crate) fn check(&self, heap: &Heap) -> usize {
-        let (mut count, mut hand_seen) = (0, self.hand.is_none());
+        let (mut count, mut hand_seen, mut fence_seen) = (0, self.hand.is_none(), self.fence.is_none());
         self.queue.check(heap, QUEUE, |handle| {
             count += 1;
             hand_seen |= self.hand == Some(handle);
+            fence_seen |= self.fence == Some(handle);
+            let behind = self.fence.is_some() && fence_seen;
+            assert!(!behind || heap.slot(handle)[self.mark_at] & !EARLY == self.new, "all behind the fence are new");
         });
         assert!(hand_seen, "the hand is at an entry");
+        assert!(fence_seen, "the fence is at an entry");
         count
+    }
+}
+
+/// Which newcomers are tried, and what is learned from trials.
+#[derive(Debug)]
+struct Trials {
+    /// How many of each `WHOLE` newcomers are tried, and what those before have left over.
+    share: u32,
+    carried: u32,
+    tried: Tally,
+    idle: Tally,
+}
+
+/// All newcomers, as a share. Some are always tried, or nothing more would be learned.
+const WHOLE: u32 = 64;
+const LEAST: u32 = 1;
+/// The share grows faster than it shrinks, as trials are the safer mistake: with all tried, hit rates are about LRU's.
+const GROWTH: u32 = 16;
+const DECLINE: u32 = 8;
+/// So many of both have to be seen before anything is learned.
+const ENOUGH: u64 = 32;
+
+impl Default for Trials {
+    /// All are tried: while nothing is used, the oldest goes first.
+    fn default() -> Self {
+        let (tried, idle) = Default::default();
+        Trials { share: WHOLE, carried: 0, tried, idle }
+    }
+}
+
+impl Trials {
+    fn is_next_tried(&mut self) -> bool {
+        self.carried += self.share;
+        let tried = self.carried >= WHOLE;
+        self.carried %= WHOLE;
+        tried
+    }
+
+    /// A lap is over: try more, if those tried were used more than half as often as the idle, else fewer.
+    fn learn(&mut self) {
+        if self.tried.seen < ENOUGH || self.idle.seen < ENOUGH {
+            return;
+        }
+        self.share = if self.tried.is_used_more_than_half_as_often_as(&self.idle) {
+            WHOLE.min(self.share + GROWTH)
+        } else {
+            LEAST.max(self.share.saturating_sub(DECLINE))
+        };
+        (self.tried, self.idle) = Default::default();
+    }
+}
+
+/// How many entries the hand has judged, and how many of them had been used.
+#[derive(Debug, Default)]
+struct Tally {
+    seen: u64,
+    used: u64,
+}
+
+impl Tally {
+    fn count(&mut self, used: bool) {
+        self.seen += 1;
+        self.used += u64::from(used);
+    }
+
+    fn is_used_more_than_half_as_often_as(&self, other: &Tally) -> bool {
+        2 * u128::from(self.used) * u128::from(other.seen) > u128::from(other.used) * u128::from(self.seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heap::{Growth, StackId};
+
+    const NUMBER: usize = SIEVE_BYTES;
+
+    /// Entries that know their number, and where each is.
+    struct Queue {
+        heap: Heap,
+        sieve: Sieve,
+        stack: StackId,
+        places: Vec<Option<Handle>>,
+    }
+
+    impl Queue {
+        fn new() -> Self {
+            let mut heap = Heap::new();
+            let stack = heap.new_stack(NUMBER + 4, Growth::Alone, 0).unwrap();
+            let mut sieve = Sieve::new(0);
+            sieve.prepare(&mut heap.memory).unwrap();
+            Queue { heap, sieve, stack, places: Vec::new() }
+        }
+
+        fn number(&self, handle: Handle) -> usize {
+            u32::from_ne_bytes(self.heap.slot(handle)[NUMBER..NUMBER + 4].try_into().unwrap()) as usize
+        }
+
+        fn come_all(&mut self, count: usize) {
+            (0..count).for_each(|_| self.come());
+        }
+
+        fn come(&mut self) {
+            let (number, handle) = (self.places.len(), self.heap.push(self.stack).unwrap());
+            let slot = self.heap.slot_mut(handle);
+            slot[NUMBER..NUMBER + 4].copy_from_slice(&(number as u32).to_ne_bytes());
+            self.sieve.start(slot);
+            self.sieve.push(&mut self.heap, handle);
+            self.places.push(Some(handle));
+        }
+
+        /// Whether it was there.
+        fn mark(&mut self, number: usize) -> bool {
+            let Some(handle) = self.places[number] else { return false };
+            self.sieve.mark(self.heap.slot_mut(handle));
+            true
+        }
+
+        /// Whom it takes, and how many steps of the hand.
+        fn evict(&mut self) -> (usize, usize) {
+            let before = self.sieve.steps;
+            let victim = self.sieve.victim(&mut self.heap).unwrap();
+            let number = self.number(victim);
+            self.places[number] = None;
+            self.sieve.leave(&mut self.heap, victim);
+            if let Some(moved) = self.heap.remove(victim).moved {
+                self.sieve.moved(&mut self.heap, moved);
+                let number = self.number(moved.to);
+                self.places[number] = Some(moved.to);
+            }
+            (number, self.sieve.steps - before)
+        }
+    }
+
+    #[test]
+    fn no_eviction_looks_at_all() {
+        let count = 3 * PATIENCE;
+        let mut queue = Queue::new();
+        queue.come_all(count);
+        for _ in 0..3 {
+            (0..queue.places.len()).for_each(|number| _ = queue.mark(number));
+            for _ in 0..20 {
+                assert!(queue.evict().1 <= PATIENCE);
+                queue.come();
+            }
+        }
+        assert_eq!(queue.sieve.check(&queue.heap), count);
+    }
+
+    #[test]
+    fn where_nobody_asks_each_eviction_looks_at_one() {
+        let count = 3 * PATIENCE;
+        let mut queue = Queue::new();
+        queue.come_all(count);
+        for number in 0..5 * count {
+            assert_eq!(queue.evict(), (number, 1));
+            queue.come();
+        }
+    }
+
+    #[test]
+    fn an_eviction_looks_at_few_on_average() {
+        for share in [LEAST, 8, 33, 56, WHOLE] {
+            let (mut queue, mut marks) = (Queue::new(), 0);
+            queue.come_all(1000);
+            for i in 0..20_000usize {
+                queue.sieve.trials.share = share;
+                let newest = queue.places.len() - 1;
+                for far in [1, 30, 300, 900] {
+                    marks += usize::from(queue.mark(newest - (i * far) % far));
+                }
+                queue.evict();
+                queue.come();
+            }
+            // A newcomer is passed over in one lap at most; a mark is good for one pass, and two laps.
+            let most = queue.places.len() + 3 * marks + 20_000;
+            assert!(queue.sieve.steps <= most, "{} steps, {marks} marks", queue.sieve.steps);
+            assert_eq!(queue.sieve.check(&queue.heap), 1000);
+        }
     }
 }

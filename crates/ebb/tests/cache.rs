@@ -2,7 +2,7 @@
 
 use ebb::{Cache, Clock, Deadlines, EntrySize, Found, Keeping, RawTable, Time};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasher;
 
 #[derive(Debug, Clone)]
@@ -44,11 +44,127 @@ struct Model {
     idle: Option<f64>,
     bounded: bool,
     entries: BTreeMap<u64, Entry>,
-    /// SIEVE: oldest first, the marked, and the hand.
-    queue: Vec<u64>,
-    marked: HashSet<u64>,
-    hand: Option<u64>,
+    eviction: Eviction,
     writes: u8,
+}
+
+/// Who goes: the rule of docs/design.md, with no thought of what it costs.
+struct Eviction {
+    /// Oldest first.
+    queue: Vec<u64>,
+    standings: HashMap<u64, Standing>,
+    used: HashSet<u64>,
+    hand: Option<u64>,
+    lap: u64,
+    /// How many of 64 newcomers are tried, and what is left over from those before.
+    share: u64,
+    carried: u64,
+    /// How many the hand has judged, and how many of them were used.
+    tried: (u64, u64),
+    idle: (u64, u64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Standing {
+    Guest,
+    Trial { since: u64, early: bool },
+    Kept { laps: u8 },
+}
+
+impl Default for Eviction {
+    fn default() -> Self {
+        let (queue, standings, used, hand) = Default::default();
+        Eviction { queue, standings, used, hand, lap: 0, share: 64, carried: 0, tried: (0, 0), idle: (0, 0) }
+    }
+}
+
+impl Eviction {
+    fn come(&mut self, key: u64) {
+        self.carried += self.share;
+        let tried = self.carried >= 64;
+        self.carried %= 64;
+        let standing = if tried { Standing::Trial { since: self.lap, early: false } } else { Standing::Guest };
+        self.queue.push(key);
+        self.standings.insert(key, standing);
+    }
+
+    fn use_(&mut self, key: u64) {
+        match self.standings.get_mut(&key).unwrap() {
+            Standing::Trial { since, early } if *since == self.lap => *early = true,
+            _ => _ = self.used.insert(key),
+        }
+    }
+
+    fn leave(&mut self, key: u64) {
+        let at = self.position(key);
+        if self.hand == Some(key) {
+            self.hand = self.queue.get(at + 1).copied();
+        }
+        self.queue.remove(at);
+        self.standings.remove(&key);
+        self.used.remove(&key);
+    }
+
+    fn position(&self, key: u64) -> usize {
+        self.queue.iter().position(|&k| k == key).unwrap()
+    }
+
+    /// What the hand has to judge: not those that are tried since this lap began.
+    fn rest_of_lap(&self) -> &[u64] {
+        let rest = self.hand.map_or(&[][..], |hand| &self.queue[self.position(hand)..]);
+        let new = |key: &u64| matches!(self.standings[key], Standing::Trial { since, .. } if since == self.lap);
+        if rest.iter().all(new) { &[] } else { rest }
+    }
+
+    fn victim(&mut self) -> u64 {
+        loop {
+            if self.rest_of_lap().is_empty() {
+                self.learn();
+                self.lap += 1;
+                self.hand = Some(self.queue[0]);
+            }
+            let key = self.hand.unwrap();
+            let Some(standing) = self.judge(key) else { return key };
+            self.standings.insert(key, standing);
+            self.used.remove(&key);
+            self.hand = self.queue.get(self.position(key) + 1).copied();
+        }
+    }
+
+    /// What becomes of an entry that the hand comes to; `None`: it goes.
+    fn judge(&mut self, key: u64) -> Option<Standing> {
+        let (standing, used) = (self.standings[&key], self.used.contains(&key));
+        let count = |(seen, used_of): &mut (u64, u64)| (*seen, *used_of) = (*seen + 1, *used_of + u64::from(used));
+        match standing {
+            Standing::Trial { since, .. } if since == self.lap => return Some(standing),
+            Standing::Trial { early: false, .. } => count(&mut self.tried),
+            Standing::Kept { laps: 0 } => count(&mut self.idle),
+            _ => {}
+        }
+        match (used, standing) {
+            (true, Standing::Guest) => Some(Standing::Kept { laps: 1 }),
+            (true, _) => Some(Standing::Kept { laps: 2 }),
+            (false, Standing::Trial { early: true, .. }) => Some(Standing::Kept { laps: 0 }),
+            (false, Standing::Kept { laps: laps @ 1.. }) => Some(Standing::Kept { laps: laps - 1 }),
+            (false, _) => None,
+        }
+    }
+
+    fn learn(&mut self) {
+        let ((tried, of_tried), (idle, of_idle)) = (self.tried, self.idle);
+        if tried >= 32 && idle >= 32 {
+            let worth_it = 2 * of_tried * idle > of_idle * tried;
+            self.share = if worth_it { 64.min(self.share + 16) } else { 1.max(self.share.saturating_sub(8)) };
+            (self.tried, self.idle) = Default::default();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.queue.clear();
+        self.standings.clear();
+        self.used.clear();
+        self.hand = None;
+    }
 }
 
 fn hash(key: u64) -> u64 {
@@ -71,8 +187,8 @@ impl Model {
     fn new(size: EntrySize, idle: Option<f64>, bounded: bool) -> Self {
         let clock = Clock::Given { origin: 100.0 };
         let cache = Cache::keeping(size, Keeping { clock, idle: idle.is_some(), bounded });
-        let (entries, queue, marked) = Default::default();
-        Model { cache, now: 100.0, idle, bounded, entries, queue, marked, hand: None, writes: 0 }
+        let (entries, eviction) = Default::default();
+        Model { cache, now: 100.0, idle, bounded, entries, eviction, writes: 0 }
     }
 
     fn find(&self, key: u64) -> Option<Found> {
@@ -101,13 +217,13 @@ impl Model {
                 let found = self.find(key).unwrap();
                 self.cache.renew(found, deadlines);
                 self.cache.mark(found);
-                self.marked.insert(key);
+                self.eviction.use_(key);
             }
             None => {
                 if self.cache.insert_until(hash(key), 8 + len, deadlines, &rehash, write).is_err() {
                     return;
                 }
-                self.queue.push(key);
+                self.eviction.come(key);
             }
         }
         self.entries.insert(key, Entry { hard, idle, value });
@@ -123,12 +239,7 @@ impl Model {
     }
 
     fn forget(&mut self, key: u64) -> Entry {
-        let at = self.queue.iter().position(|&k| k == key).unwrap();
-        if self.hand == Some(key) {
-            self.hand = self.queue.get(at + 1).copied();
-        }
-        self.queue.remove(at);
-        self.marked.remove(&key);
+        self.eviction.leave(key);
         self.entries.remove(&key).unwrap()
     }
 
@@ -142,7 +253,7 @@ impl Model {
             entry.idle = idle;
             self.cache.renew(found, Deadlines { hard: time(entry.hard), idle: time(idle) });
             self.cache.mark(found);
-            self.marked.insert(key);
+            self.eviction.use_(key);
         }
     }
 
@@ -169,17 +280,9 @@ impl Model {
 
     fn evict(&mut self) {
         let victim = self.cache.victim(&rehash);
-        assert_eq!(victim.is_some(), self.bounded && !self.queue.is_empty());
+        assert_eq!(victim.is_some(), self.bounded && !self.entries.is_empty());
         let Some(found) = victim else { return };
-        let expected = loop {
-            let key = self.hand.unwrap_or(self.queue[0]);
-            if !self.marked.remove(&key) {
-                break key;
-            }
-            let at = self.queue.iter().position(|&k| k == key).unwrap();
-            self.hand = self.queue.get(at + 1).copied();
-        };
-        self.hand = Some(expected);
+        let expected = self.eviction.victim();
         assert_eq!(key_of(self.cache.entry(found)), expected);
         self.cache.remove(found, &rehash);
         self.forget(expected);
@@ -208,7 +311,7 @@ impl Model {
     fn clear(&mut self) {
         self.cache.clear();
         self.entries.clear();
-        (self.queue, self.marked, self.hand) = Default::default();
+        self.eviction.clear();
     }
 
     fn step(&mut self, op: &Op) {
@@ -342,4 +445,61 @@ fn a_limit_holds_at_every_moment_and_the_rest_still_fits() {
     cache.check(&rehash);
     assert!(evicted > 0);
     assert!(cache.entry_bytes() * 100 > limit * 75, "{} of {limit} bytes are entries", cache.entry_bytes());
+}
+
+/// As a cache of so many entries is used: a key that is not there is set.
+fn ask(model: &mut Model, key: u64, room: usize) {
+    if model.entries.contains_key(&key) {
+        model.used(key);
+        return;
+    }
+    if model.entries.len() == room {
+        model.evict();
+    }
+    model.set(key, None, 16);
+}
+
+#[test]
+fn victims_are_the_models_whatever_the_load() {
+    let mut model = Model::new(EntrySize::Fixed(24), None, true);
+    let mut random = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    let mut shares = HashSet::new();
+    for turn in 0..60_000u64 {
+        let skewed = (200.0 * random.random::<f64>().powi(4)) as u64;
+        let key = match turn / 10_000 {
+            0 | 3 => skewed,             // the same are asked for again and again: newcomers are not worth a trial
+            1 | 4 => turn / 15 + skewed, // it is always others
+            _ => turn,                   // nothing comes again
+        };
+        ask(&mut model, key, 60);
+        match random.random_range(0..400) {
+            0 => model.remove(key / 2),
+            1 => model.remove(*model.eviction.queue.last().unwrap()),
+            2 if turn % 50 == 0 => model.clear(),
+            _ => {}
+        }
+        shares.insert(model.eviction.share);
+    }
+    model.check();
+    assert!(shares.contains(&64) && shares.contains(&1), "{shares:?}");
+}
+
+#[test]
+fn the_last_to_come_stay_where_nobody_asks() {
+    let room = 40_000; // more than the hand takes marks of at once
+    let mut cache = Cache::keeping(
+        EntrySize::Fixed(8),
+        Keeping { clock: Clock::Given { origin: 0.0 }, idle: false, bounded: true },
+    );
+    let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
+    for key in 0..5 * room {
+        if key >= room {
+            let victim = cache.victim(&rehash).unwrap();
+            assert_eq!(key_of(cache.entry(victim)), key - room);
+            cache.remove(victim, &rehash);
+        }
+        let write = |entry: &mut [u8]| entry.copy_from_slice(&key.to_le_bytes());
+        cache.insert_until(hash(key), 8, never, &rehash, write).unwrap();
+    }
+    cache.check(&rehash);
 }
