@@ -80,8 +80,8 @@ pub(crate) struct Heap {
     pages: Pages,
     stacks: ChunkArray<Stack>,
     stack_count: usize,
-    /// Spare pages may be this part of what is held.
-    spare_part: usize,
+    /// Whether its stacks are of blocks that are rebuilt as the table grows: spare pages soon serve again.
+    has_blocks: bool,
     /// Emptied pages kept for the next that needs one of that size, so that work at a boundary does not thrash.
     spare: [Option<Block>; SPARES],
 }
@@ -107,7 +107,7 @@ impl Heap {
             pages: Pages::new(),
             stacks: ChunkArray::new(),
             stack_count: 0,
-            spare_part: 1024,
+            has_blocks: false,
             spare: [const { None }; SPARES],
         }
     }
@@ -118,9 +118,7 @@ impl Heap {
         let id = self.stack_count;
         *self.stacks.get_mut(id) = Stack { slot_bytes: slot_bytes as u32, top: NONE, growth, tag, ..Stack::EMPTY };
         self.stack_count += 1;
-        if growth == Growth::Blocks {
-            self.spare_part = 64;
-        }
+        self.has_blocks |= growth == Growth::Blocks;
         Ok(id as StackId)
     }
 
@@ -365,12 +363,20 @@ impl Heap {
         self.trim_spare();
     }
 
-    /// Spare pages are together at most `1/spare_part` of what is held, or up to a quarter of it while that is below `TILE`;
-    /// none is smaller than an OS page.
+    /// Bytes that spare pages may have: a small part of what is held, or a larger one of a small table's.
+    fn most_spare(&self) -> usize {
+        let held = self.memory.held();
+        if self.has_blocks {
+            (held / 64).max((held / 4).min(TILE))
+        } else {
+            (held / 1024).max((held / 2).min(SMALL_PAGE))
+        }
+    }
+
+    /// Release what is more than that, and those smaller than an OS page.
     fn trim_spare(&mut self) {
         for i in (0..SPARES).rev() {
-            let (spare, held) = (self.spare_bytes(), self.memory.held());
-            let too_many = spare > (held / self.spare_part).max((held / 4).min(TILE));
+            let too_many = self.spare_bytes() > self.most_spare();
             if self.spare[i].as_ref().is_some_and(|block| too_many || block.bytes < OS_PAGE) {
                 let block = self.spare[i].take().expect("just seen");
                 self.memory.release(block);
