@@ -42,6 +42,8 @@ pub(crate) struct Index<C> {
     /// The least power of two that is not below `count`, less 1.
     mask: usize,
     pub(crate) entries: usize,
+    /// The segment that [`any`](Index::any) looks into first.
+    hand: usize,
     /// The stack of blocks of so many lines, plus 1; 0 if there is none yet.
     stacks: [StackId; MAX_LINES + 1],
     fill: Fill,
@@ -92,6 +94,7 @@ impl<C: Scratch> Index<C> {
             count: 1,
             mask: 0,
             entries: 0,
+            hand: 0,
             stacks: [0; MAX_LINES + 1],
             split_at: 0,
             merge_below: 0,
@@ -523,14 +526,24 @@ impl<C: Scratch> Index<C> {
         }
     }
 
-    /// Some entry, or `None` if there is none. O(1) on average.
-    pub(crate) fn any(&self, heap: &Heap) -> Option<(Place, C::Content)> {
-        (0..self.count).rev().find_map(|number| {
-            let (at, lines, line) = (0..self.line_count(heap, number)).rev().find_map(|at| {
-                let (lines, line) = self.line(heap, number, at);
-                (lines.head(line).count() > 0).then_some((at, lines, line))
-            })?;
-            let slot = lines.head(line).count() - 1;
+    /// Some entry, or `None` if there is none. O(1) on average: segments take turns, each until it is empty. Were one
+    /// always the first, it would stay empty, with all that come after it, and the others would fill without end where
+    /// as many entries are set as are taken.
+    pub(crate) fn any(&mut self, heap: &Heap) -> Option<(Place, C::Content)> {
+        if self.entries == 0 {
+            return None;
+        }
+        let hand = self.hand.min(self.count);
+        let has_entries = |&number: &usize| self.segments.get(number).count() > 0;
+        self.hand = (hand..self.count).chain(0..hand).find(has_entries)?;
+        self.last_of(heap, self.hand)
+    }
+
+    /// The last entry of a segment.
+    fn last_of(&self, heap: &Heap, number: usize) -> Option<(Place, C::Content)> {
+        (0..self.line_count(heap, number)).rev().find_map(|at| {
+            let (lines, line) = self.line(heap, number, at);
+            let slot = lines.head(line).count().checked_sub(1)?;
             let spot = Spot { line: at as u32, slot: slot as u32 };
             Some((Place { segment: number as u32, spot }, lines.content(line, slot)))
         })

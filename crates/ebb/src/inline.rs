@@ -179,7 +179,7 @@ impl RawTable for InlineTable {
         self.index.next(&self.heap, cursor).map(|address| self.entry_at(address))
     }
 
-    fn any(&self) -> Option<Found> {
+    fn any(&mut self) -> Option<Found> {
         self.index.any(&self.heap).map(|(place, _)| found(place))
     }
 

@@ -323,7 +323,7 @@ impl<O: TableOrder> RawTable for Stacked<O> {
     }
 
     #[inline]
-    fn any(&self) -> Option<Found> {
+    fn any(&mut self) -> Option<Found> {
         self.index.any(&self.heap).map(|(place, handle)| Found { place, handle })
     }
 

@@ -140,7 +140,7 @@ pub trait RawTable: Sized + Send {
     fn next(&self, cursor: &mut Cursor) -> Option<&[u8]>;
 
     /// Some entry, or `None` if there is none. O(1) on average.
-    fn any(&self) -> Option<Found>;
+    fn any(&mut self) -> Option<Found>;
 
     /// What the table holds and has done. O(sizes of entries there are).
     fn stats(&self) -> Stats;
@@ -288,8 +288,8 @@ impl RawTable for Table {
         either!(&self.0, table => table.next(cursor))
     }
 
-    fn any(&self) -> Option<Found> {
-        either!(&self.0, table => table.any())
+    fn any(&mut self) -> Option<Found> {
+        either!(&mut self.0, table => table.any())
     }
 
     fn stats(&self) -> Stats {

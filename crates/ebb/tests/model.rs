@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Hashing, Model, Op};
-use ebb::EntrySize;
+use ebb::{EntrySize, RawTable};
 use proptest::prelude::*;
 
 fn op() -> impl Strategy<Value = Op> {
@@ -43,5 +43,27 @@ proptest! {
     #[test]
     fn variable_entries_behave_as_the_model(hashing in hashing(), ops in prop::collection::vec(op(), 1..60)) {
         Model::run(EntrySize::Variable, hashing, &ops);
+    }
+}
+
+/// A table that is a set of things to do: some entry is taken, and a new one set.
+#[test]
+fn taking_any_and_setting_others_keeps_segments_even() {
+    for size in [EntrySize::Fixed(16), EntrySize::Fixed(136)] {
+        let mut model = Model::new(size, Hashing::Good);
+        model.apply(&Op::Fill(0, 3000));
+        for key in 3000..30_000 {
+            model.apply(&Op::PopAny);
+            model.apply(&Op::Set(key, 0));
+        }
+        model.check();
+        let (mut position, mut most) = (Some(0), 0);
+        while let Some(from) = position {
+            let mut count = 0;
+            position = model.table.visit_part(from, &|entry| model.hash(entry), |_| count += 1);
+            most = most.max(count);
+        }
+        assert!(most < 700, "a segment has {most} entries"); // where others have 200
+        model.finish();
     }
 }

@@ -143,6 +143,11 @@ impl Model {
         assert_eq!(self.table.entry_bytes(), bytes);
     }
 
+    /// The hash of an entry.
+    pub fn hash(&self, entry: &[u8]) -> u64 {
+        self.hashing.of(key_of(entry))
+    }
+
     fn find(&self, key: u64) -> Option<Found> {
         self.table.find(self.hashing.of(key), |entry| key_of(entry) == key)
     }
