@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Hashing, Model, Op};
-use ebb::{EntrySize, RawTable};
+use ebb::{EntrySize, RawTable, Table};
 
 /// A life in four parts: fill over several splits, replace by other lengths, drain over merges, clear.
 fn life() -> Vec<Op> {
@@ -106,6 +106,41 @@ fn draining_without_memory_gives_memory_back() {
         assert!(model.table.bytes() < full / 2, "{} of {full} bytes are left", model.table.bytes());
         model.finish();
     }
+}
+
+/// An entry is its own hash here.
+fn itself(entry: &[u8]) -> u64 {
+    u64::from_le_bytes(entry.try_into().unwrap())
+}
+
+fn has(table: &Table, hash: u64) -> bool {
+    table.find(hash, |entry| itself(entry) == hash).is_some()
+}
+
+/// Two segments of which each has 30 entries of one home: together they are too many for it, in whichever block.
+#[test]
+fn segments_that_do_not_merge_in_place_stay_as_they_were() {
+    let crowd = (0..60).map(|i| i << 8 | i & 1);
+    let others: Vec<u64> = (0..120).map(|i| 1 << 63 | i << 56 | i & 1).collect();
+    let mut table = Table::new(EntrySize::Fixed(8));
+    for hash in crowd.clone().chain(others.iter().copied()) {
+        table.insert(hash, 8, &itself, |entry| entry.copy_from_slice(&hash.to_le_bytes())).unwrap();
+    }
+    assert_eq!(table.stats().segments, 2);
+    table.set_allowance(0);
+    for (i, &hash) in others.iter().enumerate() {
+        let found = table.find(hash, |entry| itself(entry) == hash).unwrap();
+        table.remove(found, &itself);
+        table.check(&itself);
+        assert!(crowd.clone().all(|hash| has(&table, hash)) && others[i + 1..].iter().all(|&hash| has(&table, hash)));
+    }
+    assert_eq!(table.stats().segments, 2, "without memory they don't merge");
+    table.set_allowance(u64::MAX);
+    let found = table.find(0, |entry| itself(entry) == 0).unwrap();
+    table.remove(found, &itself);
+    table.check(&itself);
+    assert_eq!(table.stats().segments, 1, "with a stash there is room");
+    assert!(crowd.skip(1).all(|hash| has(&table, hash)));
 }
 
 /// Found by the fuzzer: emptied pages are kept up to half of what is held, and then most of that was given back.
