@@ -38,12 +38,10 @@ impl InlineTable {
         self.index.insert(&mut self.heap, hash, bytes.as_ptr(), &rehash)
     }
 
-    /// The entry at an address that the index gave, or that of an entry to be inserted.
-    ///
-    /// The address must be good: no cell has been written since the index gave it.
+    /// The entry at an address that the index gave, with no change of the table since.
     #[inline(always)]
     fn entry_at(&self, address: *const u8) -> &[u8] {
-        // SAFETY: a cell in use, or an entry on its way to one, has so many bytes; `&self` keeps writers out.
+        // SAFETY: a cell in use has so many bytes; `&self` keeps writers out.
         unsafe { std::slice::from_raw_parts(address, self.cells.bytes()) }
     }
 
@@ -54,9 +52,21 @@ impl InlineTable {
         unsafe { std::slice::from_raw_parts_mut(address.cast_mut(), self.cells.bytes()) }
     }
 
+    /// Where the entry of this hash that `is` recognises is: from the index, so that it may be written to.
+    #[inline(always)]
+    fn address_of(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<*const u8> {
+        if self.is_empty() {
+            return None;
+        }
+        let (_, mut candidates) = self.index.candidates(hash);
+        let all = candidates.are_all();
+        let address = candidates.find_map(|(_, address)| is(self.entry_at(address)).then_some(address));
+        if address.is_some() || all { address } else { self.address_of_displaced(hash, is) }
+    }
+
     #[cold]
-    fn get_displaced(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
-        self.locate_displaced(hash, is).map(|(_, entry)| entry)
+    fn address_of_displaced(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<*const u8> {
+        self.index.find(&self.heap, hash, |address| is(self.entry_at(address))).map(|(_, address)| address)
     }
 
     #[cold]
@@ -69,7 +79,7 @@ impl InlineTable {
 /// An entry's hash by its address.
 #[inline(always)]
 fn by_address(cells: Inline, rehash: &impl Fn(&[u8]) -> u64) -> impl Fn(&Heap, *const u8) -> u64 {
-    // SAFETY: as in `entry_at`; the index writes to no cell while it asks.
+    // SAFETY: as in `InlineTable::entry_at`; the index writes to no cell while it asks.
     move |_, address| rehash(unsafe { std::slice::from_raw_parts(address, cells.bytes()) })
 }
 
@@ -109,19 +119,13 @@ impl RawTable for InlineTable {
     }
 
     #[inline(always)]
-    fn get(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
-        if self.is_empty() {
-            return None;
-        }
-        let (_, mut candidates) = self.index.candidates(hash);
-        let all = candidates.are_all();
-        let entry = candidates.find_map(|(_, address)| Some(self.entry_at(address)).filter(|entry| is(entry)));
-        if entry.is_some() || all { entry } else { self.get_displaced(hash, is) }
+    fn get(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
+        self.address_of(hash, is).map(|address| self.entry_at(address))
     }
 
     #[inline(always)]
     fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
-        let address = self.get(hash, is)?.as_ptr();
+        let address = self.address_of(hash, is)?;
         Some(self.entry_at_mut(address))
     }
 
