@@ -8,15 +8,15 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// Blocks and their parts begin on a multiple of this.
+/// Blocks begin on a multiple of this.
 const ALIGN: usize = 64;
 const HEAD: usize = size_of::<Head>();
 
 /// What cells hold, and where in a block they are.
 ///
 /// # Safety
-/// In a block of `lines` lines, which is `lines * line_bytes` long and begins on a multiple of 64, all heads and cells
-/// are in the block, none overlaps another, and heads begin on a multiple of 16.
+/// In a block of `lines` lines, which is `lines * line_bytes` long and begins on a multiple of 16, all heads and cells
+/// are in the block, none overlaps another, heads begin on a multiple of 16, and so do lines that follow the block.
 pub(crate) unsafe trait Cells: Debug + Copy {
     /// What a cell holds, on its way to it or read from it.
     type Content: Copy + PartialEq;
@@ -27,7 +27,7 @@ pub(crate) unsafe trait Cells: Debug + Copy {
     fn head_at(self, line: usize) -> usize;
     /// Where a cell of a line is, in a block of `lines` lines.
     fn cell_at(self, lines: usize, line: usize, slot: usize) -> usize;
-    /// Have the entry that a cell leads to on its way.
+    /// Have the entry that a cell leads to on its way, if it is elsewhere.
     fn prefetch(self, heap: &Heap, content: Self::Content);
     /// What a cell holds.
     ///
@@ -105,7 +105,7 @@ impl Inline {
     }
 }
 
-// SAFETY: all heads come first, then all cells; a multiple of four heads and cells is one of 16 bytes.
+// SAFETY: all heads come first, then all cells; cells are of a multiple of four bytes, so that twelve are of one of 16.
 unsafe impl Cells for Inline {
     /// The first byte of an entry.
     type Content = *const u8;
@@ -243,11 +243,17 @@ pub(crate) struct LinesMut<'a, C> {
 
 impl<'a, C: Cells> LinesMut<'a, C> {
     /// # Safety
-    /// As for [`Lines::new`], and nobody else reads the block.
+    /// As for [`Lines::new`], and nobody else reads or writes the block for as long as this lives.
     #[inline(always)]
     pub(crate) unsafe fn new(base: *mut u8, count: usize, cells: C) -> Self {
         // SAFETY: as the caller says.
         LinesMut { lines: unsafe { Lines::new(base, count, cells) }, of: PhantomData }
+    }
+
+    /// As [`Lines::head`], until something is written.
+    #[inline(always)]
+    pub(crate) fn head(&self, line: usize) -> &Head {
+        self.lines.head(line)
     }
 
     /// The head of a line, whose number must be below `len`.

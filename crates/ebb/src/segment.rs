@@ -58,8 +58,8 @@ pub(crate) struct Spot {
     pub(crate) slot: u32,
 }
 
-/// Invariant: `tagged` is null where there is no block, else the address of the block's first line with the number of home
-/// lines in its low bits; `handle` names the same block; `stashed` where it has lines behind the home lines.
+/// Invariant: `tagged` is null where there is no block, else the block's address with the number of home lines in its
+/// low bits; `handle` names the same block.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Segment {
     tagged: *mut u8,
@@ -142,14 +142,15 @@ impl Segment {
     #[inline(always)]
     pub(crate) fn lines<C: Cells>(&self, cells: C) -> Lines<'_, C> {
         // SAFETY: 1. The invariant: a block of at least so many lines is at `base`. 2. The index, which owns the segment,
-        // is borrowed.
+        // is borrowed; copies of a segment are used while its block is there.
         unsafe { Lines::new(self.base(), self.home_lines(), cells) }
     }
 
     /// The home lines, to write.
     #[inline(always)]
     pub(crate) fn lines_mut<C: Cells>(&mut self, _heap: &mut Heap, cells: C) -> LinesMut<'_, C> {
-        // SAFETY: as in `lines`; `&mut Heap` keeps every other reference to the block out.
+        // SAFETY: as in `lines`; a block is one segment's, which is borrowed, and whoever reads the heap meanwhile
+        // reads entries and other blocks.
         unsafe { LinesMut::new(self.base(), self.home_lines(), cells) }
     }
 
@@ -166,14 +167,14 @@ impl Segment {
     /// The lines behind the home lines.
     pub(crate) fn stash<C: Cells>(&self, heap: &Heap, cells: C) -> Lines<'_, C> {
         let (base, count) = self.stash_at(heap, cells);
-        // SAFETY: as in `lines`: what is behind the home lines is a block of lines of its own.
+        // SAFETY: as in `lines`: what is behind the home lines is a block of lines of its own, on a multiple of 16.
         unsafe { Lines::new(base, count, cells) }
     }
 
     /// The lines behind the home lines, to write.
     pub(crate) fn stash_mut<C: Cells>(&mut self, heap: &mut Heap, cells: C) -> LinesMut<'_, C> {
         let (base, count) = self.stash_at(heap, cells);
-        // SAFETY: as in `stash`; `&mut Heap` keeps every other reference to the block out.
+        // SAFETY: as in `stash` and `lines_mut`.
         unsafe { LinesMut::new(base, count, cells) }
     }
 

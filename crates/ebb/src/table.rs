@@ -117,14 +117,14 @@ pub trait RawTable: Sized + Send {
         write: impl FnOnce(&mut [u8]),
     ) -> Result<Found, OutOfMemory>;
 
-    /// Take an entry out; the last entry of its size takes its place.
+    /// Take an entry out; others may move.
     ///
     /// O(1): at most one segment is rebuilt and two merged. Never fails: where memory is too short to shrink, that is
     /// left for later.
     fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64);
 
-    /// Have the cache line on its way that the next removal will need beside the removed entry's own: that of the entry
-    /// which will move into its place. Worth calling before the search for the entry.
+    /// Have the cache line on its way that the next removal will need beside the removed entry's own: where entries are
+    /// in stacks, that of the one which will move into its place. Worth calling before the search for the entry.
     fn prefetch_removal(&self, rehash: &impl Fn(&[u8]) -> u64);
 
     /// Remove everything and give all memory back. O(pages).
