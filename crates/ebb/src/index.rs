@@ -3,7 +3,8 @@
 //! There are `count` segments; the low bits of a hash choose one (as many bits as `count` needs; a number not in use
 //! yet means the segment it will be split from). Growing by one segment splits one in two, shrinking merges two, in
 //! an order given by `count` alone: no directory, nothing that doubles. The splits of a doubling are put off until a
-//! segment holds some 200 entries on average, so that segments stay within a factor of 2.5 of each other.
+//! segment holds some 200 entries on average, and done within a quarter more, so that segments stay within a factor of
+//! 2.5 of each other.
 //! Within a segment, lines are added and taken away a few at a time (see [`segment`](crate::segment)).
 //!
 //! What its cells hold is a parameter: handles of entries that are elsewhere, or the entries themselves.
@@ -53,7 +54,7 @@ pub(crate) struct Index<C> {
     pub(crate) merges: u64,
 }
 
-/// Inline on their way from block to block.
+/// Entries on their way from block to block.
 type Items<C> = Vec<Item<<C as Cells>::Content>>;
 
 /// Cells of which there are two such lists for each thread: at most a few segments' worth is kept.
@@ -700,7 +701,7 @@ pub(crate) struct Fill {
     /// Of 32 slots, so many.
     full: usize,
     steps: Steps,
-    /// Average entries in an unsplit segment when a doubling begins; it is done when there are a quarter more.
+    /// Average entries of a segment when a doubling begins; it is done when there are a quarter more.
     split_from: usize,
 }
 
