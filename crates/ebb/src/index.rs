@@ -823,7 +823,7 @@ impl Fill {
 /// When entries don't all find room in a block, one with so many lines more is tried.
 const MORE_LINES: [usize; 4] = [0, 1, 2, 4];
 /// How many blocks fill a tile: each size is about a tenth larger than the one before, or as little as can be.
-const SHARES: [usize; 20] = [38, 34, 31, 28, 25, 23, 21, 19, 17, 15, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4];
+const SHARES: [usize; 22] = [38, 34, 31, 28, 25, 23, 21, 19, 17, 15, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
 /// Segments of tiles shrink when less than this part of their cells is in use, in hundredths, to a block with room for a
 /// fourteenth more: between two changes of size there and back lie at least so many inserts.
 const LOOSE: usize = 73;
