@@ -367,7 +367,7 @@ impl Heap {
     fn most_spare(&self) -> usize {
         let held = self.memory.held();
         if self.has_blocks {
-            (held / 64).max((held / 4).min(TILE))
+            (held / 128).max((held / 4).min(TILE))
         } else {
             (held / 1024).max((held / 2).min(SMALL_PAGE))
         }

@@ -27,9 +27,11 @@ impl InlineTable {
     pub(crate) fn insert(
         &mut self,
         hash: u64,
+        len: usize,
         rehash: &impl Fn(&[u8]) -> u64,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), OutOfMemory> {
+        debug_assert_eq!(len, self.cells.bytes());
         let mut entry = [0u64; Inline::MOST / 8];
         let rehash = by_address(self.cells, rehash);
         // SAFETY: the bytes of `entry`, which are as many as an entry may have, and used nowhere else meanwhile.

@@ -204,7 +204,7 @@ impl Table {
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), OutOfMemory> {
         match &mut self.0 {
-            Kind::Inline(table) => table.insert(hash, rehash, write),
+            Kind::Inline(table) => table.insert(hash, len, rehash, write),
             Kind::Stacked(table) => table.insert_slot(hash, len, rehash, write).map(drop),
         }
     }

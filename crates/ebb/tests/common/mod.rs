@@ -188,11 +188,13 @@ impl Model {
         self.table.remove(found, &|entry| hashing.of(key_of(entry)));
     }
 
-    fn get(&self, key: u64) {
+    fn get(&mut self, key: u64) {
         self.table.prefetch_lines(&[self.hashing.of(key)]);
         self.table.prefetch_entries(&[self.hashing.of(key)]);
-        let entry = self.find(key).map(|found| self.table.entry(found));
-        assert_eq!(entry, self.entries.get(&key).map(Vec::as_slice));
+        let (hash, expected) = (self.hashing.of(key), self.entries.get(&key).map(Vec::as_slice));
+        assert_eq!(self.find(key).map(|found| self.table.entry(found)), expected);
+        assert_eq!(self.table.get(hash, |entry| key_of(entry) == key), expected);
+        assert_eq!(self.table.get_mut(hash, |entry| key_of(entry) == key).as_deref(), expected);
     }
 
     fn pop_any(&mut self) {
