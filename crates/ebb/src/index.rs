@@ -70,7 +70,8 @@ macro_rules! scratch {
                     static SCRATCH: RefCell<[Items<$cells>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
                 }
                 SCRATCH.with_borrow_mut(|[first, second]| {
-                    [&mut *first, &mut *second].map(Vec::clear); // of what a panic left
+                    first.clear(); // of what a panic left
+                    second.clear();
                     let result = work(first, second);
                     for items in [first, second] {
                         items.clear();
