@@ -270,7 +270,7 @@ impl Cache {
             let step = self.order.expiry.step(&mut self.heap, now, |slot| fields.read(slot).first());
             if let Step::Expired(handle) = step {
                 if let Some(next) = self.order.expiry.after(&self.heap, handle) {
-                    self.prefetch_lines(&[rehash(self.body(next))]); // most likely what expires next
+                    self.prefetch_line(rehash(self.body(next))); // most likely what expires next
                 }
                 return Some(self.found_at(handle, rehash));
             }

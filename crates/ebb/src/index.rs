@@ -14,8 +14,9 @@ use crate::head::{SATURATED, SLOTS};
 use crate::heap::{Growth, Handle, Heap, Moved, StackId, TILE};
 use crate::lines::{Cells, Handles, Inline, Lines, LinesMut, block_bytes, lines_in};
 use crate::memory::OutOfMemory;
-use crate::segment::{Candidates, Item, MAX_LINES, Segment, Spot, home_of, place, place_or_stash, pour, slots, x_of};
+use crate::segment::{Item, MAX_LINES, Segment, Spot, home_of, place, place_or_stash, pour, slots, x_of};
 use crate::table::{Cursor, Stats};
+use crate::tags::{prefetch, prefetch_all, prefetch_early};
 use std::cell::RefCell;
 
 /// Below this many entries, blocks are made with room to spare: the memory is within the promise's fixed part.
@@ -121,27 +122,21 @@ impl<C: Scratch> Index<C> {
         if number < self.count { number } else { number & (self.mask >> 1) }
     }
 
-    /// The entry of this hash that `is` recognises by what its cell holds. O(1); touches one line, rarely two.
+    /// What `recognise` makes of what an entry's cell holds, of the entry of this hash that it knows. O(1); touches one
+    /// line, rarely two.
     #[inline(always)]
-    pub(crate) fn find(
+    pub(crate) fn find<T>(
         &self,
         heap: &Heap,
         hash: u64,
-        is: impl FnMut(C::Content) -> bool,
-    ) -> Option<(Place, C::Content)> {
+        recognise: impl FnMut(C::Content) -> Option<T>,
+    ) -> Option<(Place, T)> {
         if self.entries == 0 {
             return None;
         }
         let number = self.number(hash);
-        let (spot, content) = self.segments.get(number).find(heap, self.cells, hash, is)?;
-        Some((Place { segment: number as u32, spot }, content))
-    }
-
-    /// The entries that a lookup of `hash` begins with, and their segment; there is at least one entry.
-    #[inline(always)]
-    pub(crate) fn candidates(&self, hash: u64) -> (u32, Candidates<'_, C>) {
-        let number = self.number(hash);
-        (number as u32, self.segments.get(number).candidates(self.cells, hash))
+        let (spot, entry) = self.segments.get(number).find(heap, self.cells, hash, recognise)?;
+        Some((Place { segment: number as u32, spot }, entry))
     }
 
     /// The segment of `hash`, and how many of the hash's low bits say so.
@@ -171,10 +166,25 @@ impl<C: Scratch> Index<C> {
         }
     }
 
-    /// Ask for what a lookup of `hash` reads first.
+    /// Ask for what a lookup of `hash`, which comes in a moment, reads first.
     #[inline]
     pub(crate) fn prefetch_line(&self, hash: u64) {
-        self.segments.get(self.number(hash)).prefetch(self.cells, hash);
+        if self.entries > 0 {
+            prefetch(self.home_line(hash));
+        }
+    }
+
+    /// Ask for what lookups of `hashes` read first, all of them later.
+    #[inline]
+    pub(crate) fn prefetch_lines(&self, hashes: &[u64]) {
+        if self.entries > 0 {
+            hashes.iter().for_each(|&hash| prefetch_early(self.home_line(hash)));
+        }
+    }
+
+    #[inline]
+    fn home_line(&self, hash: u64) -> *const u8 {
+        self.segments.get(self.number(hash)).home_line(self.cells, hash)
     }
 
     /// The entry that a lookup of `hash` will most likely read.
@@ -271,6 +281,15 @@ impl<C: Scratch> Index<C> {
         owner.move_to(heap, to, owner.home_lines());
     }
 
+    /// Ask for what giving a segment another block reads: its block, and the one that will take that one's place.
+    fn prefetch_blocks(&self, heap: &Heap, segment: &Segment) {
+        if segment.has_block() {
+            prefetch_all(heap.slot(segment.handle));
+            let last = heap.stack_of(segment.handle).and_then(|stack| heap.last(stack));
+            last.into_iter().for_each(|last| prefetch_all(heap.slot(last)));
+        }
+    }
+
     /// A new block with all entries of some segments and one more, of `lines` home lines or a few more.
     fn rebuild(
         &mut self,
@@ -280,6 +299,7 @@ impl<C: Scratch> Index<C> {
         lines: usize,
         rehash: &impl Rehash<C>,
     ) -> Result<Segment, OutOfMemory> {
+        sources.iter().for_each(|from| self.prefetch_blocks(heap, from));
         for more in MORE_LINES {
             let mut new = self.new_block(heap, (lines + more).min(MAX_LINES), 0)?;
             let mut to = new.lines_mut(heap, self.cells);
@@ -367,6 +387,7 @@ impl<C: Scratch> Index<C> {
         let source = new - bit;
         self.segments.reserve(&mut heap.memory, new + 1)?;
         let old = *self.segments.get(source);
+        self.prefetch_blocks(heap, &old);
         let (low, high) = C::with_scratch(|low, high| {
             gather_split(heap, self.cells, &old, bit as u64, rehash, low, high)?;
             let lines = (self.lines_to_grow(heap, low.len()), self.lines_to_grow(heap, high.len()));
@@ -678,20 +699,8 @@ impl Index<Handles> {
     /// The entry that was at handle `moved.from` is at `moved.to`.
     #[inline(always)]
     pub(crate) fn relocate(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
-        let (segment, candidates) = self.candidates(hash);
-        for (spot, handle) in candidates {
-            if handle == moved.from {
-                let mut lines = self.segments.get_mut(segment as usize).lines_mut(heap, Handles);
-                return lines.set_content(spot.line as usize, spot.slot as usize, moved.to);
-            }
-        }
-        self.relocate_displaced(heap, hash, moved);
-    }
-
-    #[cold]
-    fn relocate_displaced(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
-        let found = self.find(heap, hash, |handle| handle == moved.from);
-        let (place, _) = found.expect("a moved entry is indexed");
+        let found = self.find(heap, hash, |handle| (handle == moved.from).then_some(()));
+        let (place, ()) = found.expect("a moved entry is indexed");
         self.set_content(heap, place, moved.to);
     }
 }

@@ -7,7 +7,7 @@ use crate::index::{Fill, Index, Place};
 use crate::lines::Inline;
 use crate::memory::OutOfMemory;
 use crate::table::{Cursor, Found, RawTable, Stats};
-use crate::tags::prefetch;
+use crate::tags::prefetch_early;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -53,29 +53,6 @@ impl InlineTable {
         // SAFETY: as in `entry_at`, and `&mut self` makes it the only reference.
         unsafe { std::slice::from_raw_parts_mut(address.cast_mut(), self.cells.bytes()) }
     }
-
-    /// Where the entry of this hash that `is` recognises is: from the index, so that it may be written to.
-    #[inline(always)]
-    fn address_of(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<*const u8> {
-        if self.is_empty() {
-            return None;
-        }
-        let (_, mut candidates) = self.index.candidates(hash);
-        let all = candidates.are_all();
-        let address = candidates.find_map(|(_, address)| is(self.entry_at(address)).then_some(address));
-        if address.is_some() || all { address } else { self.address_of_displaced(hash, is) }
-    }
-
-    #[cold]
-    fn address_of_displaced(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<*const u8> {
-        self.index.find(&self.heap, hash, |address| is(self.entry_at(address))).map(|(_, address)| address)
-    }
-
-    #[cold]
-    fn locate_displaced(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
-        let (place, address) = self.index.find(&self.heap, hash, |address| is(self.entry_at(address)))?;
-        Some((found(place), self.entry_at(address)))
-    }
 }
 
 /// An entry's hash by its address.
@@ -106,28 +83,16 @@ impl RawTable for InlineTable {
 
     #[inline(always)]
     fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
-        if self.is_empty() {
-            return None;
-        }
-        let (segment, candidates) = self.index.candidates(hash);
-        let all = candidates.are_all();
-        for (spot, address) in candidates {
-            let entry = self.entry_at(address);
-            if is(entry) {
-                return Some((found(Place { segment, spot }), entry));
-            }
-        }
-        if all { None } else { self.locate_displaced(hash, is) }
+        let recognise = |address| Some(self.entry_at(address)).filter(|entry| is(entry));
+        let (place, entry) = self.index.find(&self.heap, hash, recognise)?;
+        Some((found(place), entry))
     }
 
     #[inline(always)]
-    fn get(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
-        self.address_of(hash, is).map(|address| self.entry_at(address))
-    }
-
-    #[inline(always)]
-    fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
-        let address = self.address_of(hash, is)?;
+    fn get_mut(&mut self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
+        // The address is the index's: one made from the entry might not be written to.
+        let recognise = |address| is(self.entry_at(address)).then_some(address);
+        let (_, address) = self.index.find(&self.heap, hash, recognise)?;
         Some(self.entry_at_mut(address))
     }
 
@@ -167,16 +132,19 @@ impl RawTable for InlineTable {
     }
 
     #[inline]
+    fn prefetch_line(&self, hash: u64) {
+        self.index.prefetch_line(hash);
+    }
+
+    #[inline]
     fn prefetch_lines(&self, hashes: &[u64]) {
-        if !self.is_empty() {
-            hashes.iter().for_each(|&hash| self.index.prefetch_line(hash));
-        }
+        self.index.prefetch_lines(hashes);
     }
 
     #[inline]
     fn prefetch_entries(&self, hashes: &[u64]) {
         if !self.is_empty() {
-            hashes.iter().filter_map(|&hash| self.index.likely(hash)).for_each(prefetch);
+            hashes.iter().filter_map(|&hash| self.index.likely(hash)).for_each(prefetch_early);
         }
     }
 

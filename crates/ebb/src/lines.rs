@@ -3,13 +3,13 @@
 
 use crate::head::{Head, SLOTS};
 use crate::heap::{Handle, Heap};
-use crate::tags::prefetch;
+use crate::tags::{CACHE_LINE, prefetch, prefetch_early};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
 /// Blocks begin on a multiple of this.
-const ALIGN: usize = 64;
+const ALIGN: usize = CACHE_LINE;
 const HEAD: usize = size_of::<Head>();
 
 /// What cells hold, and where in a block they are.
@@ -27,6 +27,8 @@ pub(crate) unsafe trait Cells: Debug + Copy {
     fn head_at(self, line: usize) -> usize;
     /// Where a cell of a line is, in a block of `lines` lines.
     fn cell_at(self, lines: usize, line: usize, slot: usize) -> usize;
+    /// A lookup is about to read a line's head, and will then want some cell: ask for all of them, if they are elsewhere.
+    fn prefetch_cells(self, base: *mut u8, lines: usize, line: usize);
     /// Have the entry that a cell leads to on its way, if it is elsewhere.
     fn prefetch(self, heap: &Heap, content: Self::Content);
     /// What a cell holds.
@@ -65,8 +67,11 @@ unsafe impl Cells for Handles {
     }
 
     #[inline(always)]
+    fn prefetch_cells(self, _: *mut u8, _: usize, _: usize) {}
+
+    #[inline(always)]
     fn prefetch(self, heap: &Heap, handle: Handle) {
-        prefetch(heap.address(handle));
+        prefetch_early(heap.address(handle));
     }
 
     #[inline(always)]
@@ -82,8 +87,8 @@ unsafe impl Cells for Handles {
     }
 }
 
-/// Cells that hold an entry itself. All heads come first: they are so few that those of a large table still fit in the
-/// processor's caches, and a lookup waits for the entry alone.
+/// Cells that hold an entry itself. All heads come first: a lookup of what is not there, and what is rebuilt, reads those
+/// together. Where a line's cells are is known before its head is read, so a lookup waits for both at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inline {
     bytes: usize,
@@ -123,6 +128,17 @@ unsafe impl Cells for Inline {
     #[inline(always)]
     fn cell_at(self, lines: usize, line: usize, slot: usize) -> usize {
         lines * HEAD + (line * SLOTS + slot) * self.bytes
+    }
+
+    #[inline(always)]
+    fn prefetch_cells(self, base: *mut u8, lines: usize, line: usize) {
+        let first = base.wrapping_add(self.cell_at(lines, line, 0));
+        let ask_for = |line: usize| prefetch(first.wrapping_add(line * CACHE_LINE));
+        // Entries of up to 16 bytes, or more: a loop for each size takes longer than a line too many.
+        (0..3).for_each(ask_for);
+        if SLOTS * self.bytes > 3 * CACHE_LINE {
+            (3..5).for_each(ask_for);
+        }
     }
 
     #[inline(always)]
@@ -220,14 +236,19 @@ impl<'a, C: Cells> Lines<'a, C> {
         unsafe { self.cells.read(self.cell_ptr(line, slot)) }
     }
 
-    /// The cell in use of this tag that `is` recognises.
+    /// The cell in use of this tag that `recognise` knows by what it holds, and what it makes of that.
     #[inline(always)]
-    pub(crate) fn find_in(&self, line: usize, tag: u8, is: &mut impl FnMut(C::Content) -> bool) -> Option<usize> {
+    pub(crate) fn find_in<T>(
+        &self,
+        line: usize,
+        tag: u8,
+        recognise: &mut impl FnMut(C::Content) -> Option<T>,
+    ) -> Option<(usize, T)> {
         let mut matches = self.head(line).matches(tag);
         while matches != 0 {
             let slot = matches.trailing_zeros() as usize;
-            if is(self.content(line, slot)) {
-                return Some(slot);
+            if let Some(entry) = recognise(self.content(line, slot)) {
+                return Some((slot, entry));
             }
             matches &= matches - 1;
         }

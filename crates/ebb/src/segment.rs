@@ -7,10 +7,9 @@
 #![allow(unsafe_code)] // a block of the heap seen as lines
 
 use crate::chunks::Plain;
-use crate::head::{Head, MAX_DISPLACEMENT, SATURATED, SLOTS};
+use crate::head::{MAX_DISPLACEMENT, SATURATED, SLOTS};
 use crate::heap::{Handle, Heap};
 use crate::lines::{Cells, Lines, LinesMut, lines_in};
-use crate::tags::prefetch;
 
 /// Home lines a segment may have: the number lives in the six low bits of the address.
 pub(crate) const MAX_LINES: usize = 63;
@@ -56,6 +55,13 @@ pub(crate) struct Item<T> {
 pub(crate) struct Spot {
     pub(crate) line: u32,
     pub(crate) slot: u32,
+}
+
+impl Spot {
+    #[inline(always)]
+    fn new(line: usize, slot: usize) -> Self {
+        Spot { line: line as u32, slot: slot as u32 }
+    }
 }
 
 /// Invariant: `tagged` is null where there is no block, else the block's address with the number of home lines in its
@@ -207,93 +213,86 @@ impl Segment {
         self.home_lines() + if self.has_stash() { self.stash_at(heap, cells).1 } else { 0 }
     }
 
-    /// Ask for what a lookup of `hash` reads first.
+    /// What a lookup of `hash` reads first.
     #[inline]
-    pub(crate) fn prefetch(&self, cells: impl Cells, hash: u64) {
+    pub(crate) fn home_line(&self, cells: impl Cells, hash: u64) -> *const u8 {
         let home = home_of(x_of(hash), self.home_lines());
-        prefetch(self.base().wrapping_add(cells.head_at(home)));
+        self.base().wrapping_add(cells.head_at(home))
     }
 
-    /// The entry of this hash that `is` recognises by what its cell holds.
+    /// What `recognise` makes of the entry of this hash that it knows by what its cell holds. The line after home is not
+    /// asked for ahead: few entries are there, and fetching it slows all lookups.
     #[inline(always)]
-    pub(crate) fn find<C: Cells>(
+    pub(crate) fn find<C: Cells, T>(
         &self,
         heap: &Heap,
         cells: C,
         hash: u64,
-        mut is: impl FnMut(C::Content) -> bool,
-    ) -> Option<(Spot, C::Content)> {
+        mut recognise: impl FnMut(C::Content) -> Option<T>,
+    ) -> Option<(Spot, T)> {
         let lines = self.lines(cells);
         if lines.is_empty() {
             return None;
         }
         let x = x_of(hash);
         let home = home_of(x, lines.len());
-        if let Some(slot) = lines.find_in(home, x as u8, &mut is) {
-            return Some(found(&lines, home, slot, 0));
+        cells.prefetch_cells(self.base(), lines.len(), home);
+        if let Some((slot, entry)) = lines.find_in(home, x as u8, &mut recognise) {
+            return Some((Spot::new(home, slot), entry));
         }
-        if lines.head(home).overflow() == 0 {
-            return None;
-        }
-        self.find_displaced(heap, cells, x, home, &mut is)
-    }
-
-    /// The entries in the home line of `hash` that have its tag: most likely the one with this hash, and no other. The
-    /// line after it is not asked for ahead: few entries are there, and fetching it slows all lookups.
-    #[inline(always)]
-    pub(crate) fn candidates<C: Cells>(&self, cells: C, hash: u64) -> Candidates<'_, C> {
-        let lines = self.lines(cells);
-        if lines.is_empty() {
-            return Candidates { lines, head: &Head::EMPTY, home: 0, matches: 0 };
-        }
-        let x = x_of(hash);
-        let home = home_of(x, lines.len());
-        let head = lines.head(home);
-        Candidates { lines, head, home, matches: head.matches(x as u8) }
+        if lines.head(home).overflow() == 0 { None } else { self.find_displaced(heap, cells, hash, recognise) }
     }
 
     #[cold]
-    fn find_displaced<C: Cells>(
+    fn find_displaced<C: Cells, T>(
         &self,
         heap: &Heap,
         cells: C,
-        x: u16,
-        home: usize,
-        is: &mut impl FnMut(C::Content) -> bool,
-    ) -> Option<(Spot, C::Content)> {
+        hash: u64,
+        mut recognise: impl FnMut(C::Content) -> Option<T>,
+    ) -> Option<(Spot, T)> {
         let lines = self.lines(cells);
+        let x = x_of(hash);
+        let home = home_of(x, lines.len());
         let saturated = lines.head(home).overflow() == SATURATED;
         let mut left = lines.head(home).overflow();
         for displacement in 1..=MAX_DISPLACEMENT.min(lines.len() - 1) {
             let at = wrap(home + displacement, lines.len());
-            if let Some(slot) = lines.find_in(at, x as u8, is) {
-                return Some(found(&lines, at, slot, 0));
+            if let Some((slot, entry)) = lines.find_in(at, x as u8, &mut recognise) {
+                return Some((Spot::new(at, slot), entry));
             }
             left = left.saturating_sub(lines.head(at).count_displaced(displacement));
             if left == 0 && !saturated {
                 return None;
             }
         }
-        if saturated { self.find_in_stash(heap, cells, x as u8, is) } else { None }
+        if saturated { self.find_in_stash(heap, cells, x as u8, &mut recognise) } else { None }
     }
 
-    fn find_in_stash<C: Cells>(
+    fn find_in_stash<C: Cells, T>(
         &self,
         heap: &Heap,
         cells: C,
         tag: u8,
-        is: &mut impl FnMut(C::Content) -> bool,
-    ) -> Option<(Spot, C::Content)> {
+        recognise: &mut impl FnMut(C::Content) -> Option<T>,
+    ) -> Option<(Spot, T)> {
         let stash = self.stash(heap, cells);
-        (0..stash.len()).find_map(|line| Some(found(&stash, line, stash.find_in(line, tag, is)?, self.home_lines())))
+        (0..stash.len()).find_map(|line| {
+            let (slot, entry) = stash.find_in(line, tag, recognise)?;
+            Some((Spot::new(self.home_lines() + line, slot), entry))
+        })
     }
 
     /// What the first cell with the tag of `hash` in its home line holds: what a lookup will most likely touch.
     #[inline]
     pub(crate) fn likely<C: Cells>(&self, cells: C, hash: u64) -> Option<C::Content> {
-        let candidates = self.candidates(cells, hash);
-        let matches = candidates.matches;
-        (matches != 0).then(|| candidates.lines.content(candidates.home, matches.trailing_zeros() as usize))
+        let lines = self.lines(cells);
+        if lines.is_empty() {
+            return None;
+        }
+        let x = x_of(hash);
+        let (_, content) = lines.find_in(home_of(x, lines.len()), x as u8, &mut Some)?;
+        Some(content)
     }
 
     /// Take the entry at `spot` out, and let entries that had to go elsewhere come home.
@@ -331,42 +330,6 @@ impl Segment {
         for line in 0..stash.len() {
             (0..stash.head(line).count()).for_each(|slot| visit(stash.content(line, slot), None));
         }
-    }
-}
-
-/// A cell of `lines`, which begin at line `from` of their segment.
-#[inline(always)]
-fn found<C: Cells>(lines: &Lines<'_, C>, line: usize, slot: usize, from: usize) -> (Spot, C::Content) {
-    (Spot { line: (from + line) as u32, slot: slot as u32 }, lines.content(line, slot))
-}
-
-/// See [`Segment::candidates`].
-pub(crate) struct Candidates<'a, C> {
-    lines: Lines<'a, C>,
-    head: &'a Head,
-    home: usize,
-    matches: u32,
-}
-
-impl<C: Cells> Candidates<'_, C> {
-    /// Whether no other line has an entry of this home.
-    #[inline(always)]
-    pub(crate) fn are_all(&self) -> bool {
-        self.head.overflow() == 0
-    }
-}
-
-impl<C: Cells> Iterator for Candidates<'_, C> {
-    type Item = (Spot, C::Content);
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<(Spot, C::Content)> {
-        if self.matches == 0 {
-            return None;
-        }
-        let slot = self.matches.trailing_zeros() as usize;
-        self.matches &= self.matches - 1;
-        Some(found(&self.lines, self.home, slot, 0))
     }
 }
 

@@ -2,16 +2,18 @@
 
 use crate::chunks::ChunkArray;
 use crate::heap::{Growth, Handle, Heap, Moved, Removed, StackId};
-use crate::index::{Fill, Index, Place};
+use crate::index::{Fill, Index};
 use crate::lines::Handles;
 use crate::memory::OutOfMemory;
 use crate::order::TableOrder;
 use crate::sizes::{CLASSES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::table::{Cursor, EntrySize, Found, RawTable, Stats};
-use crate::tags::prefetch;
+use crate::tags::{prefetch_all, prefetch_early};
 
 /// No stack of entries has been used yet.
 const NO_STACK: StackId = StackId::MAX;
+/// Bytes of an entry that are asked for ahead: the processor does so for the rest.
+const MOST_ASKED_FOR: usize = 256;
 /// Tables of fewer entries fit in the processor's caches.
 const FAR: usize = 1 << 15;
 
@@ -52,17 +54,6 @@ impl<O: TableOrder> Stacked<O> {
         }
     }
 
-    #[cold]
-    fn get_displaced(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
-        self.locate_displaced(hash, is).map(|(_, entry)| entry)
-    }
-
-    #[cold]
-    fn locate_displaced(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
-        let (place, handle) = self.index.find(&self.heap, hash, |handle| is(self.body(handle)))?;
-        Some((Found { place, handle }, self.body(handle)))
-    }
-
     #[inline(always)]
     pub(crate) fn body(&self, handle: Handle) -> &[u8] {
         self.shape().body(&self.heap, handle)
@@ -75,8 +66,9 @@ impl<O: TableOrder> Stacked<O> {
 
     /// The entry in a slot.
     pub(crate) fn found_at(&self, handle: Handle, rehash: &impl Fn(&[u8]) -> u64) -> Found {
-        let found = self.index.find(&self.heap, rehash(self.body(handle)), |candidate| candidate == handle);
-        let (place, handle) = found.expect("every slot is indexed");
+        let recognise = |candidate| (candidate == handle).then_some(());
+        let found = self.index.find(&self.heap, rehash(self.body(handle)), recognise);
+        let (place, ()) = found.expect("every slot is indexed");
         Found { place, handle }
     }
 
@@ -196,29 +188,9 @@ impl<O: TableOrder> RawTable for Stacked<O> {
 
     #[inline(always)]
     fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
-        if self.is_empty() {
-            return None;
-        }
-        let (segment, candidates) = self.index.candidates(hash);
-        let all = candidates.are_all();
-        for (spot, handle) in candidates {
-            let entry = self.body(handle);
-            if is(entry) {
-                return Some((Found { place: Place { segment, spot }, handle }, entry));
-            }
-        }
-        if all { None } else { self.locate_displaced(hash, is) }
-    }
-
-    #[inline(always)]
-    fn get(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
-        if self.is_empty() {
-            return None;
-        }
-        let (_, mut candidates) = self.index.candidates(hash);
-        let all = candidates.are_all();
-        let entry = candidates.find_map(|(_, handle)| Some(self.body(handle)).filter(|entry| is(entry)));
-        if entry.is_some() || all { entry } else { self.get_displaced(hash, is) }
+        let recognise = |handle| Some((handle, self.body(handle))).filter(|(_, entry)| is(entry));
+        let (place, (handle, entry)) = self.index.find(&self.heap, hash, recognise)?;
+        Some((Found { place, handle }, entry))
     }
 
     #[inline(always)]
@@ -296,10 +268,13 @@ impl<O: TableOrder> RawTable for Stacked<O> {
     }
 
     #[inline]
+    fn prefetch_line(&self, hash: u64) {
+        self.index.prefetch_line(hash);
+    }
+
+    #[inline]
     fn prefetch_lines(&self, hashes: &[u64]) {
-        if !self.is_empty() {
-            hashes.iter().for_each(|&hash| self.index.prefetch_line(hash));
-        }
+        self.index.prefetch_lines(hashes);
     }
 
     #[inline]
@@ -309,11 +284,9 @@ impl<O: TableOrder> RawTable for Stacked<O> {
         }
         for handle in hashes.iter().filter_map(|&hash| self.index.likely(hash)) {
             let entry = self.heap.slot(handle);
-            for line in entry[..entry.len().min(256)].chunks(64) {
-                prefetch(line.as_ptr());
-            }
-            if let Some(last) = entry.last() {
-                prefetch(last);
+            prefetch_all(&entry[..entry.len().min(MOST_ASKED_FOR)]);
+            if entry.len() > MOST_ASKED_FOR {
+                prefetch_early(&entry[entry.len() - 1]); // where its length is
             }
         }
     }

@@ -95,7 +95,10 @@ pub trait RawTable: Sized + Send {
 
     /// The bytes of the entry of this hash that `is` recognises: in fewer steps than [`find`](Self::find) and
     /// [`entry`](Self::entry).
-    fn get(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]>;
+    #[inline(always)]
+    fn get(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
+        self.locate(hash, is).map(|(_, entry)| entry)
+    }
 
     /// As [`get`](Self::get), to write; the part that the entry's hash is made from must stay as it is.
     fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]>;
@@ -130,7 +133,10 @@ pub trait RawTable: Sized + Send {
     /// Remove everything and give all memory back. O(pages).
     fn clear(&mut self);
 
-    /// Have the index's lines on their way that lookups of `hashes` read first.
+    /// Have the line of the index on its way that a lookup of `hash`, which comes in a moment, reads first.
+    fn prefetch_line(&self, hash: u64);
+
+    /// Have the index's lines on their way that lookups of `hashes` read first, all of them later.
     fn prefetch_lines(&self, hashes: &[u64]);
 
     /// Have the entries on their way that lookups of `hashes` will most likely read: best once their lines are there.
@@ -230,11 +236,6 @@ impl RawTable for Table {
     }
 
     #[inline(always)]
-    fn get(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
-        either!(&self.0, table => table.get(hash, is))
-    }
-
-    #[inline(always)]
     fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
         either!(&mut self.0, table => table.get_mut(hash, is))
     }
@@ -271,6 +272,11 @@ impl RawTable for Table {
 
     fn clear(&mut self) {
         either!(&mut self.0, table => table.clear())
+    }
+
+    #[inline(always)]
+    fn prefetch_line(&self, hash: u64) {
+        either!(&self.0, table => table.prefetch_line(hash))
     }
 
     #[inline(always)]

@@ -31,16 +31,42 @@ impl Tags {
     }
 }
 
-/// Ask for the cache line of `address` before it is needed.
-#[inline]
+/// Bytes that come together.
+pub(crate) const CACHE_LINE: usize = 64;
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_T0 as NEAREST, _MM_HINT_T1 as SECOND, _mm_prefetch};
+
+/// Ask for the cache line of `address`, which is needed in a moment.
+#[inline(always)]
 pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch of any address changes nothing and can't fault.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+        _mm_prefetch::<NEAREST>(address.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
+}
+
+/// Ask for the cache line of `address`, one of many that are needed later: the processor's second cache has more of them
+/// on their way at a time than the first.
+#[inline(always)]
+pub(crate) fn prefetch_early<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as in `prefetch`.
+    unsafe {
+        _mm_prefetch::<SECOND>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// As [`prefetch_early`], for all lines that bytes are on.
+#[inline]
+pub(crate) fn prefetch_all(bytes: &[u8]) {
+    (0..bytes.len()).step_by(CACHE_LINE).for_each(|at| prefetch_early(&bytes[at]));
+    bytes.last().into_iter().for_each(|last| prefetch_early(last));
 }
 
 #[cfg(test)]

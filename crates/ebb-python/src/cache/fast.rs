@@ -52,7 +52,7 @@ fn read<K: TypedKey, const EXPECTED: bool>(
     let mut unsure = false;
     let mut glance = None;
     if EXPECTED && !table.never_expires() {
-        table.prefetch_lines(&[hash]); // which comes while the clock is read
+        table.prefetch_line(hash); // which comes while the clock is read
         glance = Some(Glance::take());
     }
     let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
@@ -105,7 +105,7 @@ impl HasLanes for Cache {
         let key = K::of(key)?;
         let hash = K::hash(key);
         let value = V::of(settings.kinds.value, value)?;
-        chest.store.table.prefetch_lines(&[hash]); // which comes while the clock is read
+        chest.store.table.prefetch_line(hash); // which comes while the clock is read
         let moment = Moment::later();
         let mut gone = Gone::default();
         let deadlines = chest.deadlines(chest.limits.lives(None), &moment);

@@ -189,6 +189,7 @@ impl Model {
     }
 
     fn get(&mut self, key: u64) {
+        self.table.prefetch_line(self.hashing.of(key));
         self.table.prefetch_lines(&[self.hashing.of(key)]);
         self.table.prefetch_entries(&[self.hashing.of(key)]);
         let (hash, expected) = (self.hashing.of(key), self.entries.get(&key).map(Vec::as_slice));
