@@ -10,8 +10,9 @@
 //! What its cells hold is a parameter: handles of entries that are elsewhere, or the entries themselves.
 
 use crate::chunks::ChunkArray;
+use crate::fill::Fill;
 use crate::head::{SATURATED, SLOTS};
-use crate::heap::{Growth, Handle, Heap, Moved, StackId, TILE};
+use crate::heap::{Handle, Heap, Moved, StackId};
 use crate::lines::{Cells, Handles, Inline, Lines, LinesMut, block_bytes, lines_in};
 use crate::memory::OutOfMemory;
 use crate::segment::{Item, MAX_LINES, Segment, Spot, home_of, place, place_or_stash, pour, slots, x_of};
@@ -19,8 +20,6 @@ use crate::table::{Cursor, Stats};
 use crate::tags::{prefetch, prefetch_all, prefetch_early};
 use std::cell::RefCell;
 
-/// Below this many entries, blocks are made with room to spare: the memory is within the promise's fixed part.
-const SMALL_TABLE: usize = 8 << 10;
 /// After a split that got no memory, so many entries pass before the next is tried.
 const RETRY_AFTER: usize = 64;
 
@@ -376,7 +375,7 @@ impl<C: Scratch> Index<C> {
 
     fn lines_to_grow(&mut self, heap: &Heap, entries: usize) -> usize {
         self.fill = self.fill.where_entries_take(heap.memory.held() / self.entries.max(1));
-        self.fill.lines_to_grow(entries, self.entries < SMALL_TABLE)
+        self.fill.lines_to_grow(entries, self.entries)
     }
 
     /// One segment more: split the one that is due. O(a segment).
@@ -705,141 +704,8 @@ impl Index<Handles> {
     }
 }
 
-/// How full segments may get, and by how much they grow: the fuller and finer, the smaller the index, the more entries
-/// are away from home, where finding them takes a second line, and the more often segments are rebuilt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fill {
-    /// Of 32 slots, so many.
-    full: usize,
-    steps: Steps,
-    /// Average entries of a segment when a doubling begins; it is done when there are a quarter more.
-    split_from: usize,
-}
-
-/// The numbers of lines that segments have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Steps {
-    /// From `STEP_FROM` on, multiples of this, also to have fewer sizes of block.
-    Of(usize),
-    /// As many lines of so many bytes as make a block of which one of [`SHARES`] fill a [`TILE`], with room to grow.
-    Tiles(usize),
-}
-
-impl Fill {
-    /// About 6.0 bytes an entry.
-    pub(crate) const DENSE: Fill = Fill { full: 31, steps: Steps::Of(1), split_from: 224 };
-    /// About 7.0 bytes an entry with steps of two lines, 7.3 with four, 7.9 with eight.
-    pub(crate) const ROOMY: Fill = Fill { full: 28, steps: Steps::Of(4), split_from: 224 };
-
-    /// For entries in the index itself.
-    pub(crate) fn inline(cells: Inline) -> Fill {
-        Fill { full: 30, steps: Steps::Tiles(cells.line_bytes()), split_from: 168 }
-    }
-
-    /// The number of entries at which there should be one segment more than `count`.
-    fn split_at(self, count: usize) -> usize {
-        let whole = 1 << count.ilog2();
-        whole * self.split_from + (count - whole) * (self.split_from / 4)
-    }
-
-    /// The number of entries below which there should be one segment fewer than `count`: well below that at which there
-    /// came to be so many, and further in a small table, where segments that are too many cost little.
-    fn merge_below(self, count: usize) -> usize {
-        match count {
-            1 => 0,
-            _ if self.split_at(count) < SMALL_TABLE => self.split_at(count - 1) / 2,
-            _ => self.split_at(count - 1) / 20 * 17,
-        }
-    }
-
-    /// How blocks get their pages.
-    fn growth(self) -> Growth {
-        if let Steps::Of(_) = self.steps { Growth::Lines } else { Growth::Blocks }
-    }
-
-    /// The same for entries that take so many bytes, with their part of the index: where the memory promise leaves least
-    /// room beside them (a tenth, of which large tables may have a third in a huge page; or some bytes), segments grow in
-    /// finer steps.
-    fn where_entries_take(self, bytes: usize) -> Fill {
-        let step = match (self.steps, bytes) {
-            (Steps::Tiles(_), _) => return self,
-            _ if self.full == Fill::DENSE.full => 1,
-            (_, 70..120) => 2,
-            (_, ..26 | 120..140) => 4,
-            _ => 8,
-        };
-        Fill { steps: Steps::Of(step), ..self }
-    }
-
-    /// Entries that so many lines take.
-    #[inline]
-    fn capacity(self, lines: usize) -> usize {
-        slots(lines) * self.full / 32
-    }
-
-    /// Entries for which the next smaller block does.
-    #[inline]
-    fn capacity_of_fewer(self, lines: usize) -> usize {
-        let less = lines.saturating_sub(1);
-        self.capacity(match self.steps {
-            Steps::Of(step) if lines > STEP_FROM => less & !(step - 1),
-            _ => less,
-        })
-    }
-
-    /// Whether a segment of so many lines has few enough entries for a smaller block, with some room in that; there are
-    /// `all` entries in the table.
-    #[inline]
-    fn is_too_large(self, lines: usize, entries: usize, all: usize) -> bool {
-        match self.steps {
-            Steps::Of(_) if all < SMALL_TABLE => 3 * entries + 6 <= self.capacity_of_fewer(lines),
-            Steps::Tiles(_) if all < SMALL_TABLE / 4 => 3 * entries + 6 <= self.capacity_of_fewer(lines),
-            Steps::Of(_) => entries + 3 <= self.capacity_of_fewer(lines),
-            Steps::Tiles(_) => entries * 100 <= slots(lines) * LOOSE && self.lines_to_shrink(entries) < lines,
-        }
-    }
-
-    /// Lines for so many entries and more to come.
-    fn lines_to_grow(self, entries: usize, small: bool) -> usize {
-        self.lines_for(match self.steps {
-            Steps::Tiles(_) => entries + entries * 3 / 20,
-            Steps::Of(_) if small => entries + entries / 2,
-            Steps::Of(_) => entries,
-        })
-    }
-
-    /// Lines for so many entries and fewer to come.
-    fn lines_to_shrink(self, entries: usize) -> usize {
-        self.lines_for(match self.steps {
-            Steps::Of(_) => entries + entries / 64 + 1,
-            Steps::Tiles(_) => entries + entries / 14 + 1,
-        })
-    }
-
-    /// Lines that so many entries need, at most `MAX_LINES`.
-    fn lines_for(self, entries: usize) -> usize {
-        let lines = (entries * 32).div_ceil(SLOTS * self.full).max(1);
-        let lines = match self.steps {
-            _ if lines < STEP_FROM => lines,
-            Steps::Of(step) => lines.next_multiple_of(step),
-            Steps::Tiles(line_bytes) => {
-                let share = TILE / (lines * line_bytes);
-                SHARES.iter().find(|&&most| most <= share).map_or(lines, |share| TILE / share / line_bytes)
-            }
-        };
-        lines.min(MAX_LINES)
-    }
-}
-
 /// When entries don't all find room in a block, one with so many lines more is tried.
 const MORE_LINES: [usize; 4] = [0, 1, 2, 4];
-/// How many blocks fill a tile: each size is about a tenth larger than the one before, or as little as can be.
-const SHARES: [usize; 22] = [38, 34, 31, 28, 25, 23, 21, 19, 17, 15, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
-/// Segments of tiles shrink when less than this part of their cells is in use, in hundredths, to a block with room for a
-/// fourteenth more: between two changes of size there and back lie at least so many inserts.
-const LOOSE: usize = 73;
-const STEP_FROM: usize = 8;
-
 /// Put entries into the lines of a block until one finds no room: how many did.
 fn place_all<C: Cells>(lines: &mut LinesMut<'_, C>, items: &[Item<C::Content>]) -> usize {
     items.iter().position(|&item| !place(lines, item)).unwrap_or(items.len())

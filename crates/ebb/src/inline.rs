@@ -2,8 +2,9 @@
 //! which are together and few, and at the entry; adding or removing one moves no other but within its segment.
 #![allow(unsafe_code)] // entries where the index says they are
 
+use crate::fill::Fill;
 use crate::heap::Heap;
-use crate::index::{Fill, Index, Place};
+use crate::index::{Index, Place};
 use crate::lines::Inline;
 use crate::memory::OutOfMemory;
 use crate::table::{Cursor, Found, RawTable, Stats};

@@ -17,6 +17,7 @@ mod cache;
 mod chunks;
 mod clock;
 mod expiry;
+mod fill;
 mod head;
 mod heap;
 mod index;

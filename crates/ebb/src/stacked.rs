@@ -1,8 +1,9 @@
 //! A table of entries that are dense in stacks, one of each size, and an index of handles that finds them.
 
 use crate::chunks::ChunkArray;
+use crate::fill::Fill;
 use crate::heap::{Growth, Handle, Heap, Moved, Removed, StackId};
-use crate::index::{Fill, Index};
+use crate::index::Index;
 use crate::lines::Handles;
 use crate::memory::OutOfMemory;
 use crate::order::TableOrder;
