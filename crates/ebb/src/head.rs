@@ -81,13 +81,13 @@ impl Head {
         self.count() == SLOTS
     }
 
-    /// Add a slot to a line that is not full: which it is.
-    #[inline]
-    pub(crate) fn push(&mut self, tag: u8, displacement: usize) -> usize {
+    /// Add a slot: which it is; `None` where the line is full.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, tag: u8, displacement: usize) -> Option<usize> {
         let slot = self.count();
-        self.0.tags[slot] = tag;
+        *self.0.tags.get_mut(slot)? = tag;
         self.0.meta += (displacement as u32) << (2 * slot) | 1 << COUNT_SHIFT;
-        slot
+        Some(slot)
     }
 
     /// Take a slot out; the last one, which this gives, takes its place.
@@ -132,9 +132,9 @@ mod tests {
     fn slots_come_and_go_with_their_displacements() {
         let mut head = Head::EMPTY;
         for i in 0..SLOTS {
-            assert_eq!(head.push(i as u8 % 5, i % 4), i);
+            assert_eq!(head.push(i as u8 % 5, i % 4), Some(i));
         }
-        assert!(head.is_full());
+        assert!(head.is_full() && head.push(0, 0).is_none());
         assert_eq!(head.matches(2), 1 << 2 | 1 << 7);
         assert_eq!(head.count_displaced(1), 3);
         assert_eq!(head.swap_remove(2), 11);

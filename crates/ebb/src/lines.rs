@@ -291,11 +291,11 @@ impl<'a, C: Cells> LinesMut<'a, C> {
         unsafe { self.cells.write(self.cell_ptr(line, slot), content) }
     }
 
-    /// Add a cell to a line that is not full.
+    /// Add a cell to a line; false if it is full.
     #[inline(always)]
-    pub(crate) fn push(&mut self, line: usize, tag: u8, displacement: usize, content: C::Content) {
+    pub(crate) fn push(&mut self, line: usize, tag: u8, displacement: usize, content: C::Content) -> bool {
         let slot = self.head_mut(line).push(tag, displacement);
-        self.set_content(line, slot, content);
+        slot.inspect(|&slot| self.set_content(line, slot, content)).is_some()
     }
 
     /// Take a cell out; the last one of its line takes its place.

@@ -28,11 +28,15 @@ pub(crate) fn home_of(x: u16, lines: usize) -> usize {
     (x as usize * lines) >> X_BITS
 }
 
-/// The least `x` of each home, in a segment of `lines` lines.
+/// The least `x` of each home, in a segment of `lines` lines: `home << X_BITS` over `lines`, rounded up.
 fn least_x(lines: usize) -> [u16; MAX_LINES + 1] {
+    let (whole, part) = ((1 << X_BITS) / lines.max(1), (1 << X_BITS) % lines.max(1));
+    let (mut x, mut rounded) = (0, 0); // x * lines == (home << X_BITS) + rounded
     let mut least = [0; MAX_LINES + 1];
-    for (home, least) in least.iter_mut().enumerate().take(lines) {
-        *least = (home << X_BITS).div_ceil(lines) as u16;
+    for least in least.iter_mut().take(lines) {
+        *least = x as u16;
+        let up = usize::from(rounded < part);
+        (x, rounded) = (x + whole + up, rounded + up * lines - part);
     }
     least
 }
@@ -342,15 +346,42 @@ fn wrap(line: usize, lines: usize) -> usize {
 pub(crate) fn pour<C: Cells>(
     from: &Segment,
     heap: &Heap,
-    lines: &mut LinesMut<'_, C>,
+    to: &mut LinesMut<'_, C>,
     rehash: &impl Fn(&Heap, C::Content) -> u64,
 ) -> bool {
+    if from.home_lines() >= RECOVERABLE && !from.has_stash() {
+        return pour_lines(from.lines(to.cells()), to);
+    }
     let mut all = true;
-    from.each(heap, lines.cells(), |content, x| {
+    from.each(heap, to.cells(), |content, x| {
         let x = x.unwrap_or_else(|| x_of(rehash(heap, content)));
-        all = all && place(lines, Item { content, x });
+        all = all && place(to, Item { content, x });
     });
     all
+}
+
+/// As [`pour`], for entries whose `x` can be had from the lines they are in.
+fn pour_lines<C: Cells>(from: Lines<'_, C>, to: &mut LinesMut<'_, C>) -> bool {
+    let least = least_x(from.len());
+    for line in 0..from.len() {
+        let head = *from.head(line);
+        for slot in 0..head.count().min(SLOTS) {
+            let x = match head.displacement(slot) {
+                0 => recover(least[line & MAX_LINES], head.tag(slot)),
+                displacement => recover_displaced(&least, from.len(), line, displacement, head.tag(slot)),
+            };
+            if !place(to, Item { content: from.content(line, slot), x }) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// As [`recover`], for an entry `displacement` lines from home.
+#[cold]
+fn recover_displaced(least: &[u16; MAX_LINES + 1], lines: usize, line: usize, displacement: usize, tag: u8) -> u16 {
+    recover(least[wrap(line + lines - displacement, lines) & MAX_LINES], tag)
 }
 
 /// Put an entry into the first line with room from its home on, making room within reach if there is any further on;
@@ -361,11 +392,7 @@ pub(crate) fn place<C: Cells>(lines: &mut LinesMut<'_, C>, item: Item<C::Content
         return false;
     }
     let home = home_of(item.x, lines.len());
-    if !lines.head(home).is_full() {
-        lines.push(home, item.x as u8, 0, item.content);
-        return true;
-    }
-    place_displaced(lines, home, item)
+    lines.push(home, item.x as u8, 0, item.content) || place_displaced(lines, home, item)
 }
 
 #[inline(never)]
@@ -380,9 +407,8 @@ fn place_displaced<C: Cells>(lines: &mut LinesMut<'_, C>, home: usize, item: Ite
         };
         distance -= step;
     }
-    lines.push(wrap(home + distance, lines.len()), item.x as u8, distance, item.content);
     lines.head_mut(home).add_overflow();
-    true
+    lines.push(wrap(home + distance, lines.len()), item.x as u8, distance, item.content)
 }
 
 /// Line `hole` has room, and the lines before it have none: move an entry of one of them into it, as hopscotch hashing
@@ -407,7 +433,8 @@ fn move_room_back<C: Cells>(lines: &mut LinesMut<'_, C>, hole: usize) -> Option<
 fn move_entry<C: Cells>(lines: &mut LinesMut<'_, C>, from: (usize, usize), to: usize, displacement: usize) {
     let (line, slot) = from;
     let (tag, content) = (lines.head(line).tag(slot), lines.content(line, slot));
-    lines.push(to, tag, displacement, content); // first: the cell may be what `content` leads to
+    let moved = lines.push(to, tag, displacement, content); // first: the cell may be what `content` leads to
+    debug_assert!(moved);
     lines.swap_remove(line, slot);
 }
 
@@ -422,10 +449,9 @@ pub(crate) fn place_or_stash<C: Cells>(
         return true;
     }
     let mut stash = segment.stash_mut(heap, cells);
-    let Some(line) = (0..stash.len()).rev().find(|&line| !stash.head(line).is_full()) else {
+    if !(0..stash.len()).rev().any(|line| stash.push(line, item.x as u8, 0, item.content)) {
         return false;
-    };
-    stash.push(line, item.x as u8, 0, item.content);
+    }
     let home = home_of(item.x, segment.home_lines());
     segment.lines_mut(heap, cells).head_mut(home).saturate();
     true
