@@ -10,9 +10,6 @@ use crate::segment::{MAX_LINES, slots};
 const SMALL_TABLE: usize = 8 << 10;
 /// How many blocks fill a tile: each size is about a tenth larger than the one before, or as little as can be.
 const SHARES: [usize; 22] = [38, 34, 31, 28, 25, 23, 21, 19, 17, 15, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
-/// Segments of tiles shrink when less than this part of their cells is in use, in hundredths, to a block with room for a
-/// fourteenth more: between two changes of size there and back lie at least so many inserts.
-const LOOSE: usize = 73;
 /// Smaller segments have any number of lines.
 const STEP_FROM: usize = 8;
 
@@ -32,8 +29,24 @@ pub(crate) struct Fill {
 enum Steps {
     /// From `STEP_FROM` on, multiples of this, also to have fewer sizes of block.
     Of(usize),
-    /// As many lines of so many bytes as make a block of which one of [`SHARES`] fill a [`TILE`], with room to grow.
-    Tiles(usize),
+    /// As many lines as make a block of which one of [`SHARES`] fill a [`TILE`].
+    Tiles(Tiles),
+}
+
+/// How segments of lines that hold the entries are made: each entry moves when one is rebuilt, so all the room is used
+/// that the memory promise leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tiles {
+    line_bytes: usize,
+    /// A smaller one is made when less than so many hundredths of the cells are in use.
+    loose: usize,
+}
+
+impl Tiles {
+    /// The promise is 12 bytes an entry beyond its own, whatever those are.
+    fn of(cells: Inline) -> Self {
+        Tiles { line_bytes: cells.line_bytes(), loose: if cells.bytes() <= 16 { 66 } else { 71 } }
+    }
 }
 
 impl Fill {
@@ -44,7 +57,7 @@ impl Fill {
 
     /// For entries in the index itself.
     pub(crate) fn inline(cells: Inline) -> Fill {
-        Fill { full: 30, steps: Steps::Tiles(cells.line_bytes()), split_from: 168 }
+        Fill { full: 30, steps: Steps::Tiles(Tiles::of(cells)), split_from: 168 }
     }
 
     /// The number of entries at which there should be one segment more than `count`.
@@ -106,24 +119,27 @@ impl Fill {
             Steps::Of(_) if all < SMALL_TABLE => 3 * entries + 6 <= self.capacity_of_fewer(lines),
             Steps::Tiles(_) if all < SMALL_TABLE / 4 => 3 * entries + 6 <= self.capacity_of_fewer(lines),
             Steps::Of(_) => entries + 3 <= self.capacity_of_fewer(lines),
-            Steps::Tiles(_) => entries * 100 <= slots(lines) * LOOSE && self.lines_to_shrink(entries) < lines,
+            Steps::Tiles(Tiles { loose, .. }) => {
+                entries * 100 <= slots(lines) * loose && self.lines_to_shrink(entries) < lines
+            }
         }
     }
 
     /// Lines for so many entries and more to come; there are `all` entries in the table.
     pub(crate) fn lines_to_grow(self, entries: usize, all: usize) -> usize {
         self.lines_for(match self.steps {
-            Steps::Tiles(_) => entries + entries * 3 / 20,
+            Steps::Tiles(_) => entries + entries / 5,
             Steps::Of(_) if all < SMALL_TABLE => entries + entries / 2,
             Steps::Of(_) => entries,
         })
     }
 
-    /// Lines for so many entries and fewer to come.
+    /// Lines for so many entries and fewer to come, and room for some more: between two changes of size there and back lie
+    /// at least so many inserts.
     pub(crate) fn lines_to_shrink(self, entries: usize) -> usize {
         self.lines_for(match self.steps {
             Steps::Of(_) => entries + entries / 64 + 1,
-            Steps::Tiles(_) => entries + entries / 14 + 1,
+            Steps::Tiles(_) => entries + entries / 28 + 1,
         })
     }
 
@@ -133,7 +149,7 @@ impl Fill {
         let lines = match self.steps {
             _ if lines < STEP_FROM => lines,
             Steps::Of(step) => lines.next_multiple_of(step),
-            Steps::Tiles(line_bytes) => {
+            Steps::Tiles(Tiles { line_bytes, .. }) => {
                 let share = TILE / (lines * line_bytes);
                 SHARES.iter().find(|&&most| most <= share).map_or(lines, |share| TILE / share / line_bytes)
             }
