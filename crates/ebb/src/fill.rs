@@ -10,6 +10,9 @@ use crate::segment::{MAX_LINES, slots};
 const SMALL_TABLE: usize = 8 << 10;
 /// How many blocks fill a tile: each size is about a tenth larger than the one before, or as little as can be.
 const SHARES: [usize; 22] = [38, 34, 31, 28, 25, 23, 21, 19, 17, 15, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
+/// Tables of fewer entries have every other size of block: a tile that is partly empty, for each size, is much of what
+/// the promise leaves them.
+const COARSE_BELOW: usize = 64 << 10;
 /// Smaller segments have any number of lines.
 const STEP_FROM: usize = 8;
 
@@ -38,14 +41,21 @@ enum Steps {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tiles {
     line_bytes: usize,
-    /// A smaller one is made when less than so many hundredths of the cells are in use.
+    /// A smaller block is made when less than so many hundredths of the cells are in use.
     loose: usize,
 }
 
 impl Tiles {
     /// The promise is 12 bytes an entry beyond its own, whatever those are.
     fn of(cells: Inline) -> Self {
-        Tiles { line_bytes: cells.line_bytes(), loose: if cells.bytes() <= 16 { 66 } else { 71 } }
+        Tiles { line_bytes: cells.line_bytes(), loose: if cells.bytes() <= 16 { 66 } else { 72 } }
+    }
+
+    /// The next number of lines from `lines` on that a block may have, in a table of `all` entries.
+    fn lines(self, lines: usize, all: usize) -> usize {
+        let share = TILE / (lines * self.line_bytes);
+        let sizes = SHARES.iter().step_by(if all < COARSE_BELOW { 2 } else { 1 });
+        sizes.copied().find(|&most| most <= share).map_or(lines, |share| TILE / share / self.line_bytes)
     }
 }
 
@@ -120,39 +130,38 @@ impl Fill {
             Steps::Tiles(_) if all < SMALL_TABLE / 4 => 3 * entries + 6 <= self.capacity_of_fewer(lines),
             Steps::Of(_) => entries + 3 <= self.capacity_of_fewer(lines),
             Steps::Tiles(Tiles { loose, .. }) => {
-                entries * 100 <= slots(lines) * loose && self.lines_to_shrink(entries) < lines
+                entries * 100 <= slots(lines) * loose && self.lines_to_shrink(entries, all) < lines
             }
         }
     }
 
     /// Lines for so many entries and more to come; there are `all` entries in the table.
     pub(crate) fn lines_to_grow(self, entries: usize, all: usize) -> usize {
-        self.lines_for(match self.steps {
+        let room_for = match self.steps {
             Steps::Tiles(_) => entries + entries / 5,
             Steps::Of(_) if all < SMALL_TABLE => entries + entries / 2,
             Steps::Of(_) => entries,
-        })
+        };
+        self.lines_for(room_for, all)
     }
 
     /// Lines for so many entries and fewer to come, and room for some more: between two changes of size there and back lie
     /// at least so many inserts.
-    pub(crate) fn lines_to_shrink(self, entries: usize) -> usize {
-        self.lines_for(match self.steps {
+    pub(crate) fn lines_to_shrink(self, entries: usize, all: usize) -> usize {
+        let room_for = match self.steps {
             Steps::Of(_) => entries + entries / 64 + 1,
             Steps::Tiles(_) => entries + entries / 28 + 1,
-        })
+        };
+        self.lines_for(room_for, all)
     }
 
     /// Lines that so many entries need, at most `MAX_LINES`.
-    fn lines_for(self, entries: usize) -> usize {
+    fn lines_for(self, entries: usize, all: usize) -> usize {
         let lines = (entries * 32).div_ceil(SLOTS * self.full).max(1);
         let lines = match self.steps {
             _ if lines < STEP_FROM => lines,
             Steps::Of(step) => lines.next_multiple_of(step),
-            Steps::Tiles(Tiles { line_bytes, .. }) => {
-                let share = TILE / (lines * line_bytes);
-                SHARES.iter().find(|&&most| most <= share).map_or(lines, |share| TILE / share / line_bytes)
-            }
+            Steps::Tiles(tiles) => tiles.lines(lines, all),
         };
         lines.min(MAX_LINES)
     }

@@ -434,7 +434,7 @@ impl<C: Scratch> Index<C> {
             self.replace(heap, number, Segment::EMPTY, rehash);
             return Ok(());
         }
-        let lines = self.fill.lines_to_shrink(segment.count());
+        let lines = self.fill.lines_to_shrink(segment.count(), self.entries);
         let new = self.rebuild(heap, &[segment], None, lines, rehash)?;
         self.replace(heap, number, new, rehash);
         Ok(())
@@ -464,12 +464,14 @@ impl<C: Scratch> Index<C> {
         let last = self.count - 1;
         let target = last - (self.count.next_power_of_two() >> 1);
         let (mut first, second) = (*self.segments.get(target), *self.segments.get(last));
-        let merged = match first.count() + second.count() {
-            0 => Segment::EMPTY,
-            count => match self.rebuild(heap, &[first, second], None, self.fill.lines_to_shrink(count), rehash) {
-                Ok(merged) => merged,
-                Err(OutOfMemory) => return self.merge_in_place(heap, target, rehash),
-            },
+        let count = first.count() + second.count();
+        let lines = self.fill.lines_to_shrink(count, self.entries);
+        let rebuilt = match count {
+            0 => Ok(Segment::EMPTY),
+            _ => self.rebuild(heap, &[first, second], None, lines, rehash),
+        };
+        let Ok(merged) = rebuilt else {
+            return self.merge_in_place(heap, target, rehash);
         };
         *self.segments.get_mut(target) = merged;
         *self.segments.get_mut(last) = Segment::EMPTY;

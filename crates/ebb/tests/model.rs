@@ -67,3 +67,25 @@ fn taking_any_and_setting_others_keeps_segments_even() {
         model.finish();
     }
 }
+
+/// Small entries may hold twelve bytes more than they have each, and 256 KiB at all: the first part of it is largest where
+/// pages, of which there are some for each size of block, are large for the table.
+#[test]
+fn small_entries_keep_the_memory_promise_up_and_down() {
+    for (size, most) in [(8, 46_000), (16, 40_000), (16, 145_000), (24, 25_000), (24, 115_000), (24, 163_000)] {
+        let mut model = Model::new(EntrySize::Fixed(size), Hashing::Good);
+        let held = |model: &Model| {
+            let (len, bytes) = (model.table.len(), model.table.bytes());
+            assert!(bytes <= len * (size + 12) + (256 << 10), "{bytes} bytes for {len} entries of {size}, of {most}");
+        };
+        for key in 0..most {
+            model.set(key, 0);
+            held(&model);
+        }
+        for key in 0..most {
+            model.remove(key);
+            held(&model);
+        }
+        model.finish();
+    }
+}
