@@ -13,7 +13,7 @@ use crate::chunks::ChunkArray;
 use crate::fill::Fill;
 use crate::head::{SATURATED, SLOTS};
 use crate::heap::{Handle, Heap, Moved, StackId};
-use crate::lines::{Cells, Handles, Inline, Lines, LinesMut, block_bytes, lines_in};
+use crate::lines::{Cells, Handles, Inline, Lines, block_bytes, lines_in};
 use crate::memory::OutOfMemory;
 use crate::segment::{Item, MAX_LINES, Segment, Spot, home_of, place, place_or_stash, pour, slots, x_of};
 use crate::table::{Cursor, Stats};
@@ -328,7 +328,8 @@ impl<C: Scratch> Index<C> {
         for more in MORE_LINES {
             let lines = (lines + more).min(MAX_LINES);
             let mut segment = self.new_block(heap, lines, 0)?;
-            if place_all(&mut segment.lines_mut(heap, self.cells), items) == items.len() {
+            let mut to = segment.lines_mut(heap, self.cells);
+            if items.iter().all(|&item| place(&mut to, item)) {
                 segment.add(items.len());
                 return Ok(segment);
             }
@@ -708,10 +709,6 @@ impl Index<Handles> {
 
 /// When entries don't all find room in a block, one with so many lines more is tried.
 const MORE_LINES: [usize; 4] = [0, 1, 2, 4];
-/// Put entries into the lines of a block until one finds no room: how many did.
-fn place_all<C: Cells>(lines: &mut LinesMut<'_, C>, items: &[Item<C::Content>]) -> usize {
-    items.iter().position(|&item| !place(lines, item)).unwrap_or(items.len())
-}
 
 /// Put the entries of one segment into the block of another beside its own: all, or none.
 fn take_in<C: Cells>(heap: &mut Heap, cells: C, host: &mut Segment, guest: &Segment, rehash: &impl Rehash<C>) -> bool {
@@ -751,10 +748,7 @@ fn gather<C: Cells>(
     items: &mut Items<C>,
 ) -> Result<(), OutOfMemory> {
     items.try_reserve(segment.count()).map_err(|_| OutOfMemory)?;
-    segment.each(heap, cells, |content, x| {
-        let x = x.unwrap_or_else(|| x_of(rehash(heap, content)));
-        items.push(Item { content, x });
-    });
+    segment.each(heap, cells, |content| items.push(Item { content, x: x_of(rehash(heap, content)) }));
     Ok(())
 }
 
@@ -771,8 +765,8 @@ fn gather_split<C: Cells>(
     for items in [&mut *low, &mut *high] {
         items.try_reserve(segment.count()).map_err(|_| OutOfMemory)?;
     }
-    segment.each(heap, cells, |content, _| cells.prefetch(heap, content));
-    segment.each(heap, cells, |content, _| {
+    segment.each(heap, cells, |content| cells.prefetch(heap, content));
+    segment.each(heap, cells, |content| {
         let hash = rehash(heap, content);
         let items = if hash & bit == 0 { &mut *low } else { &mut *high };
         items.push(Item { content, x: x_of(hash) });

@@ -30,7 +30,7 @@ pub(crate) fn home_of(x: u16, lines: usize) -> usize {
 
 /// The least `x` of each home, in a segment of `lines` lines: `home << X_BITS` over `lines`, rounded up.
 fn least_x(lines: usize) -> [u16; MAX_LINES + 1] {
-    let (whole, part) = ((1 << X_BITS) / lines.max(1), (1 << X_BITS) % lines.max(1));
+    let (whole, part) = ((1 << X_BITS) / lines, (1 << X_BITS) % lines);
     let (mut x, mut rounded) = (0, 0); // x * lines == (home << X_BITS) + rounded
     let mut least = [0; MAX_LINES + 1];
     for least in least.iter_mut().take(lines) {
@@ -316,23 +316,13 @@ impl Segment {
         }
     }
 
-    /// Call `visit` with what every cell in use holds, and its entry's `x` where that can be had without the entry.
+    /// Call `visit` with what every cell in use holds.
     #[inline]
-    pub(crate) fn each<C: Cells>(&self, heap: &Heap, cells: C, mut visit: impl FnMut(C::Content, Option<u16>)) {
-        let (lines, stash) = (self.lines(cells), self.stash(heap, cells));
-        let least = least_x(lines.len());
-        for line in 0..lines.len() {
-            let head = lines.head(line);
-            for slot in 0..head.count().min(SLOTS) {
-                let x = (lines.len() >= RECOVERABLE).then(|| {
-                    let home = wrap(line + lines.len() - head.displacement(slot), lines.len());
-                    recover(least[home & MAX_LINES], head.tag(slot))
-                });
-                visit(lines.content(line, slot), x);
+    pub(crate) fn each<C: Cells>(&self, heap: &Heap, cells: C, mut visit: impl FnMut(C::Content)) {
+        for lines in [self.lines(cells), self.stash(heap, cells)] {
+            for line in 0..lines.len() {
+                (0..lines.head(line).count()).for_each(|slot| visit(lines.content(line, slot)));
             }
-        }
-        for line in 0..stash.len() {
-            (0..stash.head(line).count()).for_each(|slot| visit(stash.content(line, slot), None));
         }
     }
 }
@@ -353,9 +343,8 @@ pub(crate) fn pour<C: Cells>(
         return pour_lines(from.lines(to.cells()), to);
     }
     let mut all = true;
-    from.each(heap, to.cells(), |content, x| {
-        let x = x.unwrap_or_else(|| x_of(rehash(heap, content)));
-        all = all && place(to, Item { content, x });
+    from.each(heap, to.cells(), |content| {
+        all = all && place(to, Item { content, x: x_of(rehash(heap, content)) });
     });
     all
 }

@@ -34,29 +34,29 @@ impl Tags {
 /// Bytes that come together.
 pub(crate) const CACHE_LINE: usize = 64;
 
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{_MM_HINT_T0 as NEAREST, _MM_HINT_T1 as SECOND, _mm_prefetch};
+/// The caches that a line can be asked into, by the processor's number for them.
+const FIRST: i32 = 3;
+const SECOND: i32 = 2;
 
 /// Ask for the cache line of `address`, which is needed in a moment.
 #[inline(always)]
 pub(crate) fn prefetch<T>(address: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch of any address changes nothing and can't fault.
-    unsafe {
-        _mm_prefetch::<NEAREST>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
+    prefetch_into::<FIRST, T>(address);
 }
 
 /// Ask for the cache line of `address`, one of many that are needed later: the processor's second cache has more of them
 /// on their way at a time than the first.
 #[inline(always)]
 pub(crate) fn prefetch_early<T>(address: *const T) {
+    prefetch_into::<SECOND, T>(address);
+}
+
+#[inline(always)]
+fn prefetch_into<const CACHE: i32, T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: as in `prefetch`.
+    // SAFETY: a prefetch of any address changes nothing and can't fault.
     unsafe {
-        _mm_prefetch::<SECOND>(address.cast());
+        std::arch::x86_64::_mm_prefetch::<CACHE>(address.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
