@@ -11,14 +11,15 @@
 
 use crate::chunks::ChunkArray;
 use crate::fill::Fill;
-use crate::head::{SATURATED, SLOTS};
+use crate::head::SATURATED;
 use crate::heap::{Handle, Heap, Moved, StackId};
-use crate::lines::{Cells, Handles, Inline, Lines, block_bytes, lines_in};
+use crate::lines::{Cells, Handles, Inline, Lines};
 use crate::memory::OutOfMemory;
-use crate::segment::{Item, MAX_LINES, Segment, Spot, home_of, place, place_or_stash, pour, slots, x_of};
+use crate::segment::{Item, MAX_LINES, Segment, Spot, home_of, place, x_of};
 use crate::table::{Cursor, Stats};
-use crate::tags::{prefetch, prefetch_all, prefetch_early};
-use std::cell::RefCell;
+use crate::tags::{prefetch, prefetch_early};
+
+mod resize;
 
 /// After a split that got no memory, so many entries pass before the next is tried.
 const RETRY_AFTER: usize = 64;
@@ -54,41 +55,7 @@ pub(crate) struct Index<C> {
     pub(crate) merges: u64,
 }
 
-/// Entries on their way from block to block.
-type Items<C> = Vec<Item<<C as Cells>::Content>>;
-
-/// Cells of which there are two such lists for each thread: at most a few segments' worth is kept.
-pub(crate) trait Scratch: Cells {
-    fn with_scratch<R>(work: impl FnOnce(&mut Items<Self>, &mut Items<Self>) -> R) -> R;
-}
-
-macro_rules! scratch {
-    ($cells:ty) => {
-        impl Scratch for $cells {
-            fn with_scratch<R>(work: impl FnOnce(&mut Items<Self>, &mut Items<Self>) -> R) -> R {
-                thread_local! {
-                    static SCRATCH: RefCell<[Items<$cells>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
-                }
-                SCRATCH.with_borrow_mut(|[first, second]| {
-                    first.clear(); // of what a panic left
-                    second.clear();
-                    let result = work(first, second);
-                    for items in [first, second] {
-                        items.clear();
-                        items.shrink_to(SCRATCH_KEPT);
-                    }
-                    result
-                })
-            }
-        }
-    };
-}
-
-scratch!(Handles);
-scratch!(Inline);
-const SCRATCH_KEPT: usize = 2048;
-
-impl<C: Scratch> Index<C> {
+impl<C: Cells> Index<C> {
     pub(crate) fn new(cells: C, fill: Fill) -> Self {
         let mut index = Index {
             cells,
@@ -215,198 +182,7 @@ impl<C: Scratch> Index<C> {
             self.grow(heap, number, item, rehash)?;
         }
         self.entries += 1;
-        if self.entries >= self.split_at && self.split(heap, rehash).is_err() {
-            self.split_at = self.entries + RETRY_AFTER;
-        }
-        Ok(())
-    }
-
-    /// Add an entry to a segment that wants more lines; one with room left does without when memory is short.
-    #[cold]
-    fn grow(
-        &mut self,
-        heap: &mut Heap,
-        number: usize,
-        item: Item<C::Content>,
-        rehash: &impl Rehash<C>,
-    ) -> Result<(), OutOfMemory> {
-        let segment = *self.segments.get(number);
-        if segment.has_stash() && self.squeeze(heap, number, item) {
-            return Ok(());
-        }
-        let lines = self.lines_to_grow(heap, segment.count() + 1);
-        let rebuilt = self.rebuild(heap, &[segment], Some(item), lines, rehash);
-        match rebuilt {
-            Ok(new) => {
-                self.replace(heap, number, new, rehash);
-                Ok(())
-            }
-            Err(OutOfMemory) if self.squeeze(heap, number, item) => Ok(()),
-            Err(OutOfMemory) => Err(OutOfMemory),
-        }
-    }
-
-    /// Put an entry into a segment as it is, over its usual load.
-    fn squeeze(&mut self, heap: &mut Heap, number: usize, item: Item<C::Content>) -> bool {
-        let segment = self.segments.get_mut(number);
-        let done = segment.has_block() && place_or_stash(segment, heap, self.cells, item);
-        segment.add(usize::from(done));
-        done
-    }
-
-    /// Give the segment `number` the block of `new`, and its old block back.
-    fn replace(&mut self, heap: &mut Heap, number: usize, new: Segment, rehash: &impl Rehash<C>) {
-        let old = std::mem::replace(self.segments.get_mut(number), new);
-        self.release(heap, old, None, rehash);
-    }
-
-    /// Give back the block of a segment that is no longer in the array. The block that moves into its place is told
-    /// to its segment: `pending`, which is in the array no more either, or else the one its entries hash to.
-    fn release(&mut self, heap: &mut Heap, old: Segment, pending: Option<&mut Segment>, rehash: &impl Rehash<C>) {
-        if !old.has_block() {
-            return;
-        }
-        let Some(Moved { from, to }) = heap.remove(old.handle).moved else {
-            return;
-        };
-        let owner = match pending {
-            Some(pending) if pending.has_block() && pending.handle == from => pending,
-            _ => {
-                let number = self.number(rehash(heap, any_entry(heap, self.cells, to)));
-                self.segments.get_mut(number)
-            }
-        };
-        debug_assert_eq!(owner.handle, from);
-        owner.move_to(heap, to, owner.home_lines());
-    }
-
-    /// Ask for what giving a segment another block reads: its block, and the one that will take that one's place.
-    fn prefetch_blocks(&self, heap: &Heap, segment: &Segment) {
-        if segment.has_block() {
-            prefetch_all(heap.slot(segment.handle));
-            let last = heap.stack_of(segment.handle).and_then(|stack| heap.last(stack));
-            last.into_iter().for_each(|last| prefetch_all(heap.slot(last)));
-        }
-    }
-
-    /// A new block with all entries of some segments and one more, of `lines` home lines or a few more.
-    fn rebuild(
-        &mut self,
-        heap: &mut Heap,
-        sources: &[Segment],
-        extra: Option<Item<C::Content>>,
-        lines: usize,
-        rehash: &impl Rehash<C>,
-    ) -> Result<Segment, OutOfMemory> {
-        sources.iter().for_each(|from| self.prefetch_blocks(heap, from));
-        for more in MORE_LINES {
-            let mut new = self.new_block(heap, (lines + more).min(MAX_LINES), 0)?;
-            let mut to = new.lines_mut(heap, self.cells);
-            if sources.iter().all(|from| pour(from, heap, &mut to, rehash))
-                && extra.is_none_or(|item| place(&mut to, item))
-            {
-                new.add(sources.iter().map(Segment::count).sum::<usize>() + usize::from(extra.is_some()));
-                return Ok(new);
-            }
-            heap.remove(new.handle); // the last of its stack: nothing moves
-        }
-        C::with_scratch(|items, _| {
-            for from in sources {
-                gather(heap, self.cells, from, rehash, items)?;
-            }
-            items.try_reserve(1).map_err(|_| OutOfMemory)?;
-            items.extend(extra);
-            self.build_with_stash(heap, items, lines.min(MAX_LINES))
-        })
-    }
-
-    /// A new block with all of `items`, of `lines` home lines or a few more.
-    fn build(&mut self, heap: &mut Heap, items: &[Item<C::Content>], lines: usize) -> Result<Segment, OutOfMemory> {
-        if items.is_empty() {
-            return Ok(Segment::EMPTY);
-        }
-        for more in MORE_LINES {
-            let lines = (lines + more).min(MAX_LINES);
-            let mut segment = self.new_block(heap, lines, 0)?;
-            let mut to = segment.lines_mut(heap, self.cells);
-            if items.iter().all(|&item| place(&mut to, item)) {
-                segment.add(items.len());
-                return Ok(segment);
-            }
-            heap.remove(segment.handle); // the last of its stack: nothing moves
-        }
-        self.build_with_stash(heap, items, lines.min(MAX_LINES))
-    }
-
-    /// As [`build`](Self::build), for entries of which too many have the same home.
-    #[cold]
-    fn build_with_stash(
-        &mut self,
-        heap: &mut Heap,
-        items: &[Item<C::Content>],
-        lines: usize,
-    ) -> Result<Segment, OutOfMemory> {
-        let mut trial = self.new_block(heap, lines, 0)?;
-        let mut trial_lines = trial.lines_mut(heap, self.cells);
-        let homeless = items.iter().filter(|&&item| !place(&mut trial_lines, item)).count();
-        heap.remove(trial.handle);
-        let stash = (homeless + homeless / 8).div_ceil(SLOTS) + 1;
-        let mut segment = self.new_block(heap, lines, stash)?;
-        for &item in items {
-            let placed = place_or_stash(&mut segment, heap, self.cells, item);
-            debug_assert!(placed);
-        }
-        segment.add(items.len());
-        Ok(segment)
-    }
-
-    /// A block with a stash is on its own: those in stacks have as many home lines as there is room for.
-    fn new_block(&mut self, heap: &mut Heap, lines: usize, stash: usize) -> Result<Segment, OutOfMemory> {
-        let bytes = block_bytes(self.cells, lines + stash);
-        if stash > 0 {
-            let handle = heap.push_lone(bytes)?;
-            return Ok(Segment::over(heap, self.cells, handle, lines, true));
-        }
-        if self.stacks[lines] == 0 {
-            self.stacks[lines] = heap.new_stack(bytes, self.fill.growth(), 0)? + 1;
-        }
-        let handle = heap.push(self.stacks[lines] - 1)?;
-        Ok(Segment::over(heap, self.cells, handle, lines, false))
-    }
-
-    fn lines_to_grow(&mut self, heap: &Heap, entries: usize) -> usize {
-        self.fill = self.fill.where_entries_take(heap.memory.held() / self.entries.max(1));
-        self.fill.lines_to_grow(entries, self.entries)
-    }
-
-    /// One segment more: split the one that is due. O(a segment).
-    #[cold]
-    fn split(&mut self, heap: &mut Heap, rehash: &impl Rehash<C>) -> Result<(), OutOfMemory> {
-        let new = self.count;
-        let bit = (new + 1).next_power_of_two() >> 1;
-        let source = new - bit;
-        self.segments.reserve(&mut heap.memory, new + 1)?;
-        let old = *self.segments.get(source);
-        self.prefetch_blocks(heap, &old);
-        let (low, high) = C::with_scratch(|low, high| {
-            gather_split(heap, self.cells, &old, bit as u64, rehash, low, high)?;
-            let lines = (self.lines_to_grow(heap, low.len()), self.lines_to_grow(heap, high.len()));
-            let low = self.build(heap, low, lines.0)?;
-            match self.build(heap, high, lines.1) {
-                Ok(high) => Ok((low, high)),
-                Err(OutOfMemory) => {
-                    if low.has_block() {
-                        heap.remove(low.handle); // the last of its stack
-                    }
-                    Err(OutOfMemory)
-                }
-            }
-        })?;
-        *self.segments.get_mut(source) = low;
-        *self.segments.get_mut(new) = high;
-        self.set_count(new + 1);
-        self.splits += 1;
-        self.release(heap, old, None, rehash);
+        self.split_if_due(heap, rehash);
         Ok(())
     }
 
@@ -416,93 +192,9 @@ impl<C: Scratch> Index<C> {
         let number = place.segment as usize;
         let segment = self.segments.get_mut(number);
         segment.remove(heap, self.cells, place.spot);
-        let segment = *segment;
         self.entries -= 1;
-        // Shrinking is never owed: where memory is short it is skipped, and tried again at the next removal.
-        if segment.count() == 0 || self.is_too_large(heap, &segment) {
-            let _ = self.shrink(heap, number, rehash);
-        }
-        if self.entries < self.merge_below {
-            let _ = self.merge(heap, rehash);
-        }
-    }
-
-    /// Fewer lines for a segment that has too many.
-    #[cold]
-    fn shrink(&mut self, heap: &mut Heap, number: usize, rehash: &impl Rehash<C>) -> Result<(), OutOfMemory> {
-        let segment = *self.segments.get(number);
-        if segment.count() == 0 {
-            self.replace(heap, number, Segment::EMPTY, rehash);
-            return Ok(());
-        }
-        let lines = self.fill.lines_to_shrink(segment.count(), self.entries);
-        let new = self.rebuild(heap, &[segment], None, lines, rehash)?;
-        self.replace(heap, number, new, rehash);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn is_too_large(&self, heap: &Heap, segment: &Segment) -> bool {
-        let (count, home_lines) = (segment.count(), segment.home_lines());
-        if segment.has_stash() {
-            self.is_stash_too_large(heap, segment)
-        } else {
-            self.fill.is_too_large(home_lines, count, self.entries)
-        }
-    }
-
-    #[cold]
-    fn is_stash_too_large(&self, heap: &Heap, segment: &Segment) -> bool {
-        let stash = segment.stash(heap, self.cells);
-        let stashed: usize = (0..stash.len()).map(|line| stash.head(line).count()).sum();
-        stashed * 2 + SLOTS < slots(stash.len())
-            || segment.count() * 2 + 6 <= self.fill.capacity_of_fewer(segment.home_lines())
-    }
-
-    /// One segment fewer: merge the last into the one it was split from. O(a segment).
-    #[cold]
-    fn merge(&mut self, heap: &mut Heap, rehash: &impl Rehash<C>) -> Result<(), OutOfMemory> {
-        let last = self.count - 1;
-        let target = last - (self.count.next_power_of_two() >> 1);
-        let (mut first, second) = (*self.segments.get(target), *self.segments.get(last));
-        let count = first.count() + second.count();
-        let lines = self.fill.lines_to_shrink(count, self.entries);
-        let rebuilt = match count {
-            0 => Ok(Segment::EMPTY),
-            _ => self.rebuild(heap, &[first, second], None, lines, rehash),
-        };
-        let Ok(merged) = rebuilt else {
-            return self.merge_in_place(heap, target, rehash);
-        };
-        *self.segments.get_mut(target) = merged;
-        *self.segments.get_mut(last) = Segment::EMPTY;
-        self.set_count(last);
-        self.merges += 1;
-        self.release(heap, second, Some(&mut first), rehash);
-        self.release(heap, first, None, rehash);
-        self.segments.truncate(&mut heap.memory, last);
-        Ok(())
-    }
-
-    /// As [`merge`](Self::merge), where there is no memory for a new block: into the larger of both, if all find room
-    /// there.
-    #[cold]
-    fn merge_in_place(&mut self, heap: &mut Heap, target: usize, rehash: &impl Rehash<C>) -> Result<(), OutOfMemory> {
-        let last = self.count - 1;
-        let (mut host, mut guest) = (*self.segments.get(target), *self.segments.get(last));
-        if host.home_lines() < guest.home_lines() {
-            (host, guest) = (guest, host);
-        }
-        if host.has_stash() || guest.has_stash() || !take_in(heap, self.cells, &mut host, &guest, rehash) {
-            return Err(OutOfMemory);
-        }
-        *self.segments.get_mut(target) = host;
-        *self.segments.get_mut(last) = Segment::EMPTY;
-        self.set_count(last);
-        self.merges += 1;
-        self.release(heap, guest, None, rehash);
-        self.segments.truncate(&mut heap.memory, last);
-        Ok(())
+        self.shrink_if_too_large(heap, number, rehash);
+        self.merge_if_due(heap, rehash);
     }
 
     /// Let the cell at `place` hold something else.
@@ -705,71 +397,4 @@ impl Index<Handles> {
         let (place, ()) = found.expect("a moved entry is indexed");
         self.set_content(heap, place, moved.to);
     }
-}
-
-/// When entries don't all find room in a block, one with so many lines more is tried.
-const MORE_LINES: [usize; 4] = [0, 1, 2, 4];
-
-/// Put the entries of one segment into the block of another beside its own: all, or none.
-fn take_in<C: Cells>(heap: &mut Heap, cells: C, host: &mut Segment, guest: &Segment, rehash: &impl Rehash<C>) -> bool {
-    let mut before = Vec::new();
-    let block = heap.slot(host.handle);
-    if (host.count() + guest.count()) * 4 > slots(host.home_lines()) * 3
-        || before.try_reserve_exact(block.len()).is_err()
-    {
-        return false;
-    }
-    before.extend_from_slice(block);
-    let mut lines = host.lines_mut(heap, cells);
-    let done = pour(guest, heap, &mut lines, rehash);
-    if done {
-        host.add(guest.count());
-    } else {
-        heap.slot_mut(host.handle).copy_from_slice(&before);
-    }
-    done
-}
-
-/// What the cell of any entry of a block without a stash holds; it has one.
-fn any_entry<C: Cells>(heap: &Heap, cells: C, block: Handle) -> C::Content {
-    let mut segment = Segment::EMPTY;
-    segment.move_to(heap, block, lines_in(cells, heap.slot(block).len()));
-    let lines = segment.lines(cells);
-    let line = (0..lines.len()).find(|&line| lines.head(line).count() > 0);
-    lines.content(line.expect("a block has an entry"), 0)
-}
-
-/// Add a segment's entries to `items`.
-fn gather<C: Cells>(
-    heap: &Heap,
-    cells: C,
-    segment: &Segment,
-    rehash: &impl Rehash<C>,
-    items: &mut Items<C>,
-) -> Result<(), OutOfMemory> {
-    items.try_reserve(segment.count()).map_err(|_| OutOfMemory)?;
-    segment.each(heap, cells, |content| items.push(Item { content, x: x_of(rehash(heap, content)) }));
-    Ok(())
-}
-
-/// Part a segment's entries by a bit of their hashes, which only the entries know.
-fn gather_split<C: Cells>(
-    heap: &Heap,
-    cells: C,
-    segment: &Segment,
-    bit: u64,
-    rehash: &impl Rehash<C>,
-    low: &mut Items<C>,
-    high: &mut Items<C>,
-) -> Result<(), OutOfMemory> {
-    for items in [&mut *low, &mut *high] {
-        items.try_reserve(segment.count()).map_err(|_| OutOfMemory)?;
-    }
-    segment.each(heap, cells, |content| cells.prefetch(heap, content));
-    segment.each(heap, cells, |content| {
-        let hash = rehash(heap, content);
-        let items = if hash & bit == 0 { &mut *low } else { &mut *high };
-        items.push(Item { content, x: x_of(hash) });
-    });
-    Ok(())
 }

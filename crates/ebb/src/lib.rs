@@ -6,6 +6,7 @@
 //! * [`heap`]: stacks of equal slots without a hole; removing one moves the last into its place.
 //! * [`sizes`]: which stack an entry of some length goes to.
 //! * [`head`], [`lines`], [`segment`], [`index`]: hash to entry, by linear hashing over segments of lines.
+//! * [`pour`]: entries of a segment on their way into another block.
 //! * [`fill`]: how full segments get, and how large they are made.
 //! * [`stacked`]: a table of entries in stacks, of any length, and with an order where they have one.
 //! * [`inline`]: a table of small entries, which are in the index itself.
@@ -28,6 +29,7 @@ mod links;
 mod memory;
 mod order;
 mod pages;
+mod pour;
 mod segment;
 mod sieve;
 mod sizes;

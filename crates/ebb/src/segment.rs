@@ -13,9 +13,7 @@ use crate::lines::{Cells, Lines, LinesMut, lines_in};
 
 /// Home lines a segment may have: the number lives in the six low bits of the address.
 pub(crate) const MAX_LINES: usize = 63;
-const X_BITS: u32 = 11;
-/// From this many lines up, (home, tag) determines `x`.
-pub(crate) const RECOVERABLE: usize = 1 << (X_BITS - 8);
+pub(crate) const X_BITS: u32 = 11;
 
 /// The bits of a hash that place an entry within its segment.
 #[inline]
@@ -26,25 +24,6 @@ pub(crate) fn x_of(hash: u64) -> u16 {
 #[inline]
 pub(crate) fn home_of(x: u16, lines: usize) -> usize {
     (x as usize * lines) >> X_BITS
-}
-
-/// The least `x` of each home, in a segment of `lines` lines: `home << X_BITS` over `lines`, rounded up.
-fn least_x(lines: usize) -> [u16; MAX_LINES + 1] {
-    let (whole, part) = ((1 << X_BITS) / lines, (1 << X_BITS) % lines);
-    let (mut x, mut rounded) = (0, 0); // x * lines == (home << X_BITS) + rounded
-    let mut least = [0; MAX_LINES + 1];
-    for least in least.iter_mut().take(lines) {
-        *least = x as u16;
-        let up = usize::from(rounded < part);
-        (x, rounded) = (x + whole + up, rounded + up * lines - part);
-    }
-    least
-}
-
-/// The `x` of an entry with this tag whose home begins at `least`, in a segment of `RECOVERABLE` lines or more.
-#[inline]
-fn recover(least: u16, tag: u8) -> u16 {
-    least + u16::from(tag.wrapping_sub(least as u8))
 }
 
 /// An entry on its way from one block to another.
@@ -328,49 +307,8 @@ impl Segment {
 }
 
 #[inline]
-fn wrap(line: usize, lines: usize) -> usize {
+pub(crate) fn wrap(line: usize, lines: usize) -> usize {
     if line >= lines { line - lines } else { line }
-}
-
-/// Put all entries of a segment into the lines of another block; false if there is not room for all near their homes.
-pub(crate) fn pour<C: Cells>(
-    from: &Segment,
-    heap: &Heap,
-    to: &mut LinesMut<'_, C>,
-    rehash: &impl Fn(&Heap, C::Content) -> u64,
-) -> bool {
-    if from.home_lines() >= RECOVERABLE && !from.has_stash() {
-        return pour_lines(from.lines(to.cells()), to);
-    }
-    let mut all = true;
-    from.each(heap, to.cells(), |content| {
-        all = all && place(to, Item { content, x: x_of(rehash(heap, content)) });
-    });
-    all
-}
-
-/// As [`pour`], for entries whose `x` can be had from the lines they are in.
-fn pour_lines<C: Cells>(from: Lines<'_, C>, to: &mut LinesMut<'_, C>) -> bool {
-    let least = least_x(from.len());
-    for line in 0..from.len() {
-        let head = *from.head(line);
-        for slot in 0..head.count().min(SLOTS) {
-            let x = match head.displacement(slot) {
-                0 => recover(least[line & MAX_LINES], head.tag(slot)),
-                displacement => recover_displaced(&least, from.len(), line, displacement, head.tag(slot)),
-            };
-            if !place(to, Item { content: from.content(line, slot), x }) {
-                return false;
-            }
-        }
-    }
-    true
-}
-
-/// As [`recover`], for an entry `displacement` lines from home.
-#[cold]
-fn recover_displaced(least: &[u16; MAX_LINES + 1], lines: usize, line: usize, displacement: usize, tag: u8) -> u16 {
-    recover(least[wrap(line + lines - displacement, lines) & MAX_LINES], tag)
 }
 
 /// Put an entry into the first line with room from its home on, making room within reach if there is any further on;
@@ -476,19 +414,4 @@ fn bring_home<C: Cells>(lines: &mut LinesMut<'_, C>, mut hole: usize) {
 /// Slots in the lines of a block.
 pub(crate) const fn slots(lines: usize) -> usize {
     lines * SLOTS
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn home_and_tag_give_x_back() {
-        for lines in RECOVERABLE..=MAX_LINES {
-            let least = least_x(lines);
-            for x in 0..1 << X_BITS {
-                assert_eq!(recover(least[home_of(x, lines)], x as u8), x, "{x} of {lines} lines");
-            }
-        }
-    }
 }
