@@ -30,6 +30,36 @@ RSS = """
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * 4096
 """
+# A script that does something over and over, and prints by how many bytes its resident memory grew.
+OVER_AND_OVER = (
+    RSS
+    + """
+    from ebbmap import Cache
+    def again(work, times):
+        for i in range(times): work(i)
+        gc.collect()
+    m, c, bounded = Map(int, bytes), Cache(ttl=60, key=int), Cache(max_bytes=200_000, key=int, value=bytes)
+    def cleared(table, i):
+        table[i] = b"x"
+        table.clear()
+    works = {
+        "maps": lambda i: Map(int, bytes, {i: b"x"}),
+        "maps of pairs": lambda i: Map(int, int, {i: i}),
+        "objects": lambda i: Map({i: i}),
+        "large maps": lambda i: Map(int, int, dict.fromkeys(range(5000), i)) if i % 20 == 0 else None,
+        "copies": lambda i: Map(int, bytes, {i: b"x"}).copy(),
+        "caches": lambda i: Cache(ttl=60, max_items=10, key=int).set(i, i),
+        "clear": lambda i: cleared(m, i),
+        "clear a cache": lambda i: cleared(c, i),
+        "lengths in turn": lambda i: bounded.set(1, b"x" * (100_000 if i % 2 else 90_000)),
+    }
+    work = works[sys.argv[1]]
+    again(work, 500)
+    before = rss()
+    again(work, 5000)
+    print(rss() - before)
+    """
+)
 # What a script begins with that limits its own memory.
 LIMIT = """
     import resource, sys
@@ -77,12 +107,14 @@ def agrees(m: Any, model: Mapping[Any, Any]) -> None:
 
 
 def promised(m: Map[Any, Any]) -> int:
-    """The most bytes that promise 1 lets a map of entries of fixed size hold."""
+    """The most bytes that promise 1 lets a map of entries of fixed size hold.
+
+    The hash kept with a key that is an object is of the entry, though not of what `stats()` calls payload.
+    """
     stats = m.stats()
-    payload, entries = stats["payload_bytes"], stats["entries"]
-    if payload >= 64 * entries:
-        return payload * 11 // 10 + FIXED
-    return payload + 12 * entries + (8 * entries if m.kinds[0] is object else 0) + FIXED
+    entries = stats["entries"]
+    payload = stats["payload_bytes"] + (8 * entries if m.kinds[0] is object else 0)
+    return (payload * 11 // 10 if payload >= 64 * entries else payload + 12 * entries) + FIXED
 
 
 def run(script: str, *args: object, timeout: float = 60) -> str:
@@ -128,6 +160,14 @@ def popitem_hands_out_each_once(m: Any) -> None:
 
     together(*(partial(work, mine) for mine in taken))
     assert before and sorted(key for mine in taken for key in mine) == before
+
+
+def walk_gives_each_once(m: Any) -> None:
+    """Assert that threads which share an iterator of a map or cache get each of its values once."""
+    shared = iter(m.values())
+    taken: list[list[Any]] = [[] for _ in range(4)]
+    together(*(partial(mine.extend, shared) for mine in taken))
+    assert sorted(value for mine in taken for value in mine) == sorted(m.values())
 
 
 def changes_while_taken(m: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ebbmap import Map
-from map_helpers import FIXED, LIMIT, RSS, agrees, at_the_limit, linux, promised, run
+from map_helpers import FIXED, LIMIT, OVER_AND_OVER, RSS, agrees, at_the_limit, linux, promised, run
 
 AnyMap: Any = Map
 
@@ -153,6 +153,25 @@ def test_resident_memory_really_returns(key: str, value: str) -> None:
     top, left, nbytes = map(int, run(script, key, value).split())
     assert top > 3 << 20, "there was something to give back"
     assert left < 2 << 20 and nbytes < 64 << 10
+
+
+@linux
+@pytest.mark.parametrize(
+    "what",
+    [
+        "maps",
+        "maps of pairs",
+        "objects",
+        "large maps",
+        "copies",
+        "caches",
+        "clear",
+        "clear a cache",
+        "lengths in turn",
+    ],
+)
+def test_what_is_dropped_or_cleared_leaves_nothing(what: str) -> None:
+    assert int(run(OVER_AND_OVER, what)) < 600_000
 
 
 @linux

@@ -153,10 +153,11 @@ impl Heap {
 
     /// Copy the first `bytes` of one slot to another.
     pub(crate) fn copy_front(&mut self, moved: Moved, bytes: usize) {
+        assert_ne!(moved.from, moved.to);
         let front = self.slot(moved.from)[..bytes].as_ptr();
         let to = self.slot_mut(moved.to)[..bytes].as_mut_ptr();
-        // SAFETY: the fronts of two slots in use, both at least `bytes` long; `copy` lets them overlap.
-        unsafe { std::ptr::copy(front, to, bytes) }
+        // SAFETY: the fronts of two slots in use, both at least `bytes` long, and not the same.
+        unsafe { std::ptr::copy_nonoverlapping(front, to, bytes) }
     }
 
     /// The stack of a slot in use; `None` for a lone one.

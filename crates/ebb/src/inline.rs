@@ -18,6 +18,12 @@ pub(crate) struct InlineTable {
     cells: Inline,
 }
 
+impl Drop for InlineTable {
+    fn drop(&mut self) {
+        self.clear(); // the heap's memory has blocks of the index
+    }
+}
+
 impl InlineTable {
     pub(crate) fn new(cells: Inline) -> Self {
         InlineTable { heap: Heap::new(), index: Index::new(cells, Fill::inline(cells)), cells }

@@ -263,5 +263,6 @@ mod tests {
                 assert_eq!(&seen, list);
             }
         }
+        lists.clear(&mut heap.memory);
     }
 }

@@ -128,6 +128,12 @@ impl Memory {
     }
 }
 
+impl Drop for Memory {
+    fn drop(&mut self) {
+        debug_assert!(self.held == 0 || std::thread::panicking(), "{} bytes were not given back", self.held);
+    }
+}
+
 fn small_layout(bytes: usize) -> Layout {
     Layout::from_size_align(bytes, ALIGN).expect("a small size and a power of two")
 }

@@ -271,6 +271,12 @@ mod tests {
         places: Vec<Option<Handle>>,
     }
 
+    impl Drop for Queue {
+        fn drop(&mut self) {
+            self.sieve.clear(&mut self.heap.memory);
+        }
+    }
+
     impl Queue {
         fn new() -> Self {
             let mut heap = Heap::new();

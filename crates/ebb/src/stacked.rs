@@ -33,6 +33,12 @@ pub struct Stacked<O: TableOrder = ()> {
     recent: StackId,
 }
 
+impl<O: TableOrder> Drop for Stacked<O> {
+    fn drop(&mut self) {
+        self.clear(); // the heap's memory has blocks of all parts
+    }
+}
+
 impl<O: TableOrder> Stacked<O> {
     /// An empty table whose entries are kept in an order.
     pub(crate) fn in_order(size: EntrySize, order: O) -> Self {
