@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from cache_helpers import AnyCache, Clock, adds_up, until
-from map_helpers import linux, popitem_hands_out_each_once, run, together
+from map_helpers import linux, popitem_hands_out_each_once, run, together, walk_gives_each_once
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +127,12 @@ def test_popitem_hands_each_entry_out_once() -> None:
     c.set_many(range(8000), range(8000))
     popitem_hands_out_each_once(c)
     assert adds_up(c)["deleted"] == 8000
+
+
+def test_a_walk_that_threads_share_gives_each_entry_once() -> None:
+    c = AnyCache(key=int, value="int32")
+    c.set_many(range(5000), range(5000))
+    walk_gives_each_once(c)
 
 
 def test_walks_never_end_early_for_what_others_do() -> None:

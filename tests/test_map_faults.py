@@ -153,6 +153,15 @@ def test_bulk_calls_on_arrays_are_all_or_nothing() -> None:
     assert allowance > 3
 
 
+def test_bulk_calls_that_fail_at_a_longer_value_set_no_new_keys() -> None:
+    m = Map(int, bytes, dict.fromkeys(range(40), b"a"))
+    m._set_allowance(0)
+    with pytest.raises(MemoryError):
+        m.set_many([100, 1], [b"b", b"x" * 1_000_000])
+    m._set_allowance(None)
+    agrees(m, dict.fromkeys(range(40), b"a"))
+
+
 @pytest.mark.parametrize("kinds", KINDS, ids=lambda kinds: f"{kinds[0].__name__}-{kinds[1].__name__}")
 def test_a_copy_that_finds_no_memory(kinds: Kinds) -> None:
     m, model = filled(kinds, 2000)

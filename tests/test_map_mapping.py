@@ -7,6 +7,7 @@ from collections.abc import Iterator, MutableMapping
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cpython_tests import PROTOCOL_TESTS, passes, subclasses
@@ -188,6 +189,9 @@ def test_views_of_inline_keys_answer_for_any_object() -> None:
     keys = m.keys()
     assert "a" not in keys and 2**70 not in keys and ("a", 1) not in m.items()
     assert keys & {1, "a"} == {1} and keys != {"a"}
+    one = np.int64(1)
+    assert one in keys and (one, 1) in m.items() and keys & {one} == {1} and keys >= {one} and keys == {one}
+    assert np.float64(1) not in keys and (np.float64(1), 1) not in m.items()
 
 
 def test_views_compare_like_dicts() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ebbmap import Map
-from map_helpers import agrees, popitem_hands_out_each_once, run, together
+from map_helpers import agrees, popitem_hands_out_each_once, run, together, walk_gives_each_once
 
 AnyMap: Any = Map
 
@@ -99,6 +99,39 @@ def test_bulk_writes_are_seen_whole_or_not_at_all() -> None:
     together(write, read, read)
 
 
+def test_keys_that_another_thread_changes_during_a_bulk_call() -> None:
+    """Some old and some new keys are set; each is where it is looked for."""
+    run(
+        """
+        import sys, threading
+        import numpy as np
+        from ebbmap import Cache, Map
+
+        for make in (lambda: Map(int, int), lambda: Cache(key=int, value=int)):
+            for wait in range(6):
+                keys = np.arange(300_000) * 7919
+                values = np.arange(300_000)
+                m, begun = make(), threading.Event()
+
+                def change():
+                    begun.wait()
+                    for _ in range(wait * 200):
+                        pass
+                    keys[:] = keys[::-1].copy()
+
+                changing = threading.Thread(target=change)
+                changing.start()
+                begun.set()
+                m.set_many(keys, values)
+                changing.join()
+                m._check()
+                assert all(key in m for key in m)
+                m.set_many(keys, values)
+                assert m.get_many(keys, mask=True)[1].all()
+        """
+    )
+
+
 def test_objects_with_threads_that_meet_in_eq() -> None:
     class Key:
         def __init__(self, name: int) -> None:
@@ -153,6 +186,12 @@ def test_each_entry_is_handed_out_once(kinds: tuple[Any, Any]) -> None:
     together(*(partial(pop_all, mine) for mine in taken))
     agrees(m, {})
     assert sorted(key for mine in taken for key in mine) == sorted(model)
+
+
+@pytest.mark.parametrize("kinds", [(int, int), (int, "int32"), (object, object)], ids=str)
+def test_a_walk_that_threads_share_gives_each_entry_once(kinds: tuple[Any, Any]) -> None:
+    m = AnyMap(*kinds, {i: i for i in range(8000)})
+    walk_gives_each_once(m)
 
 
 def test_walks_end_cleanly_while_others_write() -> None:

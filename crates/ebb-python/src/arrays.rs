@@ -3,6 +3,7 @@
 
 use crate::bulk::in_batches;
 use crate::convert::Value;
+use crate::errors::with_room;
 use crate::hash::hash_int;
 use crate::search::Holder;
 use pyo3::buffer::{Element, PyBuffer};
@@ -20,7 +21,7 @@ pub(crate) struct Elements<'a, T> {
 }
 
 // SAFETY: plain numbers. As with NumPy's own functions that release the GIL, a program that writes to an array while
-// another thread has it in a call gets some old and some new numbers.
+// another thread has it in a call gets some old and some new numbers. Nothing here may rely on reading the same twice.
 unsafe impl<T: Copy + Send> Send for Elements<'_, T> {}
 
 impl<'a, T: Element> Elements<'a, T> {
@@ -71,9 +72,10 @@ fn one_length(what: &str) -> PyErr {
     PyValueError::new_err(format!("arrays of keys and {what} must be of one length"))
 }
 
-/// Keys and values to be set; values are given as their bytes.
+/// Keys and values to be set; values are given as their bytes. The keys are copied: each is read several times, and has
+/// to be the same each time.
 pub(crate) struct Entries<'a> {
-    keys: Elements<'a, i64>,
+    keys: Vec<i64>,
     values: Elements<'a, u8>,
     value_bytes: usize,
 }
@@ -84,16 +86,18 @@ impl<'a> Entries<'a> {
         if keys.len.checked_mul(value_bytes) != Some(values.len) {
             return Err(one_length("values"));
         }
-        Ok(Entries { keys, values, value_bytes })
+        let mut copied = with_room(keys.len)?;
+        copied.extend((0..keys.len).map(|i| keys.get(i)));
+        Ok(Entries { keys: copied, values, value_bytes })
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.keys.len
+        self.keys.len()
     }
 
     #[inline]
     pub(crate) fn key(&self, i: usize) -> i64 {
-        self.keys.get(i)
+        self.keys[i]
     }
 
     #[inline]

@@ -50,35 +50,53 @@ pub(crate) fn in_batches<H: Holder, R>(
     Ok(())
 }
 
-/// Set many keys of an inline map. The new ones first: they go again if memory runs out. Then the others are written
-/// over, which takes memory only where values vary in size.
+/// Set many keys of an inline map. The new ones first, then the others are written over, which takes memory only where
+/// values vary in size. Where memory runs out, the new ones go again.
 fn set_all<'a>(
     store: &mut Store,
     count: usize,
     key_at: impl Fn(usize) -> Key<'a>,
     value_at: impl Fn(usize) -> Value<'a>,
 ) -> Result<(), OutOfMemory> {
-    let (mut inserted, mut others): (Vec<usize>, Vec<usize>) = Default::default();
-    let done = in_batches(
-        store,
-        count,
-        |i| hash(&key_at(i)),
-        |store, i, hash| {
-            let key = key_at(i);
-            let is_new = store.find_inline(hash, &key).is_none();
-            let list = if is_new { &mut inserted } else { &mut others };
-            list.try_reserve(1).map_err(|_| OutOfMemory)?;
-            list.push(i);
-            if is_new { store.insert(New { hash, key: &key, value: &value_at(i) }) } else { Ok(()) }
-        },
-    );
+    let mut new = Vec::new();
+    let set = set_new(store, count, &key_at, &value_at, &mut new);
+    let done = set.and_then(|others| overwrite_all(store, &others, &key_at, &value_at));
     if done.is_err() {
-        // The last one noted may not have got in.
-        for &i in inserted.iter().rev() {
-            remove_one(store, &key_at(i));
+        for &i in new.iter().rev() {
+            remove_one(store, &key_at(i)); // the last one noted may not have got in
         }
-        return done;
     }
+    done
+}
+
+/// Insert those that are `new`; which are not.
+fn set_new<'a>(
+    store: &mut Store,
+    count: usize,
+    key_at: &impl Fn(usize) -> Key<'a>,
+    value_at: &impl Fn(usize) -> Value<'a>,
+    new: &mut Vec<usize>,
+) -> Result<Vec<usize>, OutOfMemory> {
+    let mut others = Vec::new();
+    let hash_at = |i| hash(&key_at(i));
+    in_batches(store, count, hash_at, |store, i, hash| {
+        let key = key_at(i);
+        let is_new = store.find_inline(hash, &key).is_none();
+        let list = if is_new { &mut *new } else { &mut others };
+        list.try_reserve(1).map_err(|_| OutOfMemory)?;
+        list.push(i);
+        if is_new { store.insert(New { hash, key: &key, value: &value_at(i) }) } else { Ok(()) }
+    })?;
+    Ok(others)
+}
+
+/// Write over the values of keys that are there, in their order.
+fn overwrite_all<'a>(
+    store: &mut Store,
+    others: &[usize],
+    key_at: &impl Fn(usize) -> Key<'a>,
+    value_at: &impl Fn(usize) -> Value<'a>,
+) -> Result<(), OutOfMemory> {
     let hash_at = |i| hash(&key_at(others[i]));
     in_batches(store, others.len(), hash_at, |store, i, hash| {
         let key = key_at(others[i]);

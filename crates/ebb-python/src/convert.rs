@@ -60,7 +60,7 @@ impl<'a> Key<'a> {
     pub(crate) fn new_if_possible(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Option<Key<'a>>> {
         let fits = match kind {
             KeyKind::Object => true,
-            KeyKind::Int => object.is_instance_of::<PyInt>(),
+            KeyKind::Int => has_index(object),
             KeyKind::Str => object.is_instance_of::<PyString>(),
             KeyKind::Bytes => object.is_instance_of::<PyBytes>(),
         };
@@ -197,8 +197,10 @@ fn int(object: &Bound<'_, PyAny>, role: &str) -> PyResult<i64> {
     }
 }
 
+/// Whether an object is an int or says which int it is.
 fn has_index(object: &Bound<'_, PyAny>) -> bool {
-    object.get_type().hasattr("__index__").unwrap_or(false)
+    // SAFETY: the object is alive; its type is looked at, and none of its code runs.
+    unsafe { ffi::PyIndex_Check(object.as_ptr()) != 0 }
 }
 
 #[cold]

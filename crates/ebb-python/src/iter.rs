@@ -3,7 +3,9 @@
 use crate::convert::{Read, read_value};
 use crate::errors::with_room;
 use crate::kinds::Kinds;
+use crate::lock::Guarded;
 use crate::map::Map;
+use crate::store::Store;
 use ebb::{Cursor, RawTable};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -18,21 +20,46 @@ pub(crate) enum What {
 }
 
 /// Over the keys, values or items of a map. Values may be replaced meanwhile; inserting or removing ends it with
-/// `RuntimeError`.
-#[pyclass(module = "ebbmap._core")]
+/// `RuntimeError`. Threads that share one get each entry once.
+#[pyclass(frozen, module = "ebbmap._core")]
 pub(crate) struct MapIterator {
+    what: What,
+    changes: u64,
+    /// Taken after the map's lock, where both are.
+    walk: Guarded<Walk>,
+}
+
+struct Walk {
     /// `None` once the end was reached.
     map: Option<Py<Map>>,
-    what: What,
     cursor: Cursor,
-    changes: u64,
     left: usize,
 }
 
 impl MapIterator {
     pub(crate) fn new(map: &Bound<'_, Map>, what: What) -> Self {
         let (changes, left) = map.get().store.with(map.py(), |store| (store.changes, store.table.len()));
-        MapIterator { map: Some(map.clone().unbind()), what, cursor: Cursor::default(), changes, left }
+        let walk = Walk { map: Some(map.clone().unbind()), cursor: Cursor::default(), left };
+        MapIterator { what, changes, walk: Guarded::new(walk) }
+    }
+
+    /// The next entry that the walk comes to, as [`Next`].
+    fn next_read(&self, py: Python<'_>, store: &Store) -> PyResult<Option<Next>> {
+        if store.changes != self.changes {
+            return Err(PyRuntimeError::new_err("map changed size during iteration"));
+        }
+        self.walk.with(py, |walk| {
+            let Some(entry) = store.table.next(&mut walk.cursor) else { return Ok(None) };
+            walk.left = walk.left.saturating_sub(1);
+            let key = (self.what != What::Values).then(|| store.read_key(py, entry)).transpose()?;
+            let read_value = || read_value(py, store.layout.value, store.layout.value(entry));
+            let value = (self.what != What::Keys).then(read_value).transpose()?;
+            Ok(Some((key, value)))
+        })
+    }
+
+    fn let_go(&self, py: Python<'_>) {
+        drop(self.walk.with(py, |walk| walk.map.take()));
     }
 }
 
@@ -76,42 +103,25 @@ impl MapIterator {
         slf
     }
 
-    fn __length_hint__(&self) -> usize {
-        self.left
+    fn __length_hint__(&self, py: Python<'_>) -> usize {
+        self.walk.with(py, |walk| walk.left)
     }
 
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let Some(map) = self.map.as_ref().map(|map| map.clone_ref(py)) else { return Ok(None) };
-        let (what, changes) = (self.what, self.changes);
-        let mut cursor = self.cursor;
-        let step = map.get().store.with(py, |store| {
-            if store.changes != changes {
-                return None;
-            }
-            let entry = store.table.next(&mut cursor);
-            Some(entry.map(|entry| -> PyResult<Next> {
-                let key = if what == What::Values { None } else { Some(store.read_key(py, entry)?) };
-                let value = (what != What::Keys).then(|| read_value(py, store.layout.value, store.layout.value(entry)));
-                Ok((key, value.transpose()?))
-            }))
-        });
-        let Some(step) = step else {
-            return Err(PyRuntimeError::new_err("map changed size during iteration"));
-        };
-        self.cursor = cursor;
-        let Some(next) = step else {
-            self.map = None;
-            return Ok(None);
-        };
-        self.left = self.left.saturating_sub(1);
-        map.get().kinds().finish_next(py, next?).map(Some)
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let map = self.walk.with(py, |walk| walk.map.as_ref().map(|map| map.clone_ref(py)));
+        let Some(map) = map else { return Ok(None) };
+        let next = map.get().store.with(py, |store| self.next_read(py, store))?;
+        if next.is_none() {
+            self.let_go(py);
+        }
+        next.map(|next| map.get().kinds().finish_next(py, next)).transpose()
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.map.as_ref().map_or(Ok(()), |map| visit.call(map))
+        self.walk.try_with(|walk| walk.map.as_ref().map_or(Ok(()), |map| visit.call(map))).unwrap_or(Ok(()))
     }
 
-    fn __clear__(&mut self) {
-        self.map = None;
+    fn __clear__(&self) {
+        drop(self.walk.try_with(|walk| walk.map.take()));
     }
 }

@@ -8,6 +8,7 @@ use crate::cache::moment::Moment;
 use crate::convert::Read;
 use crate::errors::{out_of_memory, with_room};
 use crate::layout::KeptKey;
+use crate::lock::Guarded;
 use ebb::{Deadlines, RawTable};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -16,12 +17,17 @@ use pyo3::types::PyList;
 
 pub(super) use crate::iter::{Next, What};
 
-/// Over the keys, values or items of a cache.
-#[pyclass(module = "ebbmap._core")]
+/// Over the keys, values or items of a cache. Threads that share one get each entry once.
+#[pyclass(frozen, module = "ebbmap._core")]
 pub(crate) struct CacheIterator {
+    what: What,
+    /// Taken after the cache's lock, where both are.
+    walk: Guarded<Walk>,
+}
+
+struct Walk {
     /// `None` once the end was reached.
     cache: Option<Py<Cache>>,
-    what: What,
     /// Where the next part of the table is; `None` after the last.
     position: Option<u64>,
     /// Keys of this part that are still to come.
@@ -34,7 +40,21 @@ impl CacheIterator {
     pub(crate) fn new(cache: &Bound<'_, Cache>, what: What) -> Self {
         let (changes, left) =
             cache.get().shared.chest.with(cache.py(), |chest| (chest.inserts(), chest.store.table.len()));
-        CacheIterator { cache: Some(cache.clone().unbind()), what, position: Some(0), keys: Vec::new(), changes, left }
+        let cache = Some(cache.clone().unbind());
+        CacheIterator { what, walk: Guarded::new(Walk { cache, position: Some(0), keys: Vec::new(), changes, left }) }
+    }
+}
+
+impl Walk {
+    /// `RuntimeError` if this thread has set a new key since the last step.
+    fn check_for_new(&mut self, chest: &Chest) -> PyResult<()> {
+        if chest.inserts() != self.changes {
+            if chest.last_inserter == this_thread() {
+                return Err(PyRuntimeError::new_err("cache got a new key during iteration"));
+            }
+            self.changes = chest.inserts();
+        }
+        Ok(())
     }
 
     /// The next entry that is alive; what it takes to read it is held, so nothing needs to be asked.
@@ -42,9 +62,11 @@ impl CacheIterator {
         &mut self,
         py: Python<'_>,
         chest: &mut Chest,
+        what: What,
         moment: &Moment,
         passed: &mut Vec<KeptKey>,
     ) -> PyResult<Option<Next>> {
+        self.check_for_new(chest)?;
         loop {
             while !self.keys.is_empty() {
                 passed.try_reserve(1).map_err(out_of_memory)?;
@@ -52,8 +74,9 @@ impl CacheIterator {
                 let found = chest.alive(chest.store.find_kept(hash, &key), moment);
                 passed.push(key);
                 let Some(found) = found else { continue };
-                let key = (self.what != What::Values).then(|| chest.store.read_key(py, chest.store.table.entry(found)));
-                let value = (self.what != What::Keys).then(|| chest.store.read_value(py, found));
+                self.left = self.left.saturating_sub(1);
+                let key = (what != What::Values).then(|| chest.store.read_key(py, chest.store.table.entry(found)));
+                let value = (what != What::Keys).then(|| chest.store.read_value(py, found));
                 return Ok(Some((key.transpose()?, value.transpose()?)));
             }
             let Some(position) = self.position else { return Ok(None) };
@@ -94,43 +117,39 @@ impl CacheIterator {
         slf
     }
 
-    fn __length_hint__(&self) -> usize {
-        self.left
+    fn __length_hint__(&self, py: Python<'_>) -> usize {
+        self.walk.with(py, |walk| walk.left)
     }
 
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let Some(cache) = self.cache.as_ref().map(|cache| cache.clone_ref(py)) else { return Ok(None) };
-        let cache = cache.get();
-        let moment = cache.moment(py)?;
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let cache = self.walk.with(py, |walk| walk.cache.as_ref().map(|cache| cache.clone_ref(py)));
+        let Some(cache) = cache else { return Ok(None) };
+        let moment = cache.get().moment(py)?;
         let mut passed = Vec::new();
-        let next = cache.shared.chest.with(py, |chest| {
-            if chest.inserts() != self.changes {
-                if chest.last_inserter == this_thread() {
-                    return Err(PyRuntimeError::new_err("cache got a new key during iteration"));
-                }
-                self.changes = chest.inserts();
-            }
-            self.next_read(py, chest, &moment, &mut passed)
-        })?;
+        let next =
+            cache.get().shared.chest.with(py, |chest| {
+                self.walk.with(py, |walk| walk.next_read(py, chest, self.what, &moment, &mut passed))
+            })?;
         drop(passed);
-        self.left = self.left.saturating_sub(1);
-        let Some(next) = next else {
-            self.cache = None;
-            return Ok(None);
-        };
-        cache.kinds().finish_next(py, next).map(Some)
+        if next.is_none() {
+            drop(self.walk.with(py, |walk| walk.cache.take()));
+        }
+        next.map(|next| cache.get().kinds().finish_next(py, next)).transpose()
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Some(cache) = &self.cache {
-            visit.call(cache)?;
-        }
-        self.keys.iter().try_for_each(|(_, key)| key.object().map_or(Ok(()), |object| visit.call(object)))
+        self.walk.try_with(|walk| walk.visit(&visit)).unwrap_or(Ok(()))
     }
 
-    fn __clear__(&mut self) {
-        self.cache = None;
-        self.keys.clear();
+    fn __clear__(&self) {
+        drop(self.walk.try_with(|walk| (walk.cache.take(), std::mem::take(&mut walk.keys))));
+    }
+}
+
+impl Walk {
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.cache.as_ref().map_or(Ok(()), |cache| visit.call(cache))?;
+        self.keys.iter().filter_map(|(_, key)| key.object()).try_for_each(|object| visit.call(object))
     }
 }
 
