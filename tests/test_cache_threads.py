@@ -467,6 +467,62 @@ def test_exit_with_live_caches(kinds: str) -> None:
     assert printed.strip() == "ended"
 
 
+@pytest.mark.parametrize("what", ["on_remove", "timer", "eq", "hash", "del", "dtype"])
+def test_exit_with_daemon_threads_in_python_code(what: str) -> None:
+    """Before 3.14 such a thread is ended by unwinding it, which must not reach the binding."""
+    script = """
+        import sys, threading
+        from ebbmap import Cache, Map
+        class Key:
+            def __init__(self, n): self.n = n
+            def __hash__(self): return 1 if what == "eq" else slow(self.n)
+            def __eq__(self, other): return slow(self.n == other.n)
+        class Value:
+            def __del__(self): slow(1)
+        def slow(result, *_):
+            for _ in range(20): began.set()
+            return result
+        what, began = sys.argv[1], threading.Event()
+        made = {
+            "on_remove": lambda: Cache(max_items=20, on_remove=slow),
+            "timer": lambda: Cache(ttl=9, timer=lambda: slow(1.0)),
+            "dtype": lambda: Map(int, "i4,i4"),
+        }
+        m = made.get(what, Map)()
+        def work():
+            while True:
+                for i in range(100):
+                    key = Key(i % 7) if what in ("eq", "hash") else i
+                    m[key] = Value() if what == "del" else (i, i)
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
+        for thread in threads: thread.start()
+        if what != "dtype": began.wait()
+    """
+    for _ in range(6):
+        run(script, what)
+
+
+def test_a_signal_ends_the_wait_for_on_remove_at_exit() -> None:
+    run(
+        """
+        import signal, threading
+        from ebbmap import Cache
+        began = threading.Event()
+        def stuck(*removed):
+            began.set()
+            threading.Event().wait()
+        def interrupt(*signal):
+            raise KeyboardInterrupt
+        c = Cache(ttl=0.01, on_remove=stuck)
+        c[1] = 1
+        began.wait()
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+    """,
+        timeout=20,
+    )
+
+
 def test_the_sweepers_callbacks_have_a_threads_stack() -> None:
     """Callbacks that set again, and are called for it: Python stops that, as in a thread of its own."""
     said = run("""

@@ -20,6 +20,34 @@ def test_import_needs_only_the_standard_library() -> None:
     assert foreign.strip() == "['ebbmap']"
 
 
+def test_subinterpreters_are_turned_away_and_harm_nobody() -> None:
+    said = run(
+        """
+        import sys, time
+        try:
+            import _xxsubinterpreters as interpreters
+        except ImportError:
+            import _interpreters as interpreters
+        if sys.argv[1] == "first": from ebbmap import Cache
+        other = interpreters.create()
+        try:
+            said = interpreters.run_string(other, "import ebbmap")
+        except interpreters.RunFailedError as error:
+            said = error
+        assert "subinterpreter" in str(said), said
+        if sys.argv[1] != "first": sys.exit()
+        interpreters.destroy(other)
+        c = Cache(ttl=0.05, key=int, value=bytes)
+        for i in range(10_000): c[i] = b"x"
+        end = time.monotonic() + 10
+        while c.nbytes > 20_000 and time.monotonic() < end: time.sleep(0.01)
+        print(c.nbytes <= 20_000)
+    """,
+        "first",
+    )
+    assert said.strip() == "True"
+
+
 def test_import_leaves_the_command_line_out() -> None:
     modules = run("""
         import sys, ebbmap

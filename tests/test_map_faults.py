@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ebbmap import Map
-from map_helpers import agrees, python_allocations_failing
+from map_helpers import LIMIT, agrees, linux, python_allocations_failing, run
 
 AnyMap: Any = Map
 Kinds = tuple[type, type]
@@ -209,6 +209,21 @@ def test_references_survive_failures_exactly() -> None:
         del m, args
     gc.collect()
     assert [sys.getrefcount(o) for o in counted] == before
+
+
+@linux
+def test_pairs_without_an_end_run_out_of_memory_and_no_more() -> None:
+    said = run(
+        LIMIT
+        + """
+    import itertools
+    m = Map({1: 2})
+    limit(200 << 20)
+    try: m.update([itertools.repeat(0)])
+    except MemoryError: print(m)
+    """
+    )
+    assert said.strip() == "{1: 2}"
 
 
 def test_a_large_value_that_finds_no_room_leaves_the_old_one() -> None:

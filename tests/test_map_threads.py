@@ -260,6 +260,38 @@ def test_a_fork_while_other_threads_work() -> None:
     assert printed.strip() == "200000"
 
 
+def test_others_run_while_a_fork_waits_for_a_bulk_call() -> None:
+    """A fork that kept the interpreter meanwhile would let nobody count."""
+    run(
+        """
+        import os, threading, time, warnings
+        import numpy as np
+        from ebbmap import Map
+        warnings.simplefilter("ignore")
+        counted, done = 0, threading.Event()
+        def count():
+            global counted
+            while not done.is_set(): counted += 1
+        threading.Thread(target=count, daemon=True).start()
+        keys = np.random.default_rng(1).integers(0, 1 << 60, 1_000_000)
+        for _ in range(20):
+            m = Map(int, int)
+            setting = threading.Thread(target=m.set_many, args=(keys, keys))
+            setting.start()
+            time.sleep(0.01)
+            before, began = counted, time.perf_counter()
+            child = os.fork()
+            if child == 0: os._exit(0)
+            took, during = time.perf_counter() - began, counted - before
+            os.waitpid(child, 0)
+            setting.join()
+            if took > 0.05: break
+        done.set()
+        assert took <= 0.05 or during > 10_000, (took, during)
+        """
+    )
+
+
 def test_a_bulk_call_that_meets_a_fork_does_not_hold_it_up() -> None:
     """A hook that runs between ours and the fork waits for another thread, which begins a bulk call."""
     printed = run(

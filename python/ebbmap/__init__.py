@@ -30,6 +30,8 @@ def __getattr__(name: str) -> str:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+_core._check_interpreter()
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_core._before_fork,

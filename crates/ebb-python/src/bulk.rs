@@ -210,9 +210,13 @@ pub(crate) fn pair<'py>(
     let parts = item.try_iter().map_err(|_| {
         PyTypeError::new_err(format!("cannot convert {what} update sequence element #{place} to a sequence"))
     })?;
-    let parts: Vec<_> = parts.collect::<PyResult<_>>()?;
-    let len = parts.len();
-    let [key, value] = <[_; 2]>::try_from(parts).map_err(|_| {
+    let mut collected = Vec::new();
+    for part in parts {
+        collected.try_reserve(1).map_err(out_of_memory)?;
+        collected.push(part?);
+    }
+    let len = collected.len();
+    let [key, value] = <[_; 2]>::try_from(collected).map_err(|_| {
         PyValueError::new_err(format!("{what} update sequence element #{place} has length {len}; 2 is required"))
     })?;
     Ok((key, value))

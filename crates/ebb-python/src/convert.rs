@@ -2,6 +2,7 @@
 //! after.
 #![allow(unsafe_code)] // borrowed views of str and bytes
 
+use crate::calls;
 use crate::errors::with_room;
 use crate::kinds::{Codec, KeyKind, ValueKind};
 use crate::objects;
@@ -40,7 +41,7 @@ impl<'a> Key<'a> {
     #[cold]
     fn unusual(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
         match kind {
-            KeyKind::Object => Ok(Key::Object(object.as_borrowed(), object.hash()? as i64)),
+            KeyKind::Object => Ok(Key::Object(object.as_borrowed(), calls::hash(object)? as i64)),
             KeyKind::Int => Ok(Key::Int(int(object, "key")?)),
             KeyKind::Str => Ok(Key::Text(text(object, "key")?)),
             KeyKind::Bytes => Ok(Key::Text(bytes(object, "key")?)),
@@ -186,9 +187,7 @@ fn int(object: &Bound<'_, PyAny>, role: &str) -> PyResult<i64> {
         let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object.as_ptr(), &mut overflow) };
         return if overflow == 0 { Ok(value) } else { Err(too_large(object, role)) };
     }
-    // SAFETY: PyNumber_Index returns a new reference or NULL with an exception set, which is fetched.
-    let index = unsafe { Bound::from_owned_ptr_or_err(object.py(), ffi::PyNumber_Index(object.as_ptr())) };
-    match index {
+    match calls::index(object) {
         Ok(index) => int(&index, role),
         Err(error) if error.is_instance_of::<PyTypeError>(object.py()) && !has_index(object) => {
             Err(wrong(role, "int", object))

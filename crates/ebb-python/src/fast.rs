@@ -4,6 +4,7 @@
 #![allow(unsafe_code)] // type slots
 
 use crate::cache::Cache;
+use crate::calls;
 use crate::convert::new_object;
 use crate::kinds::Kinds;
 use crate::layout::New;
@@ -92,7 +93,7 @@ impl HasLanes for Map {
         V::write(value, at);
         V::keep(value);
         drop(store);
-        drop(replaced); // may run `__del__`
+        calls::release_any(replaced);
         Some(())
     }
 

@@ -1,5 +1,6 @@
 //! Kinds of key and value: what `Map(int, bytes)` names.
 
+use crate::calls;
 use crate::convert::{Read, copy_of, read_bytes};
 use crate::layout::Layout;
 use crate::objects::pair;
@@ -114,12 +115,12 @@ impl Codec {
     }
 
     pub(crate) fn encode(&self, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-        let encoded = self.object(value.py()).call_method1(intern!(value.py(), "encode"), (value,))?;
+        let encoded = calls::call_method(self.object(value.py()), intern!(value.py(), "encode"), value)?;
         copy_of(encoded.cast::<PyBytes>()?.as_bytes())
     }
 
     pub(crate) fn decode(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<Py<PyAny>> {
-        Ok(self.object(py).call_method1(intern!(py, "decode"), (read_bytes(py, bytes)?,))?.unbind())
+        Ok(calls::call_method(self.object(py), intern!(py, "decode"), read_bytes(py, bytes)?.bind(py))?.unbind())
     }
 }
 

@@ -1,19 +1,21 @@
 //! `ebbmap._core`: the binding of the `ebb` engine to CPython.
 //!
 //! * `kinds`: what `Map(int, bytes)` names. `layout`: where in an entry that is.
-//! * `convert`: objects to bytes and back. `objects`: objects that a table refers to.
+//! * `calls`: calls of Python code. `convert`: objects to bytes and back. `objects`: objects that a table refers to.
 //! * `hash`, `store`: a table with kinds. `lock`: what is around it. `search`: finding a key that has to be asked.
 //! * `take`: taking an entry out to return it.
 //! * `map`, `iter`, `bulk`, `arrays`: the class `Map`. `cache`: the class `Cache`.
-//! * `slots`, `typed`, `fast`: shorter ways than PyO3's to the commonest operations.
+//! * `interpreter`: which one this is. `slots`, `typed`, `fast`: shorter ways than PyO3's to the commonest operations.
 
 mod arrays;
 mod bulk;
 mod cache;
+mod calls;
 mod convert;
 mod errors;
 mod fast;
 mod hash;
+mod interpreter;
 mod iter;
 mod kinds;
 mod layout;
@@ -36,6 +38,8 @@ mod _core {
     use crate::cache::{Cache, CacheIterator};
     #[pymodule_export]
     use crate::fast::_add_fast_lanes;
+    #[pymodule_export]
+    use crate::interpreter::_check_interpreter;
     #[pymodule_export]
     use crate::iter::MapIterator;
     #[pymodule_export]

@@ -6,7 +6,6 @@
 
 use crate::cache::sweeper;
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
 use std::cell::{RefCell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
@@ -87,7 +86,7 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
                 Some(working) => return (held, working),
                 None => drop(held),
             }
-            py.detach(|| drop(gate()));
+            py.detach(wait_until_open);
         }
     }
 
@@ -229,6 +228,8 @@ static WAITERS: AtomicUsize = AtomicUsize::new(0);
 /// Work under way with the interpreter released; a fork waits until there is none.
 static GATE: Mutex<usize> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
+/// Threads that are about to fork: no work begins until they have.
+static FORKING: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// The gate, closed by the thread that is about to fork until it has.
@@ -239,19 +240,30 @@ fn gate() -> MutexGuard<'static, usize> {
     GATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn wait_until_open() {
+    let mut gate = gate();
+    while FORKING.load(Ordering::SeqCst) > 0 {
+        gate = FREED.wait(gate).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
 /// Whether it is counted: not that of the thread that forks, in another module's hook.
 struct Working(bool);
 
 impl Working {
-    /// `None` while the gate is closed, or busy for a moment.
+    /// `None` while somebody is about to fork, or the gate busy for a moment.
     fn try_begin() -> Option<Self> {
-        match GATE.try_lock() {
-            Ok(mut gate) => *gate += 1,
-            Err(TryLockError::Poisoned(poisoned)) => *poisoned.into_inner() += 1,
-            Err(TryLockError::WouldBlock) if is_forking() => return Some(Working(false)),
-            Err(TryLockError::WouldBlock) => return None,
+        if is_forking() {
+            return Some(Working(false));
         }
-        Some(Working(true))
+        let mut gate = match GATE.try_lock() {
+            Ok(gate) => gate,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let open = FORKING.load(Ordering::SeqCst) == 0;
+        *gate += usize::from(open);
+        open.then(|| Working(true))
     }
 }
 
@@ -270,29 +282,34 @@ fn is_forking() -> bool {
 }
 
 /// Wait until no table is in use without the interpreter, and keep it so. A child would otherwise inherit a table in
-/// the middle of a change, and a lock nobody will open.
+/// the middle of a change, and a lock nobody will open. Others have the interpreter meanwhile.
 #[pyfunction]
 pub(crate) fn _before_fork(py: Python<'_>) {
-    // Another thread that forks may need the interpreter to go on.
-    let mut gate = GATE.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-    while *gate > 0 {
-        gate = FREED.wait(gate).unwrap_or_else(PoisonError::into_inner);
-    }
-    CLOSED.set(Some(gate));
+    FORKING.fetch_add(1, Ordering::SeqCst);
+    py.detach(|| {
+        let mut gate = gate();
+        while *gate > 0 {
+            gate = FREED.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        }
+        CLOSED.set(Some(gate)); // who has the interpreter never waits for it
+    });
     sweeper::before_fork(py);
 }
 
-/// Go on, in the parent and in the child.
+/// Go on, in the parent.
 #[pyfunction]
 pub(crate) fn _after_fork() {
     sweeper::after_fork();
+    FORKING.fetch_sub(1, Ordering::SeqCst);
     CLOSED.take();
+    FREED.notify_all();
 }
 
-/// In the child: no other thread came along.
+/// Go on in the child: no other thread came along.
 #[pyfunction]
 pub(crate) fn _after_fork_in_child() {
     WAITERS.store(0, Ordering::SeqCst);
+    FORKING.store(0, Ordering::SeqCst);
     sweeper::after_fork_in_child();
     CLOSED.take();
 }

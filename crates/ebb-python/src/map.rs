@@ -1,5 +1,6 @@
 //! `ebbmap._core.Map`: what has to be native. The rest of the mapping protocol is in `ebbmap/_map.py`.
 
+use crate::calls;
 use crate::convert::{Key, Value};
 use crate::errors::{missing, out_of_memory};
 use crate::iter::{MapIterator, What, snapshot};
@@ -348,7 +349,7 @@ pub(crate) fn pop(
 #[cold]
 pub(crate) fn call_missing(slf: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     if slf.get_type().hasattr("__missing__")? {
-        return Ok(slf.call_method1("__missing__", (key,))?.unbind());
+        return Ok(calls::call_method(slf, pyo3::intern!(slf.py(), "__missing__"), key)?.unbind());
     }
     Err(missing(key))
 }

@@ -1,5 +1,6 @@
 //! A table with kinds, and each operation of a map on it as one step that runs no Python code.
 
+use crate::calls;
 use crate::convert::{Key, Read, read_value};
 use crate::errors::out_of_memory;
 use crate::kinds::{KeyKind, ValueKind};
@@ -32,7 +33,7 @@ impl Asked {
     pub(crate) fn ask(&mut self, candidates: Vec<Py<PyAny>>, key: &Bound<'_, PyAny>) -> PyResult<()> {
         self.unequal.try_reserve(candidates.len()).map_err(out_of_memory)?;
         for candidate in candidates {
-            if candidate.bind(key.py()).eq(key)? {
+            if calls::equal(candidate.bind(key.py()), key)? {
                 self.equal = Some(candidate);
                 return Ok(());
             }
@@ -66,10 +67,10 @@ impl Dropped {
     #[inline]
     pub(crate) fn release(self, py: Python<'_>) {
         if let Some(key) = self.key {
-            drop(key.into_bound(py));
+            calls::release(py, key);
         }
         if let Some(value) = self.value {
-            drop(value.into_bound(py));
+            calls::release(py, value);
         }
     }
 }
@@ -470,10 +471,10 @@ impl<T: RawTable> Contents<T> {
             let mut cursor = Cursor::default();
             while let Some(entry) = self.table.next(&mut cursor) {
                 if self.layout.key == KeyKind::Object {
-                    drop(objects::take_word(py, &entry[8..]));
+                    calls::release(py, objects::take_word(py, &entry[8..]));
                 }
                 if self.layout.value == ValueKind::Object {
-                    drop(objects::take_word(py, self.layout.value(entry)));
+                    calls::release(py, objects::take_word(py, self.layout.value(entry)));
                 }
             }
         }

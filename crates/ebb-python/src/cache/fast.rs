@@ -7,6 +7,7 @@ use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
 use crate::cache::moment::Moment;
 use crate::cache::settings::Settings;
+use crate::calls;
 use crate::convert::new_object;
 use crate::kinds::Kinds;
 use crate::layout::New;
@@ -142,7 +143,7 @@ impl HasLanes for Cache {
         self.end_step(py, &mut chest, &moment, &mut gone);
         drop(chest);
         self.after_step(py, gone);
-        drop(done?); // may run `__del__`
+        calls::release_any(done?);
         Some(())
     }
 

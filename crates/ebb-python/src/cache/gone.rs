@@ -1,5 +1,6 @@
 //! Entries that have left a cache, between the lock that they left under and what is told and dropped after it.
 
+use crate::calls;
 use crate::convert::Read;
 use crate::errors::out_of_memory;
 use crate::kinds::Codec;
@@ -77,7 +78,7 @@ pub(crate) fn tell(py: Python<'_>, on_remove: &Py<PyAny>, codec: Option<&Codec>,
     let (key, value) = told;
     let called = key.finish(py, None).and_then(|key| {
         let value = value.finish(py, codec)?;
-        on_remove.call1(py, (key, value, cause.name(py)))
+        calls::call(on_remove.bind(py), [key.bind(py), value.bind(py), cause.name(py)])
     });
     if let Err(error) = called {
         error.write_unraisable(py, Some(on_remove.bind(py)));

@@ -5,6 +5,7 @@ use crate::cache::chest::{BATCH, Chest, this_thread};
 use crate::cache::gone::{Cause, Gone};
 use crate::cache::limits::Lives;
 use crate::cache::moment::Moment;
+use crate::calls;
 use crate::convert::Read;
 use crate::errors::{out_of_memory, with_room};
 use crate::layout::KeptKey;
@@ -195,7 +196,7 @@ pub(crate) fn entries<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py
 /// it, if there is one.
 pub(crate) fn copy(from: &Cache, to: &Cache, copied: Option<&Bound<'_, PyAny>>, py: Python<'_>) -> PyResult<()> {
     let copy = |object: Py<PyAny>| match copied {
-        Some(copied) => copied.call1((object,)).map(Bound::unbind),
+        Some(copied) => calls::call(copied, [object.bind(py)]).map(Bound::unbind),
         None => Ok(object),
     };
     for ((key, value), deadlines) in read_all(from, py, &from.moment(py)?)? {

@@ -1,6 +1,7 @@
 //! What a cache is made with, and how what is given for it is read.
 
 use crate::cache::limits::Limits;
+use crate::calls;
 use crate::kinds::Kinds;
 use ebb::{Clock, Time};
 use pyo3::exceptions::PyValueError;
@@ -73,7 +74,7 @@ impl Callable {
 
 /// What a given clock shows.
 pub(crate) fn read_timer(timer: &Bound<'_, PyAny>) -> PyResult<Time> {
-    let shown = timer.call0()?;
+    let shown = calls::call(timer, [])?;
     let seconds = match shown.cast_exact::<PyFloat>() {
         Ok(float) => float.value(),
         Err(_) => shown.extract::<f64>()?,

@@ -245,16 +245,23 @@ fn note(shared: &Shared, chest: &Chest, now: ebb::Time) -> bool {
     until <= now
 }
 
-/// End the thread, and wait until it has, and those before it: the interpreter is going, and who then comes back to it
-/// from within `on_remove` would end the process.
+/// End the thread, and wait until it has, and those before it, which may be in an `on_remove`: the interpreter is going.
+/// A signal ends the wait, by what its handler raises.
 #[pyfunction]
-pub(crate) fn _stop_sweeper(py: Python<'_>) {
+pub(crate) fn _stop_sweeper(py: Python<'_>) -> PyResult<()> {
     let ended = with_sweeper(py, |sweeper| {
         sweeper.closed = true;
         stop(sweeper);
         std::mem::take(&mut sweeper.ended)
     });
-    py.detach(|| ended.into_iter().for_each(|thread| drop(thread.join())));
+    for thread in ended {
+        while !thread.is_finished() {
+            py.detach(|| std::thread::sleep(PAUSE));
+            py.check_signals()?;
+        }
+        drop(thread.join());
+    }
+    Ok(())
 }
 
 /// Keep the list of caches from changing while a process forks.
