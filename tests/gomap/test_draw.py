@@ -90,8 +90,8 @@ def test_a_chain_is_opened_with_its_overflow_bucket() -> None:
     ("words", "message"),
     [
         (["map[int", "--n", "3"], "column 8"),
-        (["map[int]int", "--n", "x"], "--n takes a whole number from 0 to 5,000,000, not 'x'"),
-        (["map[int]int", "--n", "3", "--delete", "4"], "--delete takes a whole number from 0 to 3, not '4'"),
+        (["map[int]int", "--n", "x"], "--n takes a whole number from 0 to 5,000,000 (as"),
+        (["map[int]int", "--n", "3", "--delete", "4"], "--delete takes a whole number from 0 to 3 (as"),
         (["map[int]int", "-o", "map.pdf"], "-o takes a file ending in .svg or .html, not 'map.pdf'"),
         (["map[int]int", "-o", "/nowhere/map.svg"], "can't write /nowhere/map.svg"),
         (["map[int]int", "--go", "0.9"], "not a Go version"),
@@ -101,6 +101,14 @@ def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.Ca
     assert main(["draw", *words]) == 2
     output = capsys.readouterr()
     assert message in output.err and output.err.count("\n") == 1
+
+
+def test_a_picture_goes_through_any_encoding(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["draw", "map[int][128]byte", "--n", "1e2"]) == 0
+    drawn = capsys.readouterr().out
+    assert drawn.isascii() and "overflow &#8595;" in drawn
+    texts = [text.text for text in ElementTree.fromstring(drawn).iter(f"{SVG}text")]
+    assert "overflow ↓" in texts
 
 
 def test_without_a_file_the_picture_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
