@@ -179,6 +179,23 @@ def test_a_day_fits_80_columns_too() -> None:
     assert any("silence to 64 s" in line for line in lines)
 
 
+@pytest.mark.parametrize("width", [20, 40])
+def test_figures_are_whole_in_a_narrow_terminal(width: int) -> None:
+    out = io.StringIO()
+    report = made_report(made_run("go:inline", 46_123, 29_345, "go1.23.9"), made_run("ebbmap:inline", 106, 0))
+    show(report, Console(file=out, width=width, force_terminal=False))
+    assert "…" not in out.getvalue()
+    rows = [line.split() for line in out.getvalue().splitlines()]
+    assert ["go:inline", "1.23.9", "0.0", "46,123", "46,123", "29,345"] in rows
+    assert ["subject", "version", "empty", "filled", "collected", "drained"] in rows
+
+
+def test_the_largest_sample_is_not_called_the_most() -> None:
+    out = io.StringIO()
+    show(made_days(made_day("dict", 230, 20)), Console(file=out, width=100, force_terminal=False))
+    assert "top sample" in out.getvalue() and "most alive" not in out.getvalue()
+
+
 def test_colours_say_who_keeps_memory() -> None:
     out = io.StringIO()
     console = Console(file=out, width=80, force_terminal=True, color_system="standard", no_color=False)
