@@ -51,15 +51,15 @@ def _cleaning_up() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only this one may ask for signals
         yield
         return
-    before = {number: signal.getsignal(number) for number in ENDINGS}
-    for number, handler in before.items():
-        if handler is signal.SIG_DFL:  # as `nohup` has it, it stays
-            signal.signal(number, _end)
+    # One that is ignored stays so: that is what `nohup` is for.
+    ours = [number for number in ENDINGS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _end)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _end(number: int, frame: object) -> NoReturn:
