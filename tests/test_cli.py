@@ -11,6 +11,7 @@ import pytest
 
 from ebbmap.cli.counts import count
 from ebbmap.cli.errors import UserError
+from ebbmap.cli.files import write
 
 START = [sys.executable, "-c", "import sys; from ebbmap.cli import main; sys.exit(main())"]
 COMMANDS = {
@@ -33,6 +34,12 @@ def test_what_is_no_count(text: str) -> None:
     with pytest.raises(UserError, match=r"^--n takes a whole number from 0 to 1,500 ") as caught:
         count("--n", text, 0, 1500)
     assert len(str(caught.value)) < 130
+
+
+def test_what_is_no_unicode_is_written_all_the_same(tmp_path: Path) -> None:
+    """Names of files may be any bytes, and come in as lone surrogates."""
+    write(tmp_path / "page", "J\udcfcrgen.csv")
+    assert (tmp_path / "page").read_text() == "J?rgen.csv\n"
 
 
 def _through_a_shell(words: list[str], where: str) -> subprocess.CompletedProcess[str]:

@@ -345,6 +345,15 @@ def test_parquet_of_any_times_and_names(tmp_path: Path) -> None:
     assert [each.bad_time for each in found.values()] == [3, 2]
 
 
+def test_parquet_with_two_columns_of_a_name(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = [arrow.array(values) for values in ([1, 2], [3, 4], ["a", "b"])]
+    table = arrow.Table.from_arrays(columns, names=["when", "when", "who"])
+    parquet.write_table(table, tmp_path / "log.parquet")
+    assert list(_read(tmp_path).moments) == [SECOND, 2 * SECOND]  # the first, as of a CSV file
+
+
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     (tmp_path / "log.parquet").write_bytes(b"")

@@ -17,9 +17,9 @@ STDOUT = "-"
 
 
 def write(target: str | Path, text: str) -> None:
-    """Write `text` and a line's end, as UTF-8; `UserError` if it can't be."""
+    """Write `text` and a line's end, as UTF-8, with `?` for what is none; `UserError` if it can't be."""
     try:
-        Path(target).write_text(text + "\n", encoding="utf-8")
+        Path(target).write_text(text + "\n", encoding="utf-8", errors="replace")
     except OSError as error:
         raise UserError(f"can't write {target}: {error.strerror}") from None
 

@@ -176,9 +176,10 @@ def _parquet(file: Path, time: str, key: str, unit: int) -> Iterator[tuple[int |
             names = source.schema_arrow.names
             when, who = (names[files.place(names, column, file)] for column in (time, key))
             for batch in source.iter_batches(columns=[when, who]):
-                values, counted = _values(batch.column(when), arrow, unit)
+                at, whose = (batch.column(batch.schema.names.index(name)) for name in (when, who))
+                values, counted = _values(at, arrow, unit)
                 moments = (times.convert(value, counted) for value in values)
-                yield from zip(moments, map(_name, batch.column(who).to_pylist()), strict=True)
+                yield from zip(moments, map(_name, whose.to_pylist()), strict=True)
     except (OSError, arrow.ArrowException) as error:
         raise LabError(f"can't read {file}: {str(error).splitlines()[0]}") from None
 
