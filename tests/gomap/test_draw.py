@@ -86,12 +86,42 @@ def test_a_chain_is_opened_with_its_overflow_bucket() -> None:
     assert "Opened: bucket" in describe(shown)
 
 
+def _used(version: str, entries: int, deleted: int) -> tuple[int, int]:
+    """Full and deleted slots: of what is opened, and of the column that has most."""
+    made = new_map(KIND, GoVersion.parse(version))
+    for key in range(entries):
+        made[key] = key
+    for key in range(deleted):
+        del made[key]
+    shown = scene(made)
+    columns = [column for row in shown.rows if "old" not in row.title for column in row.columns]
+    most = max(sum(state in (FULL, GONE) for block in column.blocks for state in block) for column in columns)
+    return sum(slot.state in (FULL, GONE) for block in shown.opened for slot in block), most
+
+
+@pytest.mark.parametrize("version", ["1.23", "1.27"])
+@pytest.mark.parametrize(
+    ("entries", "deleted"), [(0, 0), (40, 35), (40, 20), (130, 100), (2000, 1990), (2000, 2000)]
+)
+def test_what_is_opened_has_most_to_show(version: str, entries: int, deleted: int) -> None:
+    opened, most = _used(version, entries, deleted)
+    assert opened == most
+    assert opened or entries == deleted
+
+
+def test_the_legend_is_of_the_kind() -> None:
+    classic, swiss = (scene(new_map(KIND, version)).legend for version in (GoVersion(23), GoVersion(27)))
+    assert [state for state, _ in classic] == ["full", "empty", "deleted", "moved"]
+    assert [state for state, _ in swiss] == ["full", "empty", "deleted"]
+    assert "moved to the new array" not in picture(KIND, GoVersion(27), 40, 35)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["map[int", "--n", "3"], "column 8"),
-        (["map[int]int", "--n", "x"], "--n takes a whole number from 0 to 5,000,000, not 'x'"),
-        (["map[int]int", "--n", "3", "--delete", "4"], "--delete takes a whole number from 0 to 3, not '4'"),
+        (["map[int]int", "--n", "x"], "--n takes a whole number from 0 to 5,000,000 (as"),
+        (["map[int]int", "--n", "3", "--delete", "4"], "--delete takes a whole number from 0 to 3 (as"),
         (["map[int]int", "-o", "map.pdf"], "-o takes a file ending in .svg or .html, not 'map.pdf'"),
         (["map[int]int", "-o", "/nowhere/map.svg"], "can't write /nowhere/map.svg"),
         (["map[int]int", "--go", "0.9"], "not a Go version"),
@@ -101,6 +131,14 @@ def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.Ca
     assert main(["draw", *words]) == 2
     output = capsys.readouterr()
     assert message in output.err and output.err.count("\n") == 1
+
+
+def test_a_picture_goes_through_any_encoding(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["draw", "map[int][128]byte", "--n", "1e2"]) == 0
+    drawn = capsys.readouterr().out
+    assert drawn.isascii() and "overflow &#8595;" in drawn
+    texts = [text.text for text in ElementTree.fromstring(drawn).iter(f"{SVG}text")]
+    assert "overflow ↓" in texts
 
 
 def test_without_a_file_the_picture_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,6 +115,16 @@ def test_churn(toolchain: Toolchain, probe: Path) -> None:
             assert one.alloc == pytest.approx(one.predicted().bytes, rel=0.06)
 
 
+def test_the_most_in_many_turnovers(toolchain: Toolchain, probe: Path) -> None:
+    """A classic map falls back when it is made compact, so that one moment may show less; not more."""
+    for one in measure(probe, ["map[int64][128]byte"], [1_000, 15_625], turnovers=50):
+        if one.step == "churned":
+            made = predictor(parse_map(one.type), toolchain.version)
+            most = made.most_churned(one.n, 50).bytes
+            assert made.churned(one.n, 50).bytes <= most * (1 + 1e-9)
+            assert 0.93 * most < one.alloc < 1.07 * most
+
+
 def test_the_documents_figures(classic_and_swiss: tuple[Toolchain, Toolchain], tmp_path: Path) -> None:
     program = classic_and_swiss[0].build(tmp_path / "probe")
     kinds = ("map[int64][128]byte", "map[int64]*[128]byte")
@@ -123,7 +133,7 @@ def test_the_documents_figures(classic_and_swiss: tuple[Toolchain, Toolchain], t
     assert measured[inline, "filled"].uncollected // MIB == 461
     assert measured[inline, "filled"].alloc // MIB == 293  # a collection alone: nothing has been deleted
     assert measured[inline, "drained"].alloc // MIB == 293
-    assert measured[behind, "filled"].uncollected // MIB == 182
+    assert measured[behind, "filled"].uncollected // MIB in (181, 182)  # as the collector's threads go
     assert measured[behind, "drained"].alloc // MIB == 38
 
 

@@ -202,7 +202,7 @@ EVENTS = ("--events", "log.csv", "--time", "when", "--key", "who")
         (["--window", "soon"], "argument --window: 'soon' is not a duration such as 20s, 10m, 24h or 1h30m"),
         (["--window", "0s"], "argument --window: '0s' is not a duration above 0"),
         (["--window", "-5s"], "argument --window: expected one argument"),
-        (["--peak", "0"], "argument --peak: '0' is not a whole number from 1 up"),
+        (["--peak", "0"], "--peak takes a whole number from 1 to 1,000,000,000"),
         (["--peak", "10", "--base", "20"], "--base 20 is more than --peak 10"),
         (["--peak", "10", "--n", "10"], "--n and --peak both say how many customers come: give one of them"),
         (["--events", "log.csv"], "--events needs --time COL and --key COL"),

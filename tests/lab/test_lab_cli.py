@@ -76,22 +76,48 @@ def test_churn_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     ("words", "said"),
     [
         (["--subject", "hashmap"], "unknown subject 'hashmap'; known: go:inline, "),
-        (["fill-up"], "invalid choice: 'fill-up'"),
-        (["--n", "0"], "argument --n: '0' is not a whole number from 1 up"),
-        (["--n", "-5"], "argument --n: '-5' is not a whole number from 1 up"),
-        (["--n", "many"], "argument --n: 'many' is not a whole number from 1 up"),
-        (["--value-bytes", "-1"], "'-1' is not a whole number from 0 up"),
+        (["fill-up"], "SCENARIO is one of fill-drain, churn, last-n, blackfriday, not 'fill-up'"),
+        (["--n", "0"], "--n takes a whole number from 1 to 1,000,000,000 (as 1000, 1_000 or 1e3), not '0'"),
+        (["--n", "-5"], "--n takes a whole number from 1 to 1,000,000,000"),
+        (["--n", "many"], "--n takes a whole number from 1 to 1,000,000,000"),
+        (["--n", "1" + "0" * 29, "--subject", "ebbmap:inline"], "not '100000000000000000000000000000'"),
+        (["--value-bytes", "-1"], "--value-bytes takes a whole number from 0 to 16,777,216"),
+        (["--value-bytes", "1000000000000"], "--value-bytes takes a whole number from 0 to 16,777,216"),
+        (["blackfriday", "--peak", "1e10"], "--peak takes a whole number from 1 to 1,000,000,000"),
+        (["--json", "same", "--html", "./same"], "--json and --html are the same file, same: give each its"),
+        (["--html", "-"], "--html takes a file, not standard output"),
         (["--json", "/nonexistent/out.json"], "can't write /nonexistent/out.json: No such file or directory"),
         (["--html", "/"], "can't write /: Is a directory"),
         (["--go", "0.1"], "no Go toolchain '0.1' here; found: "),
         (["--go", "/nonexistent/go"], "no Go toolchain at /nonexistent/go"),
         (["--bogus"], "unrecognized arguments: --bogus"),
+        (["--bogus", "3"], "unrecognized arguments: --bogus"),
     ],
 )
 def test_a_mistake_is_one_line_and_2(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_refused(["lab", *words], said, capsys, monkeypatch)
+
+
+def test_nothing_that_runs_is_a_failure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "ebbmap.lab.experiment.measure", lambda launch, *_: Skipped(launch.subject, "it died")
+    )
+    assert _lab("--subject", "dict", "--subject", "dict:recreate") == 1
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1] == "ebbmap: no subject could run: it died"
+    assert "dict skipped: it died" in captured.out
+
+
+def test_figures_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lab", "--n", "1e3", "--subject", "dict", "--json", "-"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["n"] == 1000
+    assert "payload alone" in captured.err
+    assert not Path("-").exists()
 
 
 def test_a_toolchain_that_does_not_build_is_a_mistake(
@@ -151,6 +177,23 @@ def test_a_day_fits_80_columns_too() -> None:
     chart = [line for line in lines if "┤" in line or "│" in line]
     assert any("·" in line for line in chart)  # what is alive
     assert any("silence to 64 s" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [20, 40])
+def test_figures_are_whole_in_a_narrow_terminal(width: int) -> None:
+    out = io.StringIO()
+    report = made_report(made_run("go:inline", 46_123, 29_345, "go1.23.9"), made_run("ebbmap:inline", 106, 0))
+    show(report, Console(file=out, width=width, force_terminal=False))
+    assert "…" not in out.getvalue()
+    rows = [line.split() for line in out.getvalue().splitlines()]
+    assert ["go:inline", "1.23.9", "0.0", "46,123", "46,123", "29,345"] in rows
+    assert ["subject", "version", "empty", "filled", "collected", "drained"] in rows
+
+
+def test_the_largest_sample_is_not_called_the_most() -> None:
+    out = io.StringIO()
+    show(made_days(made_day("dict", 230, 20)), Console(file=out, width=100, force_terminal=False))
+    assert "top sample" in out.getvalue() and "most alive" not in out.getvalue()
 
 
 def test_colours_say_who_keeps_memory() -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,20 @@ def test_the_page_of_a_day_says_what_happens_when() -> None:
         in text
     )
     assert "dict: customers came" not in text
+
+
+@pytest.mark.parametrize("late_first", [True, False])
+def test_curves_share_one_axis(late_first: bool) -> None:
+    """A run that fell behind is drawn longer, and the silence where it was for all."""
+    punctual, late = made_day("dict", 240, 42), made_day("ebbmap:cache", 110, 0)
+    assert late.outcome is not None
+    later = [replace(sample, t=sample.t * 1.25) for sample in late.outcome.samples]
+    late.outcome = replace(late.outcome, samples=later)
+    text = page(made_days(*((late, punctual) if late_first else (punctual, late))), "ebbmap lab blackfriday")
+    ends = re.findall(r'<polyline class="curve[^"]*"[^>]* points="[^"]*?([\d.]+),[\d.]+"', text)
+    assert sorted(ends) == ["1000.0"] * 2 + ["800.0"] * 2
+    silence = re.findall(r'<rect class="silence" x="([\d.]+)"', text)
+    assert {round(float(x)) for x in silence} == {444}  # 40 of the 90 s that the later one took
 
 
 def test_the_page_holds_the_figures_and_what_made_them() -> None:

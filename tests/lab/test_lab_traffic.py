@@ -46,6 +46,13 @@ def test_what_is_no_duration(text: str) -> None:
         durations.nanoseconds(text)
 
 
+@pytest.mark.parametrize("text", ["20000d", "300000d", "9" * 400, f"1{'0' * 400}d", f"{'9' * 308}d1d"])
+def test_a_duration_has_an_end(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a duration below 20,000d") as caught:
+        durations.nanoseconds(text)
+    assert len(str(caught.value)) < 100
+
+
 @pytest.mark.parametrize("text", ["20s", "1h30m", "24h", "7d", "2.5s", "1m0.5s"])
 def test_durations_are_written_as_they_are_typed(text: str) -> None:
     assert durations.write(durations.nanoseconds(text)) == text
@@ -70,6 +77,18 @@ def test_times(text: str, moment: float) -> None:
 @pytest.mark.parametrize("text", ["", "yesterday", "nan", "inf", "2010-13-01", "08:26", "0x10"])
 def test_what_is_no_time(text: str) -> None:
     assert times.parse(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["1700000000000", "9999-12-31", "0001-01-01", "1e300", "-1e300", "1676-01-01", "2263-01-01"]
+)
+def test_what_64_bits_do_not_hold_is_no_time(text: str) -> None:
+    assert times.parse(text) is None
+
+
+def test_typed_times_out_of_range() -> None:
+    assert times.convert(date.max) is times.convert(datetime.min) is times.convert(10**400) is None
+    assert times.convert(1700000000000, 10**6) == 1700000000 * SECOND
 
 
 def test_typed_times() -> None:
@@ -132,9 +151,24 @@ def test_of_a_long_curve_the_day_around_its_top_is_taken(tmp_path: Path) -> None
     assert Counter(found) == {1 / 50: 22, 1.0: 1, 0.0: 1}
 
 
+def test_periods_may_be_numbers_of_milliseconds(tmp_path: Path) -> None:
+    start = 1_700_000_000
+    found = _rates(tmp_path, [f"{start + hour * 3600}000,{hour % 24}" for hour in range(72)])
+    assert len(found) == 24
+
+
+def test_periods_of_one_moment_add_up(tmp_path: Path) -> None:
+    days = [f"2020-01-{day:02},{count}" for day in range(1, 9) for count in (1, day)]
+    assert _rates(tmp_path, days) == [1.0]
+    hours = [f"2020-01-0{day} {hour:02}:00,1" for day in (1, 2, 3) for hour in range(24)]
+    assert Counter(_rates(tmp_path, [*hours, "2020-01-02 12:00,2"])) == {1.0: 1, 1 / 3: 23}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("period,count\n0,5\n1e300,1\n", "has periods that are times, and one that is none: '1e300'"),
+        ("period,count\n0,5\n1,1e300\n", "has a row that is not period,count: '1,1e300'"),
         ("when,count\n1,2\n", "has no column 'period'; it has: when, count"),
         ("", "has no column 'period'; it has: none"),
         ("period,count\n", "has no period with a count above 0"),
@@ -170,6 +204,53 @@ def test_rows_are_sorted_and_those_left_out_are_counted(tmp_path: Path) -> None:
     assert (found.rows, found.without_key, found.bad_time, coming.distinct) == (7, 2, 1, 2)
     assert "left out: 2 rows without a key, 1 with a bad time" in found.said()
     assert found.facts()["first"] == "1970-01-01 00:00"
+
+
+def _log(folder: Path, *rows: str) -> Path:
+    file = folder / "log.csv"
+    file.write_text("\n".join(["when,who", *rows]))
+    return file
+
+
+def test_a_time_out_of_range_is_bad_not_fatal(tmp_path: Path) -> None:
+    file = _log(tmp_path, "9999-12-31,a", "2020-01-01,b", "0001-01-01,c", "1e300,d", "2020-01-02,e")
+    found = _read(file)
+    assert (found.rows, found.bad_time, len(found.moments)) == (5, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("zeros", "unit"), [(0, "seconds"), (3, "milliseconds"), (6, "microseconds"), (9, "nanoseconds")]
+)
+def test_numbers_are_of_the_unit_that_fits(tmp_path: Path, zeros: int, unit: str) -> None:
+    rows = [f"{1700000000 + second}{'0' * zeros},{second % 7}" for second in range(40)]
+    found = _read(_log(tmp_path, *rows, "9999-12-31,never", f"253402300799{'0' * zeros},never"))
+    assert found.unit == unit
+    assert (len(found.moments), found.bad_time) == (40, 2)
+    assert found.facts()["first"] == "2023-11-14 22:13"
+    assert (f"; its times are numbers of {unit}" in found.said()) == (unit != "seconds")
+
+
+def test_a_log_spans_200_years_at_most(tmp_path: Path) -> None:
+    file = _log(tmp_path, "1700-01-01,a", "2250-01-01,b")
+    with pytest.raises(LabError, match="the log goes from 1700-01-01 00:00 to 2250-01-01 00:00: a log of up"):
+        _read(file)
+
+
+def test_a_long_log_and_a_long_window_are_replayed(tmp_path: Path) -> None:
+    file = _log(tmp_path, "1850-01-01,a", "2049-01-01,b")
+    longest = durations.nanoseconds("19999d")
+    request = Request(window=longest, events=(file,), time="when", key="who")
+    with prepared(request, 16) as (settings, _):
+        assert settings.course is not None and settings.course.end + longest // 100 < 1 << 63
+
+
+def test_names_that_are_not_utf8_stay_apart(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    file.write_bytes("when,who\n1,Jürgen\n2,Jörgen\n3,Jürgen\n4,anna\n".encode("latin-1"))
+    found = _read(file)
+    assert found.facts()["customers"] == 3
+    assert "; keys not in UTF-8, told apart by their bytes: 2" in found.said()
+    assert "UTF-8" not in _read(_log(tmp_path, "1,Jürgen")).said()
 
 
 @pytest.mark.parametrize(
@@ -249,6 +330,28 @@ def test_parquet(tmp_path: Path) -> None:
     (tmp_path / "log.parquet").write_bytes(b"no parquet")
     with pytest.raises(LabError, match="can't read"):
         _read(tmp_path)
+
+
+def test_parquet_of_any_times_and_names(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    moments = arrow.array([2 << 40, None, 100, 1 << 50], arrow.timestamp("s"))
+    days = arrow.array([100, 1 << 30, 101, None], arrow.date32())
+    columns = {" When": moments, "day": days, "who ": ["a", "b", "a", "c"]}
+    parquet.write_table(arrow.table(columns), tmp_path / "log.parquet")
+    found = {time: log.read([tmp_path], time, "who") for time in ("When", "day")}
+    assert list(found["When"].moments) == [100 * SECOND]
+    assert list(found["day"].moments) == [24 * 100 * HOUR, 24 * 101 * HOUR]
+    assert [each.bad_time for each in found.values()] == [3, 2]
+
+
+def test_parquet_with_two_columns_of_a_name(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = [arrow.array(values) for values in ([1, 2], [3, 4], ["a", "b"])]
+    table = arrow.Table.from_arrays(columns, names=["when", "when", "who"])
+    parquet.write_table(table, tmp_path / "log.parquet")
+    assert list(_read(tmp_path).moments) == [SECOND, 2 * SECOND]  # the first, as of a CSV file
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

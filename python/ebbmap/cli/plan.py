@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import TextIO
 
+from ebbmap.cli.counts import count
 from ebbmap.cli.errors import UserError
-from ebbmap.cli.files import write
+from ebbmap.cli.files import STDOUT, write, writing
 from ebbmap.gomap.heap import Outside
 from ebbmap.gomap.plan import DEFAULT_VERSIONS, Plan, as_json, make_plan
 from ebbmap.gomap.plan.report import report
@@ -32,26 +34,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="0",
         help="mean bytes of each string or slice, which lie outside the map: 20, or key=20,value=200",
     )
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too (- for standard output)")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write the figures there (-: to standard output, and the report to standard error)",
+    )
     parser.add_argument("--no-chart", action="store_true", help="leave the chart out")
 
 
 def run(args: argparse.Namespace) -> int:
     """Plan, and report."""
     plans = _plans(args)
-    figures = json.dumps(as_json(plans), indent=2) if args.json else ""
-    if args.json == "-":
-        print(figures)
-        return 0
-    if args.json:
+    figures = json.dumps(as_json(plans), indent=2)
+    if args.json not in (None, STDOUT):
         write(args.json, figures)
-    _print(plans, not args.no_chart)
+    with writing() as out:
+        if args.json == STDOUT:
+            print(figures, file=out)
+        _print(plans, not args.no_chart, sys.stderr if args.json == STDOUT else out)
     return 0
 
 
 def _plans(args: argparse.Namespace) -> list[Plan]:
-    peak = entries("--peak", args.peak)
-    steady = peak if args.steady is None else entries("--steady", args.steady)
+    peak = count("--peak", args.peak, 0, MAX_ENTRIES)
+    steady = peak if args.steady is None else count("--steady", args.steady, 0, MAX_ENTRIES)
     if steady > peak:
         raise UserError(
             f"--steady {steady:,} is more than --peak {peak:,}: the peak is the most there will be"
@@ -63,19 +69,6 @@ def _plans(args: argparse.Namespace) -> list[Plan]:
     except ValueError as error:
         raise UserError(str(error)) from None
     return [make_plan(kind, peak, steady, version, outside) for version in dict.fromkeys(versions)]
-
-
-def entries(option: str, text: str) -> int:
-    """A number of entries: `1_000_000`, `1000000` or `1e6`."""
-    try:
-        count = float(text) if "e" in text.lower() else int(text)
-    except ValueError:
-        raise UserError(
-            f"{option} takes a number of entries such as 1_000_000 or 1e6, not {text!r}"
-        ) from None
-    if not 0 <= count <= MAX_ENTRIES or count != int(count):
-        raise UserError(f"{option} takes a whole number from 0 to {MAX_ENTRIES:,}, not {text}")
-    return int(count)
 
 
 def outside_of(text: str) -> Outside:
@@ -100,15 +93,15 @@ def _size(number: str, text: str) -> float:
     return size
 
 
-def _print(plans: list[Plan], chart: bool) -> None:
+def _print(plans: list[Plan], chart: bool, out: TextIO) -> None:
     for i, plan in enumerate(plans):
-        print(*([""] if i else []), *report(plan, chart and _can_draw()), sep="\n")
+        print(*([""] if i else []), *report(plan, chart and _can_draw(out)), sep="\n", file=out)
 
 
-def _can_draw() -> bool:
-    """Whether standard output can carry block characters."""
+def _can_draw(out: TextIO) -> bool:
+    """Whether it can carry block characters."""
     try:
-        "█▁".encode(sys.stdout.encoding or "ascii")
+        "█▁".encode(out.encoding or "ascii")
     except UnicodeEncodeError:
         return False
     return True

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 UNITS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
+LONGEST = 20_000 * UNITS["d"]
+"""Below this all moments of a run fit into 64 bits: a log of up to 200 years, and the window after it."""
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
 
 
 def nanoseconds(text: str) -> int:
-    """The duration in whole nanoseconds; a bare number is seconds. `ValueError` if it is none or not > 0."""
+    """The duration in whole nanoseconds; a bare number is seconds.
+
+    `ValueError` if it is none, is not above 0, or is `LONGEST` or longer.
+    """
     found = text.strip().lower()
     if re.fullmatch(r"\d+(\.\d+)?", found):
         found += "s"
     if not _WHOLE.fullmatch(found):
-        raise ValueError(f"{text!r} is not a duration such as 20s, 10m, 24h or 1h30m")
-    total = round(math.fsum(float(number) * UNITS[unit] for number, unit in _PART.findall(found)))
-    if total < 1:
-        raise ValueError(f"{text!r} is not a duration above 0")
-    return total
+        raise ValueError(f"{_short(text)!r} is not a duration such as 20s, 10m, 24h or 1h30m")
+    total = sum(float(number) * UNITS[unit] for number, unit in _PART.findall(found))
+    if total >= LONGEST:
+        raise ValueError(f"{_short(text)!r} is not a duration below {LONGEST // UNITS['d']:,}d")
+    if round(total) < 1:
+        raise ValueError(f"{_short(text)!r} is not a duration above 0")
+    return round(total)
 
 
 def write(duration: int) -> str:
@@ -30,3 +36,7 @@ def write(duration: int) -> str:
         count, left = divmod(left, UNITS[unit])
         said += f"{count}{unit}" if count else ""
     return said + f"{left / UNITS['s']:g}s" if left or not said else said
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."

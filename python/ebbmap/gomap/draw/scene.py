@@ -17,6 +17,7 @@ AnyMap = GoMap[Any, Any]
 
 # The state of a slot.
 FULL, FREE, GONE, MOVED = "full", "empty", "deleted", "moved"
+_LEGEND = ((FULL, "full"), (FREE, "empty"), (GONE, "deleted"))
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,12 @@ class Scene:
     mark_title: str
     opened: list[list[Slot]] = field(default_factory=list)
     directory: list[str] = field(default_factory=list)
+    legend: tuple[tuple[str, str], ...] = ()
+    """The states that slots may have, and what each means."""
 
 
 def scene(made: AnyMap, focus: object = None) -> Scene:
-    """The map as it is now, opened at the bucket of the key `focus` (default: the longest chain)."""
+    """The map as it is now, opened at the key `focus` (default: where most slots are or were in use)."""
     return _classic(made, focus) if isinstance(made, HMap) else _swiss(made, focus)
 
 
@@ -76,7 +79,7 @@ def _heap(made: AnyMap) -> list[tuple[str, str]]:
 
 # The classic map.
 def _classic(made: HMap[Any, Any], focus: object) -> Scene:
-    opened = made.index_of(focus) if focus is not None else _longest(made)
+    opened = made.index_of(focus) if focus is not None else _fullest_chain(made)
     chain = made.chain(opened)
     return Scene(
         _title(made),
@@ -85,6 +88,7 @@ def _classic(made: HMap[Any, Any], focus: object) -> Scene:
         f"bucket {opened}" + (f" and {len(chain) - 1} overflow" if len(chain) > 1 else ""),
         "tophash",
         [[_slot(bucket, i) for i in range(8)] for bucket in chain],
+        legend=(*_LEGEND, (MOVED, "moved to the new array")),
     )
 
 
@@ -97,12 +101,19 @@ def _classic_facts(made: HMap[Any, Any]) -> list[tuple[str, str]]:
     return facts + _heap(made)
 
 
-def _longest(made: HMap[Any, Any]) -> int:
-    return max(range(min(SHOWN, 1 << made.B)), key=lambda i: (len(made.chain(i)), _used(made, i)))
+def _fullest_chain(made: HMap[Any, Any]) -> int:
+    """Of those shown; of several the one with the most overflow buckets."""
+    return max(range(min(SHOWN, 1 << made.B)), key=lambda i: (_told(made.chain(i)), len(made.chain(i))))
 
 
-def _used(made: HMap[Any, Any], index: int) -> int:
-    return sum(top >= MIN_TOP_HASH for bucket in made.chain(index) for top in bucket.tophash)
+def _told(chain: list[Bucket]) -> tuple[int, int]:
+    return _use([_state(top) for bucket in chain for top in bucket.tophash])
+
+
+def _use(states: list[str]) -> tuple[int, int]:
+    """How many slots tell of an entry that is or was there, and how many of one that is."""
+    live = states.count(FULL)
+    return live + states.count(GONE), live
 
 
 def _arrays(made: HMap[Any, Any], opened: int) -> list[Row]:
@@ -147,7 +158,7 @@ def _text(value: object) -> str:
 def _swiss(made: AnyMap, focus: object) -> Scene:
     assert isinstance(made, SwissMap)
     tables = made.tables() or [made.small or Table(8)]
-    table, group = made.group_of(focus) if focus is not None else (0, 0)
+    table, group = made.group_of(focus) if focus is not None else _fullest_group(tables)
     return Scene(
         _title(made),
         _swiss_facts(made),
@@ -156,7 +167,22 @@ def _swiss(made: AnyMap, focus: object) -> Scene:
         "control",
         [[_swiss_slot(tables[table], group * 8 + i) for i in range(8)]],
         [str(tables.index(found)) for found in made.directory[:64]],
+        legend=_LEGEND,
     )
+
+
+def _fullest_group(tables: list[Table]) -> tuple[int, int]:
+    """Of those shown: which table, and which of its groups."""
+    shown = [
+        (place, group)
+        for place, table in enumerate(tables[:TABLES])
+        for group in range(min(SHOWN, table.capacity // 8))
+    ]
+    return max(shown, key=lambda at: _use(_group_states(tables[at[0]], at[1])))
+
+
+def _group_states(table: Table, group: int) -> list[str]:
+    return [_ctrl_state(ctrl) for ctrl in table.ctrl[group * 8 : group * 8 + 8]]
 
 
 def _swiss_facts(made: SwissMap[Any, Any]) -> list[tuple[str, str]]:
@@ -184,7 +210,7 @@ def _table_row(table: Table, number: int, opened: int, count: int) -> Row:
     groups = table.capacity // 8
     first = max(0, opened // SHOWN * SHOWN)
     columns = [
-        Column(str(i), [[_ctrl_state(table.ctrl[i * 8 + k]) for k in range(8)]], i == opened)
+        Column(str(i), [_group_states(table, i)], i == opened)
         for i in range(first, min(first + SHOWN, groups))
     ]
     title = (

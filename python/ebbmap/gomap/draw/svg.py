@@ -72,7 +72,7 @@ def to_svg(scene: Scene, alone: bool = True) -> str:
     for row in scene.rows:
         _row(canvas, row)
     _opened(canvas, scene)
-    _legend(canvas)
+    _legend(canvas, scene)
     height = canvas.y + _MARGIN
     before = f"<style>{STYLE}</style>{DEFINITIONS}" if alone else ""
     title, described = escape(scene.title), escape(describe(scene))
@@ -162,14 +162,9 @@ def _draw_slot(canvas: _Canvas, slot: Slot) -> None:
     canvas.y += _LINE
 
 
-def _legend(canvas: _Canvas) -> None:
+def _legend(canvas: _Canvas, scene: Scene) -> None:
     x = float(_MARGIN)
-    for state, meaning in (
-        (FULL, "full"),
-        (FREE, "empty"),
-        (GONE, "deleted"),
-        (MOVED, "moved to the new array"),
-    ):
+    for state, meaning in scene.legend:
         canvas.use(state, x, canvas.y)
         canvas.text(x + 18, canvas.y + 11, meaning, "soft")
         x += len(meaning) * 8.2 + 44

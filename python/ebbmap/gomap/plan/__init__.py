@@ -15,7 +15,7 @@ from ebbmap.gomap.types import MapType
 from ebbmap.gomap.version import GoVersion
 
 DEFAULT_VERSIONS = (GoVersion(23), GoVersion(27))  # the last classic one, and Swiss
-CHURN_TURNOVERS = 4.0
+CHURN_TURNOVERS = 100  # of a map of constant size: overflow buckets and tombstones come slowly
 WORTH = 1 << 20  # bytes below which nothing is worth doing
 
 
@@ -46,7 +46,7 @@ class Plan:
     uncollected: float
     drained: Footprint
     right_sized: Footprint
-    churned: Footprint | None  # only of a map of constant size
+    churned: Footprint | None  # only of a map of constant size: the most while its entries are replaced
     pays_below: int
     remedies: tuple[Remedy, ...]
 
@@ -86,7 +86,7 @@ def make_plan(
         uncollected=made.uncollected(peak),
         drained=drained,
         right_sized=made.filled(steady, steady),
-        churned=made.churned(peak, CHURN_TURNOVERS) if peak == steady else None,
+        churned=made.most_churned(peak, CHURN_TURNOVERS) if peak == steady else None,
         pays_below=_pays_below(made, peak),
         remedies=_remedies(made, peak, steady),
     )

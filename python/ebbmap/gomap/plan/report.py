@@ -42,10 +42,16 @@ def _figures(plan: Plan) -> Iterator[str]:
     for what, size in (
         ("at the peak, collected", plan.at_peak.bytes),
         ("with the garbage of growth", plan.uncollected),
-        (f"after {plan.peak - plan.steady:,} deletes", plan.drained.bytes),
+        _afterwards(plan),
         (f"a map made for {plan.steady:,}", plan.right_sized.bytes),
     ):
         yield f"   {what:<28}{human(size):>10}"
+
+
+def _afterwards(plan: Plan) -> tuple[str, float]:
+    if plan.churned is not None:
+        return f"in {CHURN_TURNOVERS} turnovers, at most", plan.churned.bytes
+    return f"after {plan.peak - plan.steady:,} deletes", plan.drained.bytes
 
 
 def _shape(plan: Plan) -> str:
@@ -125,10 +131,15 @@ def _nothing(plan: Plan) -> str:
 
 def _constant(plan: Plan, churned: float) -> str:
     """A cache of constant size: safe, but for the overflow buckets or tombstones of its turnover."""
-    if churned < 1.1 * plan.at_peak.bytes + WORTH:
+    filled = plan.at_peak.bytes
+    if churned < 1.1 * filled:
         return "Do nothing: a map of constant size stays at its size."
+    why = "tombstones split tables" if plan.version.swiss else "overflow buckets pile up"
+    grows = f"grows from {human(filled)} to {human(churned)} within {CHURN_TURNOVERS} turnovers"
+    if churned < filled + WORTH:
+        return f"Do nothing. At a constant size the map {grows}, as {why}; but that is little."
     return (
-        f"Nothing needs to be freed at a constant size, but allow for {human(churned)}: replacing the oldest "
-        f"entries by new ones grows the table from {human(plan.at_peak.bytes)} "
-        f"(after {CHURN_TURNOVERS:.0f} turnovers), and it stays so."
+        f"Nothing needs to be freed at a constant size, but allow for {human(churned)}: as new entries "
+        f"replace the oldest, {why}, and the map {grows}. A new one in its place would begin at "
+        f"{human(plan.right_sized.bytes)} again."
     )

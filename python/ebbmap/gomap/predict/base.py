@@ -88,7 +88,14 @@ class Predictor(ABC):
 
     def churned(self, entries: int, turnovers: float, hint: int = 0) -> Footprint:
         """After `turnovers` times `entries` steps of "delete the oldest, insert a new one", collected."""
-        return self._footprint(entries, self._churned(_checked(entries), turnovers, _checked(hint)))
+        return self._footprint(entries, self._churned(_checked(entries), turnovers, _checked(hint), False))
+
+    def most_churned(self, entries: int, turnovers: float, hint: int = 0) -> Footprint:
+        """The most at any moment of those steps: a classic map's overflow buckets go when they are too many.
+
+        Not counted is the moment in which it is made compact, and both its old and its new array are there.
+        """
+        return self._footprint(entries, self._churned(_checked(entries), turnovers, _checked(hint), True))
 
     def uncollected(self, entries: int, hint: int = 0) -> float:
         """Heap bytes right after `entries` inserts, with the garbage that growth has left (`GOGC=100`)."""
@@ -115,7 +122,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def _churned(
-        self, entries: int, turnovers: float, hint: int
+        self, entries: int, turnovers: float, hint: int, most: bool
     ) -> tuple[float, ClassicShape | SwissShape]: ...
 
     @abstractmethod

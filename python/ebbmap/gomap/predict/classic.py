@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 
 from ebbmap.gomap.chance import binomial, expected_excess
 from ebbmap.gomap.predict.base import HEADER, MAX_ENTRIES, SLOTS, ClassicShape, Predictor
-from ebbmap.gomap.predict.churn import overflow_share
+from ebbmap.gomap.predict.churn import most_overflow_share, overflow_share
 from ebbmap.gomap.sizeclasses import appended_bytes, object_bytes, round_up
 from ebbmap.gomap.types import MapType
 from ebbmap.gomap.version import GoVersion
@@ -101,11 +101,11 @@ class ClassicPredictor(Predictor):
         past = b if self._moved(entries, b, hint) == 1 else b - 1
         return sum(self._whole_old_bytes[least_b(hint, self.version) : past])
 
-    def _churned(self, entries: int, turnovers: float, hint: int) -> tuple[float, ClassicShape]:
+    def _churned(self, entries: int, turnovers: float, hint: int, most: bool) -> tuple[float, ClassicShape]:
         b = self._b(entries, hint)
         if entries == b == 0:
             return self._filled(0, 0, 0)
-        share = overflow_share(entries, b, turnovers)
+        share = (most_overflow_share if most else overflow_share)(entries, b, turnovers)
         mean = share * (1 << b)
         total = HEADER + bucket_array_bytes(self.kind, self.version, b) + self._overflow_bytes(mean, mean, b)
         return total, ClassicShape(b, 1 << b, self.kind.bucket_bytes, mean, False)

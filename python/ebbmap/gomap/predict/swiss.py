@@ -94,7 +94,8 @@ class SwissPredictor(Predictor):
     def _one(self, slots: int) -> int:
         return table_bytes(self.kind, self.version, slots)
 
-    def _churned(self, entries: int, turnovers: float, hint: int) -> tuple[float, SwissShape]:
+    def _churned(self, entries: int, turnovers: float, hint: int, most: bool) -> tuple[float, SwissShape]:
+        """It holds most in the end: no table becomes smaller."""
         if max(entries, hint) <= SLOTS:
             return self._small(entries)
         depth, capacity = hinted(hint) if hint > SLOTS else (0, 2 * SLOTS)

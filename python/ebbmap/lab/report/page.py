@@ -89,7 +89,7 @@ def _plot(report: Report, runs: Sequence[Run]) -> Plot:
     size = words.unit(report.settings)
     marks = ticks(max(peak(run, report.settings) for run in runs) / size.size)
     top = marks[-1]
-    wide = extent(runs[0])
+    wide = max(map(extent, runs))  # a run that fell behind ends later
     quiet = silence(report)
     return Plot(
         top=f"{top:,g} {size.name}",
@@ -97,17 +97,17 @@ def _plot(report: Report, runs: Sequence[Run]) -> Plot:
         steps=tuple(Mark(100 * at / wide, text) for at, text in axis(runs[0], report)),
         borders=tuple(SIDE * at / wide for at in borders(runs[0], report)),
         silence=(SIDE * quiet[0] / wide, SIDE * (quiet[1] - quiet[0]) / wide) if quiet else None,
-        lines=tuple(_line(report, run, place, size, top) for place, run in enumerate(runs)),
+        lines=tuple(_line(report, run, place, size, wide, top) for place, run in enumerate(runs)),
     )
 
 
-def _line(report: Report, run: Run, place: int, size: Unit, top: float) -> Line:
+def _line(report: Report, run: Run, place: int, size: Unit, wide: float, top: float) -> Line:
     most, left = peak(run, report.settings), rest(run, report.settings)
     stands_out = run.subject == hero(report.runs)
     return Line(
         name=words.label(run),
-        points=_points(curve(run, report.settings), extent(run), top * size.size),
-        payload=_points(payload(run, report.settings), extent(run), top * size.size),
+        points=_points(curve(run, report.settings), wide, top * size.size),
+        payload=_points(payload(run, report.settings), wide, top * size.size),
         said=f"{what(report.settings).replace(',', ' in')}: {_figures(report, run, size)}",
         ends=f"{size.write(left)} of {size.write(most)} {size.name} left at the end",
         style="hero" if stands_out else f"k{place}",

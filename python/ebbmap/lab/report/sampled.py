@@ -42,7 +42,8 @@ def _moments(settings: Settings) -> Iterator[Moment]:
         yield Moment("full", lambda outcome: outcome.at(1.0))
         yield Moment("in the end", lambda outcome: outcome.samples[-1])
         return
-    yield Moment("most alive", lambda outcome: max(outcome.samples, key=lambda sample: sample.alive))
+    # Not "most alive": between two samples there may have been more.
+    yield Moment("top sample", lambda outcome: max(outcome.samples, key=lambda sample: sample.alive))
     for phase in settings.course.phases:
         if not phase.touched:
             yield Moment("after silence", _at_end(phase.name))

@@ -6,6 +6,7 @@ import textwrap
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +18,7 @@ from ebbmap.lab.report.curves import leading, what
 from ebbmap.lab.report.sheets import remarks, sheets
 
 COLOURS = {"follows": "green", "between": "", "keeps": "red", None: ""}
-WIDEST_CHART = 100
+WIDEST_CHART, WIDEST_TABLE = 100, 1000
 
 
 def show(report: Report, console: Console) -> None:
@@ -28,12 +29,21 @@ def show(report: Report, console: Console) -> None:
     console.print(words.machine(report), style="dim", highlight=False)
     for sheet in sheets(report):
         console.print()
-        console.print(_table(sheet))
+        _print_whole(_table(sheet), console)
     if report.runs:
         _chart(report, console)
     said = "\n".join(remarks(report))
     if said:
         console.print(f"\n{said}", style="yellow", highlight=False, markup=False)
+
+
+def _print_whole(table: Table, console: Console) -> None:
+    """Print it with every figure in full, if need be in lines that are longer than the terminal is wide."""
+    room = console.options.update_width(WIDEST_TABLE)
+    wide = Measurement.get(console, room, table).maximum
+    if wide > console.width:
+        table.width = wide
+    console.print(table, crop=False)
 
 
 def _table(sheet: Sheet) -> Table:

@@ -21,12 +21,15 @@ BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error, csv.Error)
 
 @contextmanager
 def rows(file: Path) -> Iterator[Iterator[list[str]]]:
-    """The rows of a CSV file; `LabError` if it can't be read."""
+    """The rows of a CSV file; `LabError` if it can't be read.
+
+    Bytes that are not UTF-8 become lone surrogates, so that what differs stays different.
+    """
     if file.name.lower().endswith(ARCHIVES):
         raise LabError(f"{file} is an archive: unpack it and give the folder")
     unpack: Callable[..., IO[str]] = PACKED.get(file.suffix.lower(), open)
     try:
-        with unpack(file, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
+        with unpack(file, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
             yield csv.reader(text)
     except BROKEN as error:
         raise LabError(f"can't read {file}: {_reason(error)}") from None
@@ -38,6 +41,11 @@ def place(columns: list[str], column: str, file: Path) -> int:
     if column not in names:
         raise LabError(f"{file} has no column {column!r}; it has: {', '.join(names) or 'none'}")
     return names.index(column)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text was UTF-8 in its file."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _reason(error: BaseException) -> str:

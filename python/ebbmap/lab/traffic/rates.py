@@ -12,6 +12,13 @@ from ebbmap.lab.errors import LabError
 from ebbmap.lab.traffic import files, times
 
 DAY = 86_400 * SECOND
+LEAST_PERIOD = SECOND // 100
+"""Periods are taken to be at least so long: a day's curve has a number for each."""
+MOST = 1e18
+"""A count beyond this is none."""
+
+Period = tuple[str, float]
+Dated = tuple[int, float]
 
 
 def read(file: Path) -> list[float]:
@@ -20,14 +27,14 @@ def read(file: Path) -> list[float]:
     Where periods are times, the day is the 24 hours around the busiest period; a file of less than a day, or
     one that only numbers its periods, is taken whole.
     """
-    periods = list(_periods(file))
-    top = max((count for _, count in periods), default=0.0)
+    day = _day(list(_periods(file)), file)
+    top = max(day, default=0.0)
     if top <= 0:
         raise LabError(f"{file} has no period with a count above 0")
-    return [count / top for count in _day(periods)]
+    return [count / top for count in day]
 
 
-def _periods(file: Path) -> Iterator[tuple[int | None, float]]:
+def _periods(file: Path) -> Iterator[Period]:
     with files.rows(file) as rows:
         columns = next(rows, [])
         when, count = (files.place(columns, name, file) for name in ("period", "count"))
@@ -36,33 +43,48 @@ def _periods(file: Path) -> Iterator[tuple[int | None, float]]:
                 yield _cell(row, when, count, file)
 
 
-def _cell(row: list[str], when: int, count: int, file: Path) -> tuple[int | None, float]:
+def _cell(row: list[str], when: int, count: int, file: Path) -> Period:
     try:
-        number = float(row[count])
-        at = times.parse(row[when])
+        period, number = row[when], float(row[count])
     except (ValueError, IndexError):
-        number = math.nan
-    if not 0 <= number < math.inf:
+        period, number = "", math.nan
+    if not 0 <= number <= MOST:
         raise LabError(f"{file} has a row that is not period,count: {','.join(row)[:60]!r}")
-    return at, number
+    return period, number
 
 
-def _day(periods: list[tuple[int | None, float]]) -> list[float]:
-    dated = sorted((at, count) for at, count in periods if at is not None)
-    if len(dated) < len(periods) or _is_numbered(dated) or dated[-1][0] - dated[0][0] < DAY:
+def _day(periods: list[Period], file: Path) -> list[float]:
+    dated = sorted(_dated(periods, file))
+    if not dated or _is_numbered(dated) or dated[-1][0] - dated[0][0] < DAY:
         return [count for _, count in periods]
     return _around(dated)
 
 
-def _is_numbered(dated: list[tuple[int, float]]) -> bool:
+def _dated(periods: list[Period], file: Path) -> list[Dated]:
+    """The periods as times, in whichever unit all are one; none if none is one in any."""
+    mixed = ""
+    for unit in times.UNITS.values():
+        moments = [times.parse(period, unit) for period, _ in periods]
+        dated = [(at, count) for at, (_, count) in zip(moments, periods, strict=True) if at is not None]
+        if len(dated) == len(periods):
+            return dated
+        if dated and not mixed:
+            mixed = periods[moments.index(None)][0]
+    if mixed:
+        raise LabError(f"{file} has periods that are times, and one that is none: {mixed[:60]!r}")
+    return []
+
+
+def _is_numbered(dated: list[Dated]) -> bool:
     """Whether periods are 0, 1, 2 ... rather than times."""
     return dated[-1][0] < 1_000_000 * SECOND
 
 
-def _around(dated: list[tuple[int, float]]) -> list[float]:
+def _around(dated: list[Dated]) -> list[float]:
     busiest = max(dated, key=lambda period: period[1])[0]
     start = min(max(busiest - DAY // 2, dated[0][0]), dated[-1][0] - DAY)
-    wide = max(1, min(later[0] - earlier[0] for earlier, later in pairwise(dated)))
+    apart = (later[0] - earlier[0] for earlier, later in pairwise(dated))
+    wide = min((gap for gap in apart if gap >= LEAST_PERIOD), default=DAY)
     day = [0.0] * math.ceil(DAY / wide)  # periods that are not there had nobody
     for at, count in dated:
         if start <= at < start + DAY:
