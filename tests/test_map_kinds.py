@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ebbmap import Map
-from map_helpers import KEYS, KINDS, MIB, VALUES, agrees, model_of, named
+from map_helpers import KEYS, KINDS, MIB, VALUES, agrees, model_of, named, run
 
 AnyMap: Any = Map
 
@@ -101,13 +101,32 @@ def test_records_and_subarrays_in_records() -> None:
         ([("a", "O")], TypeError, "dtype with Python objects"),
         (np.dtype(("i4", (2,))), TypeError, "field of a record"),
         ("V0", ValueError, "at least one byte"),
+        ("O", TypeError, "with Python objects can't be kept inline: 'O'"),
         ("nonsense", TypeError, "a value is of kind object, int, float, str, bytes or a NumPy dtype, not"),
-        (Map, TypeError, "a dtype with Python objects|a value is of kind"),
+        (Map, TypeError, "a value is of kind .* not <class 'ebbmap._map.Map'>"),
+        (list, TypeError, "a value is of kind .* not <class 'list'>"),
+        (memoryview, TypeError, "a value is of kind .* not <class 'memoryview'>"),
     ],
 )
 def test_values_that_can_not_be_a_kind(dtype: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         AnyMap(int, np.dtype(dtype) if isinstance(dtype, list) else dtype)
+
+
+def test_kinds_without_numpy() -> None:
+    kinds = "a value is of kind object, int, float, str, bytes or a NumPy dtype, not"
+    printed = run("""
+        import sys
+        sys.modules["numpy"] = None
+        from ebbmap import Cache, Map
+        for given in (list, dict, bool, "i8"):
+            for make in (lambda given: Map(int, given), lambda given: Cache(value=given)):
+                try: make(given)
+                except TypeError as error: print(error)
+    """)
+    missing = "; a dtype needs NumPy, which can't be imported"
+    expected = ["<class 'list'>", "<class 'dict'>", f"<class 'bool'>{missing}", f"'i8'{missing}"]
+    assert printed.splitlines() == [f"{kinds} {given}" for given in expected for _ in range(2)]
 
 
 @pytest.mark.parametrize("key", [float, tuple, "i8", np.int64, bool, list])

@@ -41,11 +41,21 @@ def codec(given: object) -> Codec:
     try:
         dtype: np.dtype[Any] = np.dtype(given)  # type: ignore[call-overload]  # whatever the user gave
     except TypeError:
-        kinds = "object, int, float, str, bytes or a NumPy dtype"
-        raise TypeError(f"a value is of kind {kinds}, not {given!r}") from None
+        raise _no_kind(given) from None
+    if _is_foreign_type(given) and (dtype.hasobject or dtype.itemsize == 0):
+        raise _no_kind(given)  # NumPy has a dtype for any type: object, or for memoryview one of no bytes
     if dtype.hasobject:
-        raise TypeError(f"a dtype with Python objects can't be kept inline: {dtype}")
+        raise TypeError(f"a dtype with Python objects can't be kept inline: {given!r}")
     if dtype.subdtype is not None:
         # A bare sub-array dtype melts into the array's shape; as the one field of a record it stays a value.
         raise TypeError(f"a sub-array dtype needs to be a field of a record: [('name', {dtype})]")
     return Codec(dtype)
+
+
+def _is_foreign_type(given: object) -> bool:
+    return isinstance(given, type) and not issubclass(given, np.generic)
+
+
+def _no_kind(given: object) -> TypeError:
+    kinds = "object, int, float, str, bytes or a NumPy dtype"
+    return TypeError(f"a value is of kind {kinds}, not {given!r}")
