@@ -196,7 +196,7 @@ def test_fixed_values_take_exactly_their_size() -> None:
     for kind, size in ((int, 8), (float, 8), (object, 8), (np.dtype("i2"), 2), (np.dtype("S100"), 100)):
         m = AnyMap(int, kind)
         for key in range(100):
-            m[key] = 0
+            m[key] = b"" if kind == "S100" else 0
         assert m.stats()["payload_bytes"] == 100 * (8 + size)
 
 
@@ -312,7 +312,7 @@ def test_unhashable_keys_raise_as_for_dict() -> None:
 
 def test_values_that_do_not_fit_their_dtype() -> None:
     m = AnyMap(int, np.dtype("i2"), {1: 5})
-    for value, error in (("a", ValueError), (2**40, OverflowError), (None, TypeError), ([1, 2], ValueError)):
+    for value, error in (("a", TypeError), (2**40, OverflowError), (None, TypeError), ([1, 2], ValueError)):
         with pytest.raises(error):
             m[1] = value
     agrees(m, {1: 5})

@@ -42,8 +42,9 @@ class Map(Shared[K, V], _core.Map[K, V]):
     A full `MutableMapping`, unordered. Every call is atomic; getting, setting and deleting are O(1), and none
     does work that grows with the map.
 
-    Raises `TypeError` for a key or value of another kind, `OverflowError` for an int beyond 64 bits,
-    `MemoryError` (the map unchanged) when memory can't be had.
+    Raises `TypeError` for a key or value of another kind, `OverflowError` for an int beyond 64 bits or its
+    dtype, `ValueError` for text or bytes longer than their dtype, `MemoryError` (the map unchanged) when
+    memory can't be had.
     """
 
     __slots__ = ()
@@ -131,16 +132,17 @@ class Map(Shared[K, V], _core.Map[K, V]):
 
         `keys` is an iterable, and the result a list with `default` (or None) for keys that are missing; or an
         int array, and for values of a fixed size the result an array too. An array has no None: there a
-        missing key is `default` if given, and else raises `KeyError`. With `mask=True` the result is
-        `(values, found)`, with True where a key was found; the other values are zero, or None in a list.
+        missing key is `default` if given, one value that fits, and else raises `KeyError`. With `mask=True`
+        the result is `(values, found)`, with True where a key was found; other values are zero, or None in a
+        list.
         """
         return bulk().get_many(self, keys, default, mask, ABSENT)
 
     def set_many(self, keys: Any, values: Any) -> None:
         """Set many keys, each to the value in the same place. O(keys).
 
-        Both are iterables of the same length (else `ValueError`) or NumPy arrays. A key or value of the wrong
-        kind raises before anything is set.
+        Both are iterables of the same length (else `ValueError`) or NumPy arrays; masked arrays raise
+        `TypeError`. A key or value of the wrong kind raises before anything is set.
         """
         bulk().set_many(self, keys, values)
 
