@@ -134,15 +134,17 @@ def kind_name(kind: Any) -> str:
 
 
 def set_state(made: Any, state: Any) -> None:
-    """Give `made` the attributes of its like, as `copy.copy` does."""
+    """Give `made` the attributes of its like, as `copy.copy` does: only slots are set by `__setattr__`."""
     if state is None:
         return
     if hasattr(made, "__setstate__"):
         made.__setstate__(state)
         return
-    for attributes in state if isinstance(state, tuple) else (state,):
-        for name, value in (attributes or {}).items():
-            setattr(made, name, value)
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    if attributes:
+        vars(made).update(attributes)
+    for name, value in (slots or {}).items():
+        setattr(made, name, value)
 
 
 def _steady_items(m: Shared[K, V]) -> Iterator[tuple[K, V]]:
