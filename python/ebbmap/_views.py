@@ -56,12 +56,14 @@ class Shared(Generic[K, V]):
     # --- contents ------------------------------------------------------------------------------------------
 
     def update(self, other: Any = (), /, **kwargs: Any) -> None:
-        """Set every item of a mapping, or of an iterable of pairs, then the keywords. O(items)."""
+        """Set every item of a mapping, or of an iterable of pairs, then the keywords. O(items).
+
+        As for `dict`, a subclass's own `__setitem__` is not called.
+        """
         if isinstance(other, dict | Shared):
             self._set_pairs(other.items())
-        elif hasattr(other, "keys"):
-            for key in other.keys():  # noqa: SIM118 -- as dict does: any object with keys() and []
-                self[key] = other[key]
+        elif hasattr(other, "keys"):  # as dict does: any object with keys() and []
+            self._set_pairs((key, other[key]) for key in other.keys())  # noqa: SIM118
         else:
             self._set_pairs(other)
         if kwargs:
