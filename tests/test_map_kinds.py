@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ebbmap import Map
+from ebbmap import Cache, Map
 from map_helpers import KEYS, KINDS, MIB, VALUES, agrees, model_of, named, run
 
 AnyMap: Any = Map
@@ -127,6 +127,11 @@ def test_kinds_without_numpy() -> None:
     missing = "; a dtype needs NumPy, which can't be imported"
     expected = ["<class 'list'>", "<class 'dict'>", f"<class 'bool'>{missing}", f"'i8'{missing}"]
     assert printed.splitlines() == [f"{kinds} {given}" for given in expected for _ in range(2)]
+
+
+def test_none_is_no_kind() -> None:
+    with pytest.raises(TypeError, match=r"a value is of kind .*, not None"):
+        Cache(value=None)
 
 
 @pytest.mark.parametrize("key", [float, tuple, "i8", np.int64, bool, list])

@@ -39,6 +39,8 @@ class Codec:
 
 def codec(given: object) -> Codec:
     """The codec of what a user gave as value kind: a dtype or what names one; else `TypeError`."""
+    if given is None:
+        raise _no_kind(given)  # for NumPy it is float64
     try:
         dtype: DType = np.dtype(given)  # type: ignore[call-overload]  # whatever the user gave
     except TypeError:
