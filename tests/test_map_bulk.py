@@ -222,7 +222,7 @@ def test_unsigned_values_beyond_64_bits_do_not_wrap() -> None:
     assert m == {1: 2**63 - 1}
     narrow = AnyMap(int, np.dtype("i1"))
     for value in (128, -129):
-        with pytest.raises(OverflowError, match=f"value must fit in int8, -128 to 127, not {value}"):
+        with pytest.raises(OverflowError, match=f"values must fit in int8, -128 to 127, not {value}"):
             narrow.set_many(np.array([1]), np.array([value]))
     narrow.set_many(np.array([1]), np.array([-128]))
     assert narrow == {1: -128}

@@ -111,7 +111,12 @@ def test_pop_get_setdefault_take_defaults_as_dict_does() -> None:
         assert (m.get(1), m.get(2), m.get(2, "d")) == ("a", None, "d")
         assert (m.pop(1, "d"), m.pop(1, "d"), m.pop(1, None)) == ("a", "d", None)
         assert (m.setdefault(1), m.setdefault(1, "x"), m.setdefault(2, "y")) == (None, None, "y")
-        for name, args, named in [("get", (1,), {"default": 2}), ("pop", (), {}), ("pop", (1, 2, 3), {})]:
+        for name, args, named in [
+            ("get", (1,), {"default": 2}),
+            ("pop", (), {}),
+            ("pop", (1, 2, 3), {}),
+            ("pop", (), {"key": 1}),
+        ]:
             with pytest.raises(TypeError):
                 getattr(m, name)(*args, **named)
 
@@ -124,6 +129,34 @@ def test_update_takes_itself_and_keywords() -> None:
     m.update()
     m.update(other=5)
     assert m == {"a": 1, "b": 2, "c": 3, "d": 4, "other": 5}
+
+
+def test_setitem_of_a_subclass_is_not_called_by_update_as_in_dict() -> None:
+    for base in (dict, Map):
+
+        class Upper(base):  # type: ignore[misc, valid-type]
+            def __setitem__(self, key: str, value: int) -> None:
+                super().__setitem__(key.upper(), value)
+
+        for other in ({"a": 1}, [("a", 1)], collections.UserDict(a=1), MappingProxyType({"a": 1}), Map(a=1)):
+            m: Any = Upper(other)
+            assert dict(m) == {"a": 1}
+            m.update(other)
+            m |= other
+            assert dict(m) == {"a": 1}
+        assert dict(Upper.fromkeys(["a"])) == {"A": None}
+
+
+def test_update_keeps_what_came_before_an_error_as_dict_does() -> None:
+    class Broken(collections.UserDict[str, int]):
+        def __getitem__(self, key: str) -> int:
+            return 1 // (key != "b")
+
+    for make in (dict, Map):
+        m: Any = make()
+        with pytest.raises(ZeroDivisionError):
+            m.update(Broken(a=1, b=2, c=3))
+        assert m == {"a": 1}
 
 
 def test_union_operators() -> None:

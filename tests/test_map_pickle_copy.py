@@ -37,6 +37,19 @@ class WithBoth(WithSlots):
     pass
 
 
+class Frozen(Map[Any, Any]):
+    """Has attributes that can not be set."""
+
+    name: str
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        object.__setattr__(self, "name", "mine")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name} is frozen")
+
+
 class WithOwnState(Map[Any, Any]):
     """Leaves out of a pickle what should not be in it."""
 
@@ -78,6 +91,12 @@ def test_subclasses_keep_class_and_attributes(copied: Any) -> None:
     both.extra, both.other = 1, 2
     again = copied(both)
     assert (again.extra, again.other) == (1, 2) and again == {1: 2}
+
+
+@pytest.mark.parametrize("copied", [*COPIES, lambda m: m | {}, lambda m: {} | m])
+def test_attributes_that_can_not_be_set_are_copied_too(copied: Any) -> None:
+    again = copied(Frozen({1: 2}))
+    assert type(again) is Frozen and again.name == "mine" and again == {1: 2}
 
 
 def test_a_class_may_say_what_its_state_is() -> None:

@@ -21,18 +21,27 @@ _DTYPES = {"int": "i8", "float": "f8"}
 
 def get_many(m: Either, keys: Any, default: Any, mask: bool, absent: Any) -> Any:
     """See `Map.get_many`; `absent` as `default` stands for none given."""
+    _refuse_masked(keys, "keys")
     dtype = _value_dtype(m) if _is_array(keys) else None
     if dtype is None:
         listed = m._get_list(_as_list(keys), absent)
         if mask:
             return _masked(listed, absent)
         return _filled(listed, None if default is absent else default, absent)
-    values, found = _get_array(m, keys, dtype)
     if mask:
-        return values, found
+        return _get_array(m, keys, dtype)
+    return _get_array_filled(m, keys, dtype, default, absent)
+
+
+def _get_array_filled(m: Either, keys: Array, dtype: np.dtype[Any], default: Any, absent: Any) -> Array:
+    from ebbmap import _numpy
+
+    if default is not absent:
+        default = _numpy.one(default, dtype, "default")
+    values, found = _get_array(m, keys, dtype)
     if not found.all():
         if default is absent:
-            raise KeyError(keys.flat[int(found.argmin())].item())
+            raise KeyError(_as_list(keys)[int(found.argmin())])
         values[~found] = default
     return values
 
@@ -53,24 +62,50 @@ def _get_array(m: Either, keys: Array, dtype: np.dtype[Any]) -> tuple[Array, Arr
 
 def set_many(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
     """See `Map.set_many`, and `Cache.set_many`, which has a `ttl`."""
-    dtype = _value_dtype(m) if _is_array(keys) and _is_array(values) else None
-    if dtype is None or m._kinds()[0] != "int":
-        m._set_lists(_as_list(keys), _as_list(values), *ttl)
+    _refuse_masked(keys, "keys")
+    _refuse_masked(values, "values")
+    values = _fitting(m, values)
+    if not _are_arrays_for(m, keys, values):
+        m._set_lists(_as_list(keys), _value_list(m, values), *ttl)
         return
-    np = sys.modules["numpy"]
     if keys.shape != values.shape:
         raise ValueError(f"keys and values must be of one shape, not {keys.shape} and {values.shape}")
-    if values.dtype != dtype and not np.can_cast(values.dtype, dtype, "same_kind"):
-        raise TypeError(f"values must be of dtype {dtype}, not {values.dtype}")
-    _check_range(values, dtype)
-    m._set_array(_int_array(keys), _bytes_of(np.ascontiguousarray(values, dtype)), *ttl)
+    m._set_array(_int_array(keys), _bytes_of(sys.modules["numpy"].ascontiguousarray(values)), *ttl)
 
 
 def delete_many(m: Either, keys: Any) -> int:
     """See `Map.delete_many`."""
+    _refuse_masked(keys, "keys")
     if _is_array(keys) and m._kinds()[0] == "int" and m._kinds()[1] != "object":
         return m._delete_array(_int_array(keys))
     return m._delete_list(_as_list(keys))
+
+
+def _fitting(m: Either, values: Any) -> Any:
+    """An array of values as one of the map's dtype, where it has one; the rest as it is."""
+    if not _is_array(values) or values.dtype.hasobject:
+        return values  # objects are looked at one by one
+    dtype = _value_dtype(m)
+    if dtype is None:
+        return values
+    from ebbmap import _numpy
+
+    return _numpy.fitting(values, dtype)
+
+
+def _are_arrays_for(m: Either, keys: Any, values: Any) -> bool:
+    """Whether keys and values, already of its dtype, can go to the native module as they are."""
+    if not _is_array(keys) or not _is_array(values) or m._kinds()[0] != "int":
+        return False
+    dtype = _value_dtype(m)
+    return dtype is not None and bool(values.dtype == dtype)
+
+
+def _refuse_masked(given: Any, what: str) -> None:
+    if _is_array(given):
+        from ebbmap import _numpy
+
+        _numpy.refuse_masked(given, what)
 
 
 def _is_array(given: object) -> bool:
@@ -88,28 +123,39 @@ def _value_dtype(m: Either) -> np.dtype[Any] | None:
 
 
 def _as_list(given: Any) -> list[Any]:
-    return given.ravel().tolist() if _is_array(given) else list(given)
+    """What was given as a list of Python objects; dates stay NumPy's, as `tolist` makes ints of some."""
+    if not _is_array(given):
+        return list(given)
+    flat = _flat(given)
+    return list(flat) if _has_dates(flat.dtype) else flat.tolist()
+
+
+def _value_list(m: Either, values: Any) -> list[Any]:
+    """Values as a list; those for a dtype as elements, which need no second look."""
+    if m._kinds()[2] is not None and _is_array(values):
+        return list(_flat(values))
+    return _as_list(values)
+
+
+def _flat(array: Array) -> Array:
+    flat: Array = sys.modules["numpy"].asarray(array).ravel()
+    return flat
+
+
+def _has_dates(dtype: np.dtype[Any]) -> bool:
+    base = dtype.base
+    return base.kind in "mM" or any(_has_dates(base[name]) for name in base.names or ())
 
 
 def _int_array(keys: Array) -> Array:
     """Keys as contiguous int64; `TypeError` or `OverflowError` for what is none."""
     np = sys.modules["numpy"]
-    if keys.dtype.kind not in "iub":
+    if keys.size and keys.dtype.kind not in "iub":
         raise TypeError(f"key must be int, not {keys.dtype}")
     if keys.dtype.kind == "u" and keys.size and int(keys.max()) > np.iinfo(np.int64).max:
         raise OverflowError(f"key must fit in 64 bits, signed, -2**63 to 2**63 - 1, not {int(keys.max())}")
     flat: Array = np.ascontiguousarray(keys, np.int64).reshape(-1)
     return flat
-
-
-def _check_range(values: Array, dtype: np.dtype[Any]) -> None:
-    """`OverflowError` for ints that a narrower dtype would wrap."""
-    if values.dtype.kind not in "iu" or dtype.kind not in "iu" or values.dtype == dtype or not values.size:
-        return
-    range_ = sys.modules["numpy"].iinfo(dtype)
-    for value in (int(values.min()), int(values.max())):
-        if not range_.min <= value <= range_.max:
-            raise OverflowError(f"value must fit in {dtype}, {range_.min} to {range_.max}, not {value}")
 
 
 def _bytes_of(array: Array) -> Array:

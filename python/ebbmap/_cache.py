@@ -157,11 +157,11 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     # --- bulk ----------------------------------------------------------------------------------------------
 
-    def get_many(self, keys: Any, default: Any = ABSENT, *, mask: bool = False) -> Any:
+    def get_many(self, keys: Iterable[K], default: Any = ABSENT, *, mask: bool = False) -> Any:
         """The values of many keys, as `Map.get_many` gives them; a use of each. O(keys)."""
         return bulk().get_many(self, keys, default, mask, ABSENT)
 
-    def set_many(self, keys: Any, values: Any, ttl: Duration | None = None) -> None:
+    def set_many(self, keys: Iterable[K], values: Iterable[V], ttl: Duration | None = None) -> None:
         """Set many keys, each to the value in the same place, to live for `ttl` (None: the cache's). O(keys).
 
         Both are iterables of the same length (else `ValueError`) or NumPy arrays. A key or value of the wrong

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V")
+T = TypeVar("T")
+S = TypeVar("S")
 
 M = TypeVar("M", bound="Map[Any, Any]")
 
@@ -42,13 +44,15 @@ class Map(Shared[K, V], _core.Map[K, V]):
     A full `MutableMapping`, unordered. Every call is atomic; getting, setting and deleting are O(1), and none
     does work that grows with the map.
 
-    Raises `TypeError` for a key or value of another kind, `OverflowError` for an int beyond 64 bits,
-    `MemoryError` (the map unchanged) when memory can't be had.
+    Raises `TypeError` for a key or value of another kind, `OverflowError` for an int beyond 64 bits or its
+    dtype, `ValueError` for text or bytes longer than their dtype, `MemoryError` (the map unchanged) when
+    memory can't be had.
     """
 
     __slots__ = ()
 
-    # What type checkers read: no kinds, one kind, two kinds, each with or without contents.
+    # What type checkers read: no kinds, one kind, two kinds, each with or without contents. A kind of key has
+    # an overload of its own, as else `type[object]`, for keys of any type, would take it too.
     @overload
     def __init__(self, /) -> None: ...
     @overload
@@ -56,13 +60,21 @@ class Map(Shared[K, V], _core.Map[K, V]):
     @overload
     def __init__(self: Map[K, Any], key: type[K], /) -> None: ...
     @overload
-    def __init__(self, key: type[K], value: type[V], /) -> None: ...
-    @overload
-    def __init__(self, key: type[K], value: type[V], contents: _Contents[K, V], /) -> None: ...
+    def __init__(
+        self: Map[int, V], key: type[int], value: type[V], contents: _Contents[int, V] = ..., /
+    ) -> None: ...
     @overload
     def __init__(
         self: Map[str, V], key: type[str], value: type[V], contents: _Contents[str, V] = ..., /, **kwargs: V
     ) -> None: ...
+    @overload
+    def __init__(
+        self: Map[bytes, V], key: type[bytes], value: type[V], contents: _Contents[bytes, V] = ..., /
+    ) -> None: ...
+    @overload
+    def __init__(self, key: type[K], value: type[V], contents: _Contents[K, V] = ..., /) -> None: ...
+    @overload
+    def __init__(self: Map[Any, V], key: type[object], value: type[V], /) -> None: ...
     @overload
     def __init__(self, contents: _Contents[K, V], /) -> None: ...
     @overload
@@ -95,10 +107,16 @@ class Map(Shared[K, V], _core.Map[K, V]):
 
     # --- contents ------------------------------------------------------------------------------------------
 
+    @overload
     @classmethod
-    def fromkeys(cls, iterable: Iterable[K], value: Any = None, /) -> Map[K, Any]:
+    def fromkeys(cls, iterable: Iterable[T], value: None = None, /) -> Map[T, Any | None]: ...
+    @overload
+    @classmethod
+    def fromkeys(cls, iterable: Iterable[T], value: S, /) -> Map[T, S]: ...
+    @classmethod
+    def fromkeys(cls, iterable: Iterable[Any], value: Any = None, /) -> Map[Any, Any]:
         """A map with the keys of `iterable`, all with `value`. O(n)."""
-        made: Map[K, Any] = cls()
+        made: Map[Any, Any] = cls()
         for key in iterable:
             made[key] = value
         return made
@@ -126,21 +144,22 @@ class Map(Shared[K, V], _core.Map[K, V]):
 
     # --- bulk ----------------------------------------------------------------------------------------------
 
-    def get_many(self, keys: Any, default: Any = ABSENT, *, mask: bool = False) -> Any:
+    def get_many(self, keys: Iterable[K], default: Any = ABSENT, *, mask: bool = False) -> Any:
         """The values of many keys. O(keys); several times as fast on arrays as one by one.
 
         `keys` is an iterable, and the result a list with `default` (or None) for keys that are missing; or an
         int array, and for values of a fixed size the result an array too. An array has no None: there a
-        missing key is `default` if given, and else raises `KeyError`. With `mask=True` the result is
-        `(values, found)`, with True where a key was found; the other values are zero, or None in a list.
+        missing key is `default` if given, one value that fits, and else raises `KeyError`. With `mask=True`
+        the result is `(values, found)`, with True where a key was found; other values are zero, or None in a
+        list.
         """
         return bulk().get_many(self, keys, default, mask, ABSENT)
 
-    def set_many(self, keys: Any, values: Any) -> None:
+    def set_many(self, keys: Iterable[K], values: Iterable[V]) -> None:
         """Set many keys, each to the value in the same place. O(keys).
 
-        Both are iterables of the same length (else `ValueError`) or NumPy arrays. A key or value of the wrong
-        kind raises before anything is set.
+        Both are iterables of the same length (else `ValueError`) or NumPy arrays; masked arrays raise
+        `TypeError`. A key or value of the wrong kind raises before anything is set.
         """
         bulk().set_many(self, keys, values)
 

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import KeysView as _KeysView
 from collections.abc import ValuesView as _ValuesView
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from ebbmap import _core
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsKeysAndGetItem
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -33,6 +36,7 @@ class Shared(Generic[K, V]):
 
         def __len__(self) -> int: ...
         def __iter__(self) -> Iterator[K]: ...
+        def __getitem__(self, key: K) -> V: ...
         def __setitem__(self, key: K, value: V) -> None: ...
         def _kinds(self) -> Any: ...
         def _peek(self, key: object, default: Any) -> Any: ...
@@ -55,13 +59,25 @@ class Shared(Generic[K, V]):
 
     # --- contents ------------------------------------------------------------------------------------------
 
+    @overload
+    def update(self, other: SupportsKeysAndGetItem[K, V], /) -> None: ...
+    @overload
+    def update(self: Shared[str, V], other: SupportsKeysAndGetItem[str, V], /, **kwargs: V) -> None: ...
+    @overload
+    def update(self, other: Iterable[tuple[K, V]], /) -> None: ...
+    @overload
+    def update(self: Shared[str, V], other: Iterable[tuple[str, V]], /, **kwargs: V) -> None: ...
+    @overload
+    def update(self: Shared[str, V], /, **kwargs: V) -> None: ...
     def update(self, other: Any = (), /, **kwargs: Any) -> None:
-        """Set every item of a mapping, or of an iterable of pairs, then the keywords. O(items)."""
+        """Set every item of a mapping, or of an iterable of pairs, then the keywords. O(items).
+
+        As for `dict`, a subclass's own `__setitem__` is not called.
+        """
         if isinstance(other, dict | Shared):
             self._set_pairs(other.items())
-        elif hasattr(other, "keys"):
-            for key in other.keys():  # noqa: SIM118 -- as dict does: any object with keys() and []
-                self[key] = other[key]
+        elif hasattr(other, "keys"):  # as dict does: any object with keys() and []
+            self._set_pairs((key, other[key]) for key in other.keys())  # noqa: SIM118
         else:
             self._set_pairs(other)
         if kwargs:
@@ -73,13 +89,13 @@ class Shared(Generic[K, V]):
 
     def values(self) -> ValuesView[V]:
         """A live view of the values."""
-        return ValuesView(self)  # type: ignore[arg-type]  # as above
+        return ValuesView(self)
 
     def items(self) -> ItemsView[K, V]:
         """A live view of the items, with the operations of a set."""
-        return ItemsView(self)  # type: ignore[arg-type]  # as above
+        return ItemsView(self)
 
-    def delete_many(self, keys: Any) -> int:
+    def delete_many(self, keys: Iterable[K]) -> int:
         """Remove those of `keys` (an iterable or an array) that are there; returns how many. O(keys)."""
         removed: int = bulk().delete_many(self, keys)
         return removed
@@ -93,14 +109,14 @@ class Shared(Generic[K, V]):
             one, two = other, self  # only object keys can be looked up with anything: 1 with 1.0, say
         return len(one) == len(two) and all(has_item(two, key, value) for key, value in _steady_items(one))
 
-    def __or__(self, other: Any) -> Self:
+    def __or__(self, other: Mapping[K, V]) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         made = self.copy()
         made.update(other)
         return made
 
-    def __ror__(self, other: Any) -> Self:
+    def __ror__(self, other: Mapping[K, V]) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         made = self._empty_like_self()
@@ -108,7 +124,11 @@ class Shared(Generic[K, V]):
         made.update(self)
         return made
 
-    def __ior__(self, other: Any) -> Self:
+    @overload  # type: ignore[misc]  # it takes more than `__or__`, as for dict
+    def __ior__(self, other: SupportsKeysAndGetItem[K, V]) -> Self: ...
+    @overload
+    def __ior__(self, other: Iterable[tuple[K, V]]) -> Self: ...
+    def __ior__(self, other: Any) -> Self:  # type: ignore[misc]  # as above
         self.update(other)
         return self
 
@@ -134,15 +154,17 @@ def kind_name(kind: Any) -> str:
 
 
 def set_state(made: Any, state: Any) -> None:
-    """Give `made` the attributes of its like, as `copy.copy` does."""
+    """Give `made` the attributes of its like, as `copy.copy` does: only slots are set by `__setattr__`."""
     if state is None:
         return
     if hasattr(made, "__setstate__"):
         made.__setstate__(state)
         return
-    for attributes in state if isinstance(state, tuple) else (state,):
-        for name, value in (attributes or {}).items():
-            setattr(made, name, value)
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    if attributes:
+        vars(made).update(attributes)
+    for name, value in (slots or {}).items():
+        setattr(made, name, value)
 
 
 def _steady_items(m: Shared[K, V]) -> Iterator[tuple[K, V]]:

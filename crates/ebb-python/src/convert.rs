@@ -174,7 +174,7 @@ pub(crate) fn plain_bytes<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> 
 }
 
 fn wrong(role: &str, wanted: &str, given: &Bound<'_, PyAny>) -> PyErr {
-    let given = given.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+    let given = given.get_type().fully_qualified_name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
     PyTypeError::new_err(format!("{role} must be {wanted}, not {given}"))
 }
 

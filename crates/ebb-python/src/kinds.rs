@@ -4,10 +4,10 @@ use crate::calls;
 use crate::convert::{Read, copy_of, read_bytes};
 use crate::layout::Layout;
 use crate::objects::pair;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyImportError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyType};
+use pyo3::types::{PyBool, PyBytes, PyComplex, PyFloat, PyInt, PyString, PyType};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyKind {
@@ -129,12 +129,37 @@ pub(crate) fn value_kind(given: &Bound<'_, PyAny>) -> PyResult<(ValueKind, Optio
     if let Some(kind) = builtin(given)? {
         return Ok((kind, None));
     }
-    let codec = given.py().import("ebbmap._numpy")?.call_method1("codec", (given,))?;
+    let numpy = given.py().import("ebbmap._numpy").map_err(|error| without_numpy(given, error))?;
+    let codec = numpy.call_method1("codec", (given,))?;
     let bytes: usize = codec.getattr("itemsize")?.extract()?;
     if bytes == 0 {
         return Err(PyValueError::new_err(format!("a value takes at least one byte; {} has none", given.repr()?)));
     }
     Ok((ValueKind::Record(bytes), Some(Codec { codec: codec.unbind() })))
+}
+
+/// What is raised, where NumPy can't be imported, for a value kind that is no builtin type.
+fn without_numpy(given: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let py = given.py();
+    if !error.is_instance_of::<PyImportError>(py) {
+        return error;
+    }
+    let shown = match given.repr() {
+        Ok(shown) => shown,
+        Err(error) => return error,
+    };
+    let hint = if may_name_a_dtype(given) { "; a dtype needs NumPy, which can't be imported" } else { "" };
+    let raised = PyTypeError::new_err(format!(
+        "a value is of kind object, int, float, str, bytes or a NumPy dtype, not {shown}{hint}"
+    ));
+    raised.set_cause(py, Some(error));
+    raised
+}
+
+/// Whether NumPy could take it for a dtype: text, a list of fields, `bool`, `complex`; no other type.
+fn may_name_a_dtype(given: &Bound<'_, PyAny>) -> bool {
+    let py = given.py();
+    !given.is_instance_of::<PyType>() || given.is(py.get_type::<PyBool>()) || given.is(py.get_type::<PyComplex>())
 }
 
 /// The kinds of a map or cache, fixed by the first `__init__` or the first use.

@@ -263,7 +263,7 @@ impl Cache {
     }
 
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
-    #[pyo3(signature = (key, *default))]
+    #[pyo3(signature = (key, /, *default))]
     fn pop(&self, key: &Bound<'_, PyAny>, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
         pop(key, default, || self.take(key.py(), &self.key(key)?))
     }
