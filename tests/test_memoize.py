@@ -88,6 +88,7 @@ def test_a_positional_only_name_may_be_a_keyword_too() -> None:
 
     assert load(1) == (1, {})
     assert load(customer=1) == (0, {"customer": 1})
+    assert load(**{"": 1}) == (0, {"": 1})
 
 
 def test_keywords_may_have_any_name() -> None:

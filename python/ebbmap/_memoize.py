@@ -201,7 +201,8 @@ def _numbers_of(cache: Cache[Any, Any]) -> Iterator[int]:
 def _default_keys(cache: Cache[Any, Any], function: Any, number: int) -> _Keys:
     kind, name, positional = cache.kinds[0], _name(function), _positional(function)
     required = [each for each in positional if each.default is each.empty]
-    names = ["" if each.kind is each.POSITIONAL_ONLY else each.name for each in positional]
+    # None is a name that no keyword has
+    names = [None if each.kind is each.POSITIONAL_ONLY else each.name for each in positional]
     if kind is not object and number:
         raise TypeError(
             f"another function uses the {kind.__name__} keys of this cache: give {name} its own with key="
@@ -224,14 +225,14 @@ def _positional(function: Any) -> list[inspect.Parameter]:
     return [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
 
 
-def _typed_key(names: list[str], name: str, kind: str, /, *args: Any, **kwargs: Any) -> Any:
+def _typed_key(names: list[str | None], name: str, kind: str, /, *args: Any, **kwargs: Any) -> Any:
     args = _in_place(names, args, kwargs)
     if kwargs or len(args) != 1:
         raise TypeError(f"{name} needs key= to make one {kind} of its arguments, as the cache's keys are")
     return args[0]
 
 
-def _object_key(names: list[str], /, *args: Any, **kwargs: Any) -> Hashable:
+def _object_key(names: list[str | None], /, *args: Any, **kwargs: Any) -> Hashable:
     if kwargs:
         args = _in_place(names, args, kwargs)
         if kwargs:
@@ -241,14 +242,16 @@ def _object_key(names: list[str], /, *args: Any, **kwargs: Any) -> Hashable:
     return args
 
 
-def _tuple_key(names: list[str], prefix: tuple[Any, ...], /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+def _tuple_key(
+    names: list[str | None], prefix: tuple[Any, ...], /, *args: Any, **kwargs: Any
+) -> tuple[Any, ...]:
     if not kwargs:
         return prefix + args
     args = _in_place(names, args, kwargs)
     return prefix + args + ((Keywords, *sorted(kwargs.items())) if kwargs else ())
 
 
-def _in_place(names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+def _in_place(names: list[str | None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
     """`args` and those of `kwargs` that are the next positions by name, which are taken from there."""
     for name in names[len(args) :]:
         if name not in kwargs:
