@@ -245,6 +245,9 @@ def test_what_is_no_function_is_refused() -> None:
     with pytest.raises(TypeError, match="memoize takes a function, not int"):
         Cache().memoize(5)  # type: ignore[call-overload]  # what is tested
 
+    with pytest.raises(TypeError, match=r"^key must be callable, not int$"):
+        Cache().memoize(key=3)  # type: ignore[call-overload]  # what is tested
+
     def generator(n: int) -> Iterator[int]:
         yield n
 

@@ -72,6 +72,8 @@ def memoize(
 
     The rules are in `Cache.memoize`.
     """
+    if key is not None and not callable(key):
+        raise TypeError(f"key must be callable, not {type(key).__name__}")
     options = _Options(cache, key, *_lifetimes(cache, ttl, stale))
     return partial(_decorate, options) if function is None else _decorate(options, function)
 
