@@ -19,9 +19,7 @@ import pytest
 
 from cache_helpers import Clock
 from ebbmap import Cache, _flights
-from memoize_helpers import (
-    Counted,
-)
+from memoize_helpers import Counted
 
 
 def test_a_result_is_kept() -> None:
@@ -351,7 +349,7 @@ def test_a_method_belongs_to_its_instance() -> None:
 def test_a_method_looks_like_one() -> None:
     shop = Shop("one")
     assert shop.load.__name__ == Shop.load.__name__ == "load"
-    assert AnyShop("one").load.__qualname__ == AnyShop.load.__qualname__ == "Shop.load"
+    assert shop.load.__qualname__ == Shop.load.__qualname__ == "Shop.load"
     assert shop.load.__doc__ == Shop.load.__doc__ == "Load a customer."
     assert str(inspect.signature(shop.load)) == "(customer: 'int' = 0) -> 'tuple[str, int]'"
     assert str(inspect.signature(Shop.load)) == "(self, customer: 'int' = 0) -> 'tuple[str, int]'"
@@ -361,6 +359,45 @@ def test_a_method_looks_like_one() -> None:
     assert not inspect.iscoroutinefunction(shop.load)
     with pytest.raises(AttributeError, match="nothing"):
         shop.load.nothing  # type: ignore[attr-defined]  # noqa: B018 -- what is tested
+
+
+def test_a_method_is_compared_as_methods_are() -> None:
+    class Equal:
+        __hash__ = None  # type: ignore[assignment]  # as lists have
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        @METHODS.memoize(key=id)
+        def one(self) -> None: ...
+
+        @METHODS.memoize(key=id)
+        def two(self) -> None: ...
+
+    a: Any = Equal()
+    b: Any = Equal()
+    assert a.one == a.one and hash(a.one) == hash(a.one)
+    assert a.one != b.one and a.one != a.two and a.one != 1
+    assert {AnyShop.of, AnyShop("x").of} == {AnyShop.of} != {AnySubshop.of}
+
+
+def test_a_method_tells_its_instance_and_function() -> None:
+    shop: Any = Shop("one")
+    assert shop.load.__self__ is shop and AnySubshop.of.__self__ is AnySubshop
+    assert shop.load.__func__(shop, 1) == ("one", 1)
+    assert shop.load.__func__ is AnyShop("two").load.__func__ is not shop.aload.__func__
+    assert shop.load.__wrapped__.__func__ is shop.load.__func__.__wrapped__
+
+
+def test_a_method_may_be_held_weakly() -> None:
+    shop: Any = Shop("one")
+    method: Any = weakref.WeakMethod(shop.load)
+    assert method() == shop.load and method()(1) == ("one", 1)
+    assert method == weakref.WeakMethod(shop.load)
+    shop.load.invalidate(1)  # whose key holds the shop
+    del shop
+    gc.collect()
+    assert method() is None
 
 
 def test_a_method_may_be_pickled() -> None:

@@ -42,6 +42,7 @@ async def types(shop: Shop) -> None:
     assert_type(load.invalidate(1, deep=True), bool)
     assert_type(load.refresh(customer=1), str)
     assert_type(load.__name__, str)
+    assert_type(load.__qualname__, str)
     assert_type(load.cache, Cache[Any, Any])
     assert_type(load_for_an_hour(1), str)
     assert_type(await fetch("a"), bytes)

@@ -28,6 +28,8 @@ S = TypeVar("S")
 class Memoized(Protocol[P, R_co]):
     """A function whose results are kept in a cache: what `Cache.memoize` makes of one, for type checkers."""
 
+    __qualname__: str  # no class body may have a property of this name
+
     @property
     def cache(self) -> Cache[Any, Any]:
         """Where the results are."""
@@ -408,9 +410,19 @@ class _Bound(partial[Any]):
     __slots__ = ()
 
     __doc__ = property(lambda self: self.func.__doc__)  # not this class's
+    __func__ = property(lambda self: self.func)
+    __self__ = property(lambda self: self.args[0])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.func, name)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not _Bound:
+            return NotImplemented
+        return self.func is other.func and self.args[0] is other.args[0]
+
+    def __hash__(self) -> int:
+        return hash((self.func, id(self.args[0])))  # the instance may have no hash
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (*self.args, self.__name__)
