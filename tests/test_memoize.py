@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from cache_helpers import Clock
-from ebbmap import Cache, _flights
+from ebbmap import Cache, _flights, _memoize
 from memoize_helpers import Counted
 
 
@@ -125,6 +125,16 @@ def test_two_functions_share_a_cache_and_no_entry() -> None:
     assert two.invalidate(1)
     assert len(cache) == 11
     assert one.cache is two.cache is cache
+
+
+def test_nothing_is_left_of_a_function_that_is_gone_with_its_entries() -> None:
+    cache, left = Cache(), len(_memoize._functions)
+    for n in range(10):
+        cache.memoize(Counted())(n)
+    assert len(_memoize._functions) == left + 9
+    cache.clear()
+    gc.collect()
+    assert len(_memoize._functions) == left
 
 
 def test_keys_of_a_second_function_survive_pickling_and_copying() -> None:

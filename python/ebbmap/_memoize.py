@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Hashable, Iterator
-from functools import cache as once
 from functools import partial, update_wrapper
 from itertools import count
 from math import isfinite
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar, overload
+from weakref import WeakValueDictionary
 
 from ebbmap._flights import ABSENT, Flights
 from ebbmap._units import seconds
@@ -175,7 +175,7 @@ class Keywords:
 class _Function:
     """In a key: whose arguments these are. The same object for the same name and number, in a pickle too."""
 
-    __slots__ = ("_name", "_number")
+    __slots__ = ("__weakref__", "_name", "_number")
 
     def __init__(self, name: str, number: int) -> None:
         self._name, self._number = name, number
@@ -187,9 +187,11 @@ class _Function:
         return f"<{self._name}>"
 
 
-@once
+_functions: WeakValueDictionary[tuple[str, int], _Function] = WeakValueDictionary()
+
+
 def _function(name: str, number: int) -> _Function:
-    return _Function(name, number)
+    return _functions.setdefault((name, number), _Function(name, number))
 
 
 _numbers: dict[int, Iterator[int]] = {}
