@@ -117,7 +117,7 @@ def _decorate_function(options: _Options, function: Any) -> Any:
     number = next(_numbers_of(cache))
     keys = _Keys(key) if key is not None else _default_keys(cache, function, number)
     look = partial(_fresh, cache, margin) if margin else _peek(cache)
-    flights = _flights(function)(function, look, partial(_store, cache, lifetime))
+    flights = _flights(function)(function, look, partial(_store, cache, lifetime), partial(_forget, cache))
     wrapper = _wrapper(cache, keys, margin, flights)
     update_wrapper(wrapper, function)
     wrapper.cache = cache
@@ -287,6 +287,10 @@ def _store(cache: Cache[Any, Any], lifetime: float | None, key: Any, value: Any)
         if not cache._is_too_large(key, value):
             raise
         cache.pop(key, None)  # larger than the cache: a caller gets it all the same, and none an older one
+
+
+def _forget(cache: Cache[Any, Any], key: Any) -> None:
+    cache.pop(key, None)
 
 
 def _invalidate(
