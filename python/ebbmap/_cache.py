@@ -189,8 +189,9 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
         For functions, methods and coroutine functions. One call per key is made at a time, among all threads
         and tasks: who comes meanwhile waits for its result or exception. Exceptions are not kept; if a caller
-        is cancelled or interrupted, one of those who wait calls. A call that would wait for itself raises
-        `RuntimeError`.
+        is cancelled or interrupted, one of those who wait calls. A call that calls or awaits itself raises
+        `RuntimeError`, and so does a circle of threads or tasks that all wait in memoized calls. Waiting for
+        itself through a task (`gather`, `create_task`) or a thread of its own is not seen, and never ends.
 
         The key is a single int, str or bytes itself, other arguments as a tuple, or `key(*args, **kwargs)`. A
         cache with kinds of keys takes one function of one argument, or any with `key`; else `TypeError`.
