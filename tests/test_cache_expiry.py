@@ -449,10 +449,30 @@ def test_a_clock_that_tells_no_time(call: Callable[[Any], object], bad: Any) -> 
     now: Any = 0.0
     c = cache_of({1: "old"}, ttl=60, timer=lambda: now)
     now = bad
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=f"^timer must give seconds as a number, not {type(bad).__name__}$"):
         call(c)
     now = 1.0
     agrees(c, {1: "old"})
+
+
+def test_a_clock_beyond_all_floats() -> None:
+    now: Any = 0.0
+    c = AnyCache(ttl=60, timer=lambda: now)
+    now = 10**400
+    with pytest.raises(OverflowError, match=r"^timer must give seconds that a float can hold, not this int$"):
+        c.get(1)
+
+
+def test_a_clock_whose_number_fails() -> None:
+    class Number:
+        def __float__(self) -> float:
+            raise ZeroDivisionError("of its own")
+
+    now: Any = 0.0
+    c = AnyCache(ttl=60, timer=lambda: now)
+    now = Number()
+    with pytest.raises(ZeroDivisionError, match="of its own"):
+        c.get(1)
 
 
 def test_a_clock_that_says_nan_or_infinity_breaks_nothing() -> None:

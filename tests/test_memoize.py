@@ -18,10 +18,8 @@ import numpy as np
 import pytest
 
 from cache_helpers import Clock
-from ebbmap import Cache, _flights
-from memoize_helpers import (
-    Counted,
-)
+from ebbmap import Cache, _flights, _memoize
+from memoize_helpers import Counted
 
 
 def test_a_result_is_kept() -> None:
@@ -88,6 +86,7 @@ def test_a_positional_only_name_may_be_a_keyword_too() -> None:
 
     assert load(1) == (1, {})
     assert load(customer=1) == (0, {"customer": 1})
+    assert load(**{"": 1}) == (0, {"": 1})
 
 
 def test_keywords_may_have_any_name() -> None:
@@ -126,6 +125,16 @@ def test_two_functions_share_a_cache_and_no_entry() -> None:
     assert two.invalidate(1)
     assert len(cache) == 11
     assert one.cache is two.cache is cache
+
+
+def test_nothing_is_left_of_a_function_that_is_gone_with_its_entries() -> None:
+    cache, left = Cache(), len(_memoize._functions)
+    for n in range(10):
+        cache.memoize(Counted())(n)
+    assert len(_memoize._functions) == left + 9
+    cache.clear()
+    gc.collect()
+    assert len(_memoize._functions) == left
 
 
 def test_keys_of_a_second_function_survive_pickling_and_copying() -> None:
@@ -244,6 +253,9 @@ def test_what_is_no_function_is_refused() -> None:
     with pytest.raises(TypeError, match="memoize takes a function, not int"):
         Cache().memoize(5)  # type: ignore[call-overload]  # what is tested
 
+    with pytest.raises(TypeError, match=r"^key must be callable, not int$"):
+        Cache().memoize(key=3)  # type: ignore[call-overload]  # what is tested
+
     def generator(n: int) -> Iterator[int]:
         yield n
 
@@ -347,7 +359,7 @@ def test_a_method_belongs_to_its_instance() -> None:
 def test_a_method_looks_like_one() -> None:
     shop = Shop("one")
     assert shop.load.__name__ == Shop.load.__name__ == "load"
-    assert AnyShop("one").load.__qualname__ == AnyShop.load.__qualname__ == "Shop.load"
+    assert shop.load.__qualname__ == Shop.load.__qualname__ == "Shop.load"
     assert shop.load.__doc__ == Shop.load.__doc__ == "Load a customer."
     assert str(inspect.signature(shop.load)) == "(customer: 'int' = 0) -> 'tuple[str, int]'"
     assert str(inspect.signature(Shop.load)) == "(self, customer: 'int' = 0) -> 'tuple[str, int]'"
@@ -357,6 +369,45 @@ def test_a_method_looks_like_one() -> None:
     assert not inspect.iscoroutinefunction(shop.load)
     with pytest.raises(AttributeError, match="nothing"):
         shop.load.nothing  # type: ignore[attr-defined]  # noqa: B018 -- what is tested
+
+
+def test_a_method_is_compared_as_methods_are() -> None:
+    class Equal:
+        __hash__ = None  # type: ignore[assignment]  # as lists have
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        @METHODS.memoize(key=id)
+        def one(self) -> None: ...
+
+        @METHODS.memoize(key=id)
+        def two(self) -> None: ...
+
+    a: Any = Equal()
+    b: Any = Equal()
+    assert a.one == a.one and hash(a.one) == hash(a.one)
+    assert a.one != b.one and a.one != a.two and a.one != 1
+    assert {AnyShop.of, AnyShop("x").of} == {AnyShop.of} != {AnySubshop.of}
+
+
+def test_a_method_tells_its_instance_and_function() -> None:
+    shop: Any = Shop("one")
+    assert shop.load.__self__ is shop and AnySubshop.of.__self__ is AnySubshop
+    assert shop.load.__func__(shop, 1) == ("one", 1)
+    assert shop.load.__func__ is AnyShop("two").load.__func__ is not shop.aload.__func__
+    assert shop.load.__wrapped__.__func__ is shop.load.__func__.__wrapped__
+
+
+def test_a_method_may_be_held_weakly() -> None:
+    shop: Any = Shop("one")
+    method: Any = weakref.WeakMethod(shop.load)
+    assert method() == shop.load and method()(1) == ("one", 1)
+    assert method == weakref.WeakMethod(shop.load)
+    shop.load.invalidate(1)  # whose key holds the shop
+    del shop
+    gc.collect()
+    assert method() is None
 
 
 def test_a_method_may_be_pickled() -> None:

@@ -28,7 +28,7 @@ def threads() -> Threads:
 def nobody_waits() -> Iterator[None]:
     """No waiter is left behind."""
     yield
-    assert not _flights._waiting
+    assert not _flights._waiting and not _flights._revoking
 
 
 def test_a_coroutine_function_stays_one() -> None:

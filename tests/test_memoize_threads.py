@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import math
 import multiprocessing
@@ -11,7 +12,7 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +32,7 @@ def threads() -> Threads:
 def nobody_waits() -> Iterator[None]:
     """No waiter is left behind."""
     yield
-    assert not _flights._waiting
+    assert not _flights._waiting and not _flights._revoking
 
 
 def test_invalidate_says_whether_there_was_a_result() -> None:
@@ -81,26 +82,127 @@ def test_the_result_of_a_call_under_way_is_not_seen_after_invalidate(threads: Th
     assert cache[1] == "after"
 
 
+def store_through(monkeypatch: pytest.MonkeyPatch, first: Callable[[], object]) -> None:
+    """Have `first` called before each result is put into the cache."""
+    store = _memoize._store
+    monkeypatch.setattr(_memoize, "_store", lambda *args: (first(), store(*args)))
+
+
 def test_invalidate_waits_for_a_result_that_is_being_stored(
     threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, waits = Gate(None), threading.Event()
-    store, wait = _memoize._store, _flights.Call.wait
-
-    def noted_wait(call: _flights.Call) -> None:
-        waits.set()
-        wait(call)
-
-    monkeypatch.setattr(_memoize, "_store", lambda *args: (gate(), store(*args)))
-    monkeypatch.setattr(_flights.Call, "wait", noted_wait)
+    monkeypatch.setattr(_flights, "PATIENCE", 30.0)
+    store_through(monkeypatch, gate := Gate(None))
     load: Any = Cache().memoize(lambda n: n)
     threads.start(load, 1)
     gate.entered.acquire()
     threads.start(load.invalidate, 1)
-    assert waits.wait(30)
+    until(lambda: _flights._revoking)
     gate.let_through.release()
     assert sorted(threads.outcomes) == [1, True]
     assert 1 not in load.cache
+
+
+def test_a_store_that_outlasts_the_patience_of_invalidate_leaves_nothing(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_flights, "PATIENCE", 0.001)
+    store_through(monkeypatch, gate := Gate(None))
+    results = iter(["before", "after"])
+    load: Any = Cache().memoize(lambda n: next(results))
+    threads.start(load, 1)
+    gate.entered.acquire()
+    assert load.invalidate(1) is False
+    threads.start(load, 1)
+    until(waiters(1))
+    gate.let_through.release()
+    gate.entered.acquire()
+    assert 1 not in load.cache, "the store is over"
+    gate.let_through.release()
+    assert threads.outcomes == ["before", "after"]
+    assert load.cache[1] == "after"
+
+
+def test_a_store_that_fails_after_it_was_invalidated_leaves_nothing(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_flights, "PATIENCE", 0.001)
+    gate, store = Gate(None), _memoize._store
+    monkeypatch.setattr(_memoize, "_store", lambda *args: (gate(), store(*args), 1 / 0))
+    load: Any = Cache().memoize(lambda n: n)
+    threads.start(load, 1)
+    gate.entered.acquire()
+    assert load.invalidate(1) is False
+    gate.let_through.release()
+    assert [type(outcome) for outcome in threads.outcomes] == [ZeroDivisionError]
+    assert 1 not in load.cache
+
+
+def test_a_thread_may_invalidate_what_it_is_about_to_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a key's `__eq__` may."""
+    store_through(monkeypatch, lambda: load.invalidate(1))
+    load: Any = Cache().memoize(lambda n: n)
+    assert load(1) == 1
+    assert 1 not in load.cache
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_on_remove_may_invalidate_what_another_thread_is_storing(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch, is_async: bool
+) -> None:
+    """Each of two threads stores what the other one's `on_remove` invalidates."""
+    monkeypatch.setattr(_flights, "PATIENCE", 60.0)
+    both, mine = threading.Barrier(2), threading.local()
+    load: Any
+
+    def on_remove(key: int, value: int, cause: str) -> None:
+        if cause == "evicted":
+            both.wait(30)
+            load.invalidate(1 - mine.key)
+
+    cache: Any = Cache(max_items=2, on_remove=on_remove)
+    cache[-1] = cache[-2] = 0
+
+    async def same(n: int) -> int:
+        return n
+
+    load = cache.memoize(same if is_async else lambda n: n)
+
+    def work(n: int) -> Any:
+        mine.key = n
+        return asyncio.run(load(n)) if is_async else load(n)
+
+    for n in (0, 1):
+        threads.start(work, n)
+    assert sorted(threads.outcomes) == [0, 1]
+    assert not cache
+
+
+def test_on_remove_may_take_a_lock_that_is_held_around_invalidate(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_flights, "PATIENCE", 0.01)
+    lock, storing = threading.Lock(), threading.Event()
+
+    def on_remove(key: int, value: int, cause: str) -> None:
+        if cause == "evicted":
+            storing.set()
+            with lock:
+                pass
+
+    cache: Any = Cache(max_items=1, on_remove=on_remove)
+    cache[0] = 0
+    load: Any = cache.memoize(lambda n: n)
+
+    def invalidate() -> Any:
+        with lock:
+            threads.start(load, 1)
+            assert storing.wait(30)
+            return load.invalidate(1)
+
+    threads.start(invalidate)
+    assert sorted(threads.outcomes) == [1, True]
+    assert 1 not in cache
 
 
 def test_invalidate_where_a_result_is_being_stored() -> None:

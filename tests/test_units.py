@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy
 import pytest
 
-from ebbmap._units import byte_count, seconds
+from ebbmap._units import byte_count, item_count, seconds
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,10 @@ def test_seconds(given: object, found: float) -> None:
     assert seconds(given, "ttl") == found
 
 
-@pytest.mark.parametrize("given", [True, False, None, [], b"90s", {}, 1j, float])
+NO_NUMBERS: list[object] = [True, False, numpy.True_, numpy.array(True), None, [], b"90s", {}, 1j, float]
+
+
+@pytest.mark.parametrize("given", NO_NUMBERS, ids=repr)
 def test_what_is_no_duration_is_a_type_error(given: object) -> None:
     says = f"^ttl must be seconds, a timedelta or text such as '90s' or '1h', not {type(given).__name__}$"
     with pytest.raises(TypeError, match=says):
@@ -78,11 +81,37 @@ def test_a_duration_is_above_zero(given: object) -> None:
     assert str(caught.value).endswith(repr(given))
 
 
+TOO_LONG = [
+    10**400,
+    10**5000,
+    Decimal("1e400"),
+    Fraction(10**400),
+    Fraction(10**5000),
+    "9" * 310 + "s",
+    "9" * 400 + ".5h",
+    "9" * 5000 + "d",
+]
+
+
+@pytest.mark.parametrize("given", TOO_LONG, ids=type)
+def test_a_duration_is_a_float_of_seconds_at_most(given: object) -> None:
+    says = r"^ttl must be at most 1.8e\+308 seconds, or math.inf, not .{1,100}$"
+    with pytest.raises(OverflowError, match=says):
+        seconds(given, "ttl")
+
+
+@pytest.mark.parametrize("given", [-(10**400), -(10**5000), Decimal("-1e400")], ids=type)
+def test_a_duration_far_below_zero(given: object) -> None:
+    with pytest.raises(ValueError, match=r"^ttl must be above 0 seconds, not .{1,100}$"):
+        seconds(given, "ttl")
+
+
 @pytest.mark.parametrize(
     ("given", "found"),
     [
         (1, 1),
         (2**40, 2**40),
+        (2**64 - 1, 2**64 - 1),
         (numpy.int64(7), 7),
         ("100B", 100),
         ("512KiB", 512 * 1024),
@@ -104,7 +133,9 @@ def test_byte_count(given: object, found: int) -> None:
     assert type(counted) is int
 
 
-@pytest.mark.parametrize("given", [True, None, int, 1.0, numpy.float64(1), b"1B", timedelta(1)])
+@pytest.mark.parametrize(
+    "given", [True, numpy.True_, None, int, 1.0, numpy.float64(1), b"1B", timedelta(1)], ids=repr
+)
 def test_what_is_no_size_is_a_type_error(given: object) -> None:
     says = "^max_bytes must be bytes as an int or text such as '512MiB' or '2GB', not "
     with pytest.raises(TypeError, match=says + type(given).__name__):
@@ -123,3 +154,48 @@ def test_a_size_is_at_least_a_byte(given: object) -> None:
     with pytest.raises(ValueError, match=r"^max_bytes must be at least 1 byte, not ") as caught:
         byte_count(given, "max_bytes")
     assert str(caught.value).endswith(repr(given))
+
+
+TOO_MANY_BYTES = [
+    2**64,
+    10**5000,
+    "18446744073709551616B",
+    "9999999999999999999TiB",
+    "9" * 400 + ".5MiB",
+    "9" * 5000 + "B",
+]
+
+
+@pytest.mark.parametrize("given", TOO_MANY_BYTES, ids=type)
+def test_a_size_is_a_word_at_most(given: object) -> None:
+    with pytest.raises(
+        OverflowError, match=r"^max_bytes must be at most 18446744073709551615 bytes, not .{1,100}$"
+    ):
+        byte_count(given, "max_bytes")
+
+
+@pytest.mark.parametrize("given", [1, 2**64 - 1, numpy.int64(7), numpy.uint64(2**64 - 1)])
+def test_item_count(given: int) -> None:
+    counted = item_count(given, "max_items")
+    assert counted == given
+    assert type(counted) is int
+
+
+@pytest.mark.parametrize("given", [True, numpy.True_, None, int, 1.0, "1", b"1"], ids=repr)
+def test_what_is_no_count_is_a_type_error(given: object) -> None:
+    with pytest.raises(TypeError, match=f"^max_items must be an int, not {type(given).__name__}$"):
+        item_count(given, "max_items")
+
+
+@pytest.mark.parametrize("given", [0, -1, -(10**5000)], ids=lambda given: f"{given.bit_length()} bits")
+def test_a_count_is_at_least_one(given: int) -> None:
+    with pytest.raises(ValueError, match=r"^max_items must be at least 1, not .{1,100}$"):
+        item_count(given, "max_items")
+
+
+@pytest.mark.parametrize("given", [2**64, 10**5000], ids=lambda given: f"{given.bit_length()} bits")
+def test_a_count_is_a_word_at_most(given: int) -> None:
+    with pytest.raises(
+        OverflowError, match=r"^max_items must be at most 18446744073709551615, not .{1,100}$"
+    ):
+        item_count(given, "max_items")

@@ -35,6 +35,16 @@ class Shop:
     async def fetch(self, url: str) -> bytes:
         return url.encode()
 
+    @cache.memoize
+    @classmethod
+    def of(cls, customer: int) -> str:
+        return str(customer)
+
+    @cache.memoize
+    @staticmethod
+    def name(customer: int) -> str:
+        return str(customer)
+
 
 async def types(shop: Shop) -> None:
     assert_type(load(1), str)
@@ -42,6 +52,7 @@ async def types(shop: Shop) -> None:
     assert_type(load.invalidate(1, deep=True), bool)
     assert_type(load.refresh(customer=1), str)
     assert_type(load.__name__, str)
+    assert_type(load.__qualname__, str)
     assert_type(load.cache, Cache[Any, Any])
     assert_type(load_for_an_hour(1), str)
     assert_type(await fetch("a"), bytes)
@@ -53,6 +64,14 @@ async def types(shop: Shop) -> None:
     assert_type(Shop.load(shop, 1), str)
     assert_type(await shop.fetch("a"), bytes)
     assert_type(await shop.fetch.refresh("a"), bytes)
+
+
+def what_mypy_cannot_follow(shop: Shop) -> None:
+    """It drops `@classmethod` and `@staticmethod` first, and then takes both for methods."""
+    assert_type(Shop.name(1), str)
+    assert_type(shop.of(1), str)
+    shop.name(1)  # type: ignore[call-arg]
+    Shop.of(1)  # type: ignore[call-arg, arg-type]
 
 
 def is_a_coroutine_function() -> Coroutine[Any, Any, bytes]:

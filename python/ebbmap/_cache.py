@@ -7,7 +7,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._units import byte_count, seconds
+from ebbmap._units import byte_count, item_count, seconds
 from ebbmap._views import ABSENT, Shared, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     and deleting are O(1); none does work that grows with the cache. `len`, `stats`, `clear` and `popitem`
     first remove all that has expired: O(1) for each.
 
-    Raises `TypeError` and `ValueError` for settings that are none, and for keys and values as `Map` does.
+    Raises `TypeError` and `ValueError` for settings that are none, `OverflowError` for those far too large,
+    and what `Map` does for keys and values.
     """
 
     __slots__ = ()
@@ -98,7 +99,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
             value,
             None if ttl is None else seconds(ttl, "ttl"),
             None if idle is None else seconds(idle, "idle"),
-            None if max_items is None else _item_count(max_items),
+            None if max_items is None else item_count(max_items, "max_items"),
             None if max_bytes is None else byte_count(max_bytes, "max_bytes"),
             on_remove,
             timer,
@@ -188,8 +189,9 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
         For functions, methods and coroutine functions. One call per key is made at a time, among all threads
         and tasks: who comes meanwhile waits for its result or exception. Exceptions are not kept; if a caller
-        is cancelled or interrupted, one of those who wait calls. A call that would wait for itself raises
-        `RuntimeError`.
+        is cancelled or interrupted, one of those who wait calls. A call that calls or awaits itself raises
+        `RuntimeError`, and so does a circle of threads or tasks that all wait in memoized calls. Waiting for
+        itself through a task (`gather`, `create_task`) or a thread of its own is not seen, and never ends.
 
         The key is a single int, str or bytes itself, other arguments as a tuple, or `key(*args, **kwargs)`. A
         cache with kinds of keys takes one function of one argument, or any with `key`; else `TypeError`.
@@ -226,14 +228,6 @@ MutableMapping.register(Cache)
 
 _SHOWN = "ttl", "idle", "max_items", "max_bytes"
 _KINDS = "key", "value"
-
-
-def _item_count(given: int) -> int:
-    if isinstance(given, bool) or not hasattr(type(given), "__index__"):
-        raise TypeError(f"max_items must be an int, not {type(given).__name__}")
-    if given < 1:
-        raise ValueError(f"max_items must be at least 1, not {given}")
-    return given
 
 
 def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:

@@ -15,8 +15,10 @@ from typing import Any, ClassVar
 
 ABSENT: Any = object()
 
+PATIENCE = 1.0  # seconds that `revoke` waits for a store, which may run code that waits for it unseen
 _REVOKED = 0  # no thread's identity
 _waiting: dict[object, Call] = {}  # by who waits, the call it waits for
+_revoking: dict[object, Call] = {}  # by thread, the call whose store it waits for, if not for ever
 
 
 class Call:
@@ -32,6 +34,8 @@ class Call:
         "error",
         "loop",
         "owner",
+        "revoked",
+        "unwanted",
         "value",
     )
 
@@ -41,6 +45,8 @@ class Call:
         self.owner = owner  # a thread's identity or a task
         self.loop = loop
         self.done = False
+        self.revoked = False  # the result is of before an `invalidate`: for those who were waiting then only
+        self.unwanted = False  # who stores the result is to take it out again
         self.computed = False  # rather than found in the cache
         self.value = ABSENT
         self.error: Exception | None = None
@@ -59,18 +65,18 @@ class Call:
         return self.done or self._born != Call.forks or (self.loop is not None and self.loop.is_closed())
 
     @property
-    def revoked(self) -> bool:
-        """Whether the result is of before an `invalidate`: for those who were waiting then only."""
-        return self._fate.get(None) == _REVOKED
+    def driver(self) -> object:
+        """Who has to go on for this to end: its owner, or the thread that is storing the result."""
+        return self._fate.get(None) or self.owner
 
     def may_store(self) -> bool:
-        """Whether the result may go into the cache; from now on `revoke` waits until it is there."""
+        """Whether the result may go into the cache; from now on `revoke` finds it being stored."""
         return self._fate.setdefault(None, _thread.get_ident()) != _REVOKED
 
-    def revoke(self) -> None:
-        """See to it that the result is not stored any more, or has been."""
-        if self._fate.setdefault(None, _REVOKED) not in (_REVOKED, _thread.get_ident()):
-            self.wait()
+    def revoke(self) -> bool:
+        """Have the result not stored; True if it is just being stored."""
+        self.revoked = True
+        return self._fate.setdefault(None, _REVOKED) != _REVOKED
 
     def fail(self, error: Exception) -> None:
         self.error, self._traceback = error, error.__traceback__
@@ -85,24 +91,24 @@ class Call:
         self._wakers.append(wake)
         return self.done
 
-    def wait(self) -> None:
-        """Block this thread until the call is done."""
+    def wait(self, timeout: float = -1) -> None:
+        """Block this thread until the call is done, or for `timeout` seconds."""
         lock = _thread.allocate_lock()
         lock.acquire()
         if not self.when_done(lock.release):
-            lock.acquire()
+            lock.acquire(timeout=timeout)
 
-    def refuse_circle(self, me: object, name: str) -> None:
-        """`RuntimeError` if this waits, perhaps through other calls, for `me`: that would never end."""
+    def waits_for(self, me: object, *waits: dict[object, Call]) -> bool:
+        """Whether this waits for `me`, perhaps through other calls that somebody waits for by `waits`."""
         call: Call | None = self
-        for _ in range(len(_waiting) + 1):
+        for _ in range(sum(map(len, waits)) + 1):
             if call is None:
-                return
-            if call.owner == me:
-                raise RuntimeError(
-                    f"{name} was called with the same key again to compute the value for that key"
-                )
-            call = _waiting.get(call.owner)
+                return False
+            driver = call.driver
+            if driver == me:
+                return True
+            call = next(filter(None, (waiting.get(driver) for waiting in waits)), None)
+        return False
 
     def answers(self, anew: bool) -> bool:
         """Whether it came to a value or an error, and to a new one if only that will do."""
@@ -117,7 +123,8 @@ class Call:
 class Flights:
     """The calls of a function that are under way in the threads, by key.
 
-    `look(key)` finds a value that needs no call, or `ABSENT`; `store(key, value)` puts one into the cache.
+    `look(key)` finds a value that needs no call, or `ABSENT`; `store(key, value)` puts one into the cache,
+    `forget(key)` takes it out.
     """
 
     def __init__(
@@ -125,11 +132,13 @@ class Flights:
         function: Callable[..., Any],
         look: Callable[[Any], Any],
         store: Callable[[Any, Any], None],
+        forget: Callable[[Any], None],
     ) -> None:
         self._function = function
         self._name = getattr(function, "__qualname__", repr(function))
         self._look = look
         self._store = store
+        self._forget = forget
         self._calls: dict[Hashable, Call] = {}
 
     def compute(self, key: Any, args: Any, kwargs: Any, anew: bool = False) -> Any:
@@ -171,8 +180,9 @@ class Flights:
 
     def revoke(self, key: Any) -> None:
         """Keep the result of the call under way, if there is one, out of the cache and from later callers."""
-        if (call := self._under_way(key)) is not None:
-            call.revoke()
+        call = self._under_way(key)
+        if call is not None and call.revoke() and not _outlast(call):
+            call.unwanted = True
 
     def _under_way(self, key: Any) -> Call | None:
         call = self._calls.get(key)
@@ -210,16 +220,39 @@ class Flights:
 
     def _keep(self, call: Call, key: Any, value: Any) -> None:
         if call.may_store():
-            self._store(key, value)
+            try:
+                self._store(key, value)
+            finally:
+                if call.unwanted:
+                    self._forget(key)
         call.computed = True
 
     def _wait(self, call: Call, me: object) -> None:
         _waiting[me] = call
         try:
-            call.refuse_circle(me, self._name)
+            self._refuse_circle(call, me)
             call.wait()
         finally:
             _waiting.pop(me, None)
+
+    def _refuse_circle(self, call: Call, me: object) -> None:
+        """`RuntimeError` if `call` waits for `me`, which would never end."""
+        if call.waits_for(me, _waiting):
+            raise RuntimeError(
+                f"{self._name} was called with the same key again to compute the value for that key"
+            )
+
+
+def _outlast(call: Call) -> bool:
+    """Wait until a store is over, but not where it waits for this thread, and not for ever; True if it is."""
+    me = _thread.get_ident()
+    _revoking[me] = call
+    try:
+        if not call.waits_for(me, _waiting, _revoking):
+            call.wait(PATIENCE)
+    finally:
+        _revoking.pop(me, None)
+    return call.done
 
 
 class _Unraisable:
@@ -238,6 +271,7 @@ class _Unraisable:
 def _after_fork_in_child() -> None:
     Call.forks += 1  # the calls of other threads are nobody's here
     _waiting.clear()
+    _revoking.clear()
 
 
 if hasattr(os, "register_at_fork"):

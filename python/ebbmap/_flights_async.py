@@ -86,7 +86,7 @@ class AsyncFlights(Flights):
         future = loop.create_future()
         _waiting[me] = call
         try:
-            call.refuse_circle(me, self._name)
+            self._refuse_circle(call, me)
             if call.when_done(partial(_wake, loop, future)):
                 return
             while call.loop is not loop and not call.dead and not future.done():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Hashable, Iterator
-from functools import cache as once
 from functools import partial, update_wrapper
 from itertools import count
 from math import isfinite
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar, overload
+from weakref import WeakValueDictionary
 
 from ebbmap._flights import ABSENT, Flights
 from ebbmap._units import seconds
@@ -27,6 +27,8 @@ S = TypeVar("S")
 
 class Memoized(Protocol[P, R_co]):
     """A function whose results are kept in a cache: what `Cache.memoize` makes of one, for type checkers."""
+
+    __qualname__: str  # no class body may have a property of this name
 
     @property
     def cache(self) -> Cache[Any, Any]:
@@ -72,6 +74,8 @@ def memoize(
 
     The rules are in `Cache.memoize`.
     """
+    if key is not None and not callable(key):
+        raise TypeError(f"key must be callable, not {type(key).__name__}")
     options = _Options(cache, key, *_lifetimes(cache, ttl, stale))
     return partial(_decorate, options) if function is None else _decorate(options, function)
 
@@ -113,7 +117,7 @@ def _decorate_function(options: _Options, function: Any) -> Any:
     number = next(_numbers_of(cache))
     keys = _Keys(key) if key is not None else _default_keys(cache, function, number)
     look = partial(_fresh, cache, margin) if margin else _peek(cache)
-    flights = _flights(function)(function, look, partial(_store, cache, lifetime))
+    flights = _flights(function)(function, look, partial(_store, cache, lifetime), partial(_forget, cache))
     wrapper = _wrapper(cache, keys, margin, flights)
     update_wrapper(wrapper, function)
     wrapper.cache = cache
@@ -171,7 +175,7 @@ class Keywords:
 class _Function:
     """In a key: whose arguments these are. The same object for the same name and number, in a pickle too."""
 
-    __slots__ = ("_name", "_number")
+    __slots__ = ("__weakref__", "_name", "_number")
 
     def __init__(self, name: str, number: int) -> None:
         self._name, self._number = name, number
@@ -183,9 +187,11 @@ class _Function:
         return f"<{self._name}>"
 
 
-@once
+_functions: WeakValueDictionary[tuple[str, int], _Function] = WeakValueDictionary()
+
+
 def _function(name: str, number: int) -> _Function:
-    return _Function(name, number)
+    return _functions.setdefault((name, number), _Function(name, number))
 
 
 _numbers: dict[int, Iterator[int]] = {}
@@ -201,7 +207,8 @@ def _numbers_of(cache: Cache[Any, Any]) -> Iterator[int]:
 def _default_keys(cache: Cache[Any, Any], function: Any, number: int) -> _Keys:
     kind, name, positional = cache.kinds[0], _name(function), _positional(function)
     required = [each for each in positional if each.default is each.empty]
-    names = ["" if each.kind is each.POSITIONAL_ONLY else each.name for each in positional]
+    # None is a name that no keyword has
+    names = [None if each.kind is each.POSITIONAL_ONLY else each.name for each in positional]
     if kind is not object and number:
         raise TypeError(
             f"another function uses the {kind.__name__} keys of this cache: give {name} its own with key="
@@ -224,14 +231,14 @@ def _positional(function: Any) -> list[inspect.Parameter]:
     return [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
 
 
-def _typed_key(names: list[str], name: str, kind: str, /, *args: Any, **kwargs: Any) -> Any:
+def _typed_key(names: list[str | None], name: str, kind: str, /, *args: Any, **kwargs: Any) -> Any:
     args = _in_place(names, args, kwargs)
     if kwargs or len(args) != 1:
         raise TypeError(f"{name} needs key= to make one {kind} of its arguments, as the cache's keys are")
     return args[0]
 
 
-def _object_key(names: list[str], /, *args: Any, **kwargs: Any) -> Hashable:
+def _object_key(names: list[str | None], /, *args: Any, **kwargs: Any) -> Hashable:
     if kwargs:
         args = _in_place(names, args, kwargs)
         if kwargs:
@@ -241,14 +248,16 @@ def _object_key(names: list[str], /, *args: Any, **kwargs: Any) -> Hashable:
     return args
 
 
-def _tuple_key(names: list[str], prefix: tuple[Any, ...], /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+def _tuple_key(
+    names: list[str | None], prefix: tuple[Any, ...], /, *args: Any, **kwargs: Any
+) -> tuple[Any, ...]:
     if not kwargs:
         return prefix + args
     args = _in_place(names, args, kwargs)
     return prefix + args + ((Keywords, *sorted(kwargs.items())) if kwargs else ())
 
 
-def _in_place(names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+def _in_place(names: list[str | None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
     """`args` and those of `kwargs` that are the next positions by name, which are taken from there."""
     for name in names[len(args) :]:
         if name not in kwargs:
@@ -278,6 +287,10 @@ def _store(cache: Cache[Any, Any], lifetime: float | None, key: Any, value: Any)
         if not cache._is_too_large(key, value):
             raise
         cache.pop(key, None)  # larger than the cache: a caller gets it all the same, and none an older one
+
+
+def _forget(cache: Cache[Any, Any], key: Any) -> None:
+    cache.pop(key, None)
 
 
 def _invalidate(
@@ -403,9 +416,19 @@ class _Bound(partial[Any]):
     __slots__ = ()
 
     __doc__ = property(lambda self: self.func.__doc__)  # not this class's
+    __func__ = property(lambda self: self.func)
+    __self__ = property(lambda self: self.args[0])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.func, name)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not _Bound:
+            return NotImplemented
+        return self.func is other.func and self.args[0] is other.args[0]
+
+    def __hash__(self) -> int:
+        return hash((self.func, id(self.args[0])))  # the instance may have no hash
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (*self.args, self.__name__)

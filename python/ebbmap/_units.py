@@ -1,28 +1,38 @@
-"""Durations and sizes as people write them: `seconds` and `byte_count`."""
+"""Durations, sizes and counts as people write them: `seconds`, `byte_count` and `item_count`."""
 
 from __future__ import annotations
 
 import sys
+from math import inf
 from operator import index
 from typing import Any
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _BYTES |= {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "B": 1}  # "B" last: the others end in it
+_MOST = 2 * sys.maxsize + 1  # what a word of the machine holds
+_DIGITS = len(str(_MOST))  # more are as good as a float; `int` refuses text of thousands
 
 
-def seconds(given: object, name: str) -> float:
+def seconds(given: Any, name: str) -> float:
     """A duration as seconds: a number of them, a `timedelta`, or text: a number and ms, s, m, h or d.
 
     Infinity is a duration too. `name` is the argument's, for the errors: `TypeError` for what is no duration
-    (a bool is none), `ValueError` for other text and for what is not above 0.
+    (a bool is none), `ValueError` for other text and for what is not above 0, `OverflowError` for what is
+    beyond all floats.
     """
-    found = _as_seconds(given)
+    try:
+        found = _as_seconds(given)
+    except OverflowError:  # of a number; text and timedeltas have none
+        found = inf if given > 0 else -inf
     if found is None:
         what = f"{name} must be seconds, a timedelta or text such as '90s' or '1h'"
         raise _wrong(what, given)
     if not found > 0:  # nan neither
-        raise ValueError(f"{name} must be above 0 seconds, not {given!r}")
+        raise ValueError(f"{name} must be above 0 seconds, not {_shown(given)}")
+    if found == inf and given != inf:
+        most = f"{sys.float_info.max:.2g} seconds, or math.inf"
+        raise OverflowError(f"{name} must be at most {most}, not {_shown(given)}")
     return found
 
 
@@ -30,14 +40,31 @@ def byte_count(given: object, name: str) -> int:
     """A size in bytes: an int, or text: a number and B, KiB to TiB (powers of 1024) or KB to TB (of 1000).
 
     `name` is the argument's, for the errors: `TypeError` for what is no size (a bool or a float is none),
-    `ValueError` for other text and for what is below 1.
+    `ValueError` for other text and for what is below 1, `OverflowError` for what no machine has.
     """
-    found = _as_bytes(given)
+    try:
+        found = _as_bytes(given)
+    except OverflowError:  # of an infinite float
+        found = _MOST + 1
     if found is None:
         raise _wrong(f"{name} must be bytes as an int or text such as '512MiB' or '2GB'", given)
     if found < 1:
-        raise ValueError(f"{name} must be at least 1 byte, not {given!r}")
-    return found
+        raise ValueError(f"{name} must be at least 1 byte, not {_shown(given)}")
+    return _no_more_than_a_word(found, given, name, " bytes")
+
+
+def item_count(given: object, name: str) -> int:
+    """A number of items: an int.
+
+    `name` is the argument's, for the errors: `TypeError` for what is no int (a bool is none), `ValueError`
+    for what is below 1, `OverflowError` for what no machine counts.
+    """
+    found = _as_int(given)
+    if found is None:
+        raise TypeError(f"{name} must be an int, not {type(given).__name__}")
+    if found < 1:
+        raise ValueError(f"{name} must be at least 1, not {_shown(given)}")
+    return _no_more_than_a_word(found, given, name)
 
 
 def _as_seconds(given: Any) -> float | None:
@@ -46,7 +73,7 @@ def _as_seconds(given: Any) -> float | None:
     datetime = sys.modules.get("datetime")  # who has a timedelta has imported it
     if datetime is not None and isinstance(given, datetime.timedelta):
         return float(given.total_seconds())
-    if isinstance(given, bool) or not hasattr(type(given), "__float__"):
+    if _is_bool(given) or not hasattr(type(given), "__float__"):
         return None
     return float(given)  # NumPy's numbers, Decimal and Fraction too
 
@@ -55,9 +82,16 @@ def _as_bytes(given: Any) -> int | None:
     if isinstance(given, str):
         found = _with_unit(given, _BYTES)
         return None if found is None else round(found)
-    if isinstance(given, bool) or not hasattr(type(given), "__index__"):
-        return None
-    return index(given)
+    return _as_int(given)
+
+
+def _as_int(given: Any) -> int | None:
+    return None if _is_bool(given) or not hasattr(type(given), "__index__") else index(given)
+
+
+def _is_bool(given: Any) -> bool:
+    """NumPy's too, and arrays of them."""
+    return isinstance(given, bool) or getattr(getattr(given, "dtype", None), "kind", None) == "b"
 
 
 def _with_unit(text: str, units: dict[str, float] | dict[str, int]) -> float | None:
@@ -66,16 +100,29 @@ def _with_unit(text: str, units: dict[str, float] | dict[str, int]) -> float | N
     for unit, scale in units.items():
         if text.endswith(unit):
             number = text.removesuffix(unit).rstrip()
-            if number.isascii() and number.isdecimal():
-                return int(number) * scale
-            if number.isascii() and number.replace(".", "", 1).isdecimal():
-                return float(number) * scale
-            return None
+            if not number.isascii() or not number.replace(".", "", 1).isdecimal():
+                return None
+            exact = number.isdecimal() and len(number) <= _DIGITS
+            return (int(number) if exact else float(number)) * scale
     return None
+
+
+def _no_more_than_a_word(found: int, given: object, name: str, unit: str = "") -> int:
+    if found > _MOST:
+        raise OverflowError(f"{name} must be at most {_MOST}{unit}, not {_shown(given)}")
+    return found
 
 
 def _wrong(what: str, given: object) -> Exception:
     """An error that ends in what was given: a text by itself, anything else by its type."""
     if isinstance(given, str):
-        return ValueError(f"{what}, not {given!r}")
+        return ValueError(f"{what}, not {_shown(given)}")
     return TypeError(f"{what}, not {type(given).__name__}")
+
+
+def _shown(given: object) -> str:
+    try:
+        text = repr(given)
+    except ValueError:  # Python writes out no ints of thousands of digits
+        return f"<{type(given).__name__} of thousands of digits>"
+    return text if len(text) <= 100 else f"{text[:60]}... ({len(text)} characters)"

@@ -4,7 +4,7 @@ use crate::cache::limits::Limits;
 use crate::calls;
 use crate::kinds::Kinds;
 use ebb::{Clock, Time};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -77,9 +77,25 @@ pub(crate) fn read_timer(timer: &Bound<'_, PyAny>) -> PyResult<Time> {
     let shown = calls::call(timer, [])?;
     let seconds = match shown.cast_exact::<PyFloat>() {
         Ok(float) => float.value(),
-        Err(_) => shown.extract::<f64>()?,
+        Err(_) => shown.extract::<f64>().map_err(|error| no_time(&shown, error))?,
     };
     Clock::given(seconds).ok_or_else(|| PyValueError::new_err("timer must give a number of seconds, not nan"))
+}
+
+/// What is said of what a clock shows that is no float; what a number's own code raises is raised.
+#[cold]
+fn no_time(shown: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let (py, kind) = (shown.py(), shown.get_type());
+    let Ok(kind) = kind.name() else { return error };
+    let said = if error.is_instance_of::<PyTypeError>(py) {
+        PyTypeError::new_err(format!("timer must give seconds as a number, not {kind}"))
+    } else if error.is_instance_of::<PyOverflowError>(py) {
+        PyOverflowError::new_err(format!("timer must give seconds that a float can hold, not this {kind}"))
+    } else {
+        return error;
+    };
+    said.set_cause(py, Some(error));
+    said
 }
 
 /// A lifetime that a call gives: seconds, or whatever else stands for a duration.
