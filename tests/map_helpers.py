@@ -60,13 +60,18 @@ OVER_AND_OVER = (
     print(rss() - before)
     """
 )
-# What a script begins with that limits its own memory.
+# What a script begins with that limits its own memory: a thread that has just begun may still reserve addresses.
 LIMIT = """
-    import resource, sys
+    import resource, sys, time
     from ebbmap import Map, _bulk
-    def limit(extra):
+    def reserved():
         with open("/proc/self/statm") as file:
-            used = int(file.read().split()[0]) * 4096
+            return int(file.read().split()[0]) * 4096
+    def limit(extra):
+        used = None
+        while used != reserved():
+            used = reserved()
+            time.sleep(0.05)
         resource.setrlimit(resource.RLIMIT_AS, (used + extra, resource.RLIM_INFINITY))
 """
 
