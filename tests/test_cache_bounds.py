@@ -174,6 +174,22 @@ def test_bulk_calls_evict_as_one_by_one(clock: Clock) -> None:
     adds_up(c)
 
 
+def test_clear_forgets_the_entries_but_not_what_was_learned_of_newcomers(clock: Clock) -> None:
+    log, expected = Removals(), Removals()
+    c = AnyCache(max_items=40, timer=clock, on_remove=log)
+    model = Reference(timer=clock, max_items=40, on_remove=lambda *removal: expected.append(removal))
+    for one in (c, model):
+        one.update(dict.fromkeys(range(300)))
+        one.update(dict.fromkeys(range(260, 300)))  # used, which newcomers are not
+        one.update(dict.fromkeys(range(241, 301)))
+        one.clear()
+        one.update(dict.fromkeys(range(81)))
+    assert model.eviction.share < 64, "not all newcomers are tried any more"
+    assert [gone for gone in log if gone[2] == "evicted"] == [
+        gone for gone in expected if gone[2] == "evicted"
+    ]
+
+
 def test_removing_the_one_at_the_hand(clock: Clock) -> None:
     c = AnyCache(max_items=4, timer=clock)
     model = Reference(max_items=4, timer=clock)

@@ -200,6 +200,13 @@ impl Cache {
         Stacked::in_order(size, Policies::new(keeping))
     }
 
+    /// Go on with what another cache has learned of newcomers, where both are bounded.
+    pub fn learn_from(&mut self, other: &Cache) {
+        if let (Some(sieve), Some(other)) = (&mut self.order.sieve, &other.order.sieve) {
+            sieve.learn_from(other);
+        }
+    }
+
     /// As [`insert`](crate::Table::insert), with deadlines.
     #[inline(always)]
     pub fn insert_until(

@@ -79,6 +79,11 @@ impl Sieve {
         (self.hand, self.fence) = (None, None);
     }
 
+    /// Go on with what another has learned.
+    pub(crate) fn learn_from(&mut self, other: &Sieve) {
+        self.trials = other.trials;
+    }
+
     pub(crate) fn start(&self, slot: &mut [u8]) {
         self.queue.start(slot);
     }
@@ -190,7 +195,7 @@ impl Sieve {
 }
 
 /// Which newcomers are tried, and what is learned from trials.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Trials {
     /// How many of each `WHOLE` newcomers are tried, and what those before have left over.
     share: u32,
@@ -239,7 +244,7 @@ impl Trials {
 }
 
 /// How many entries the hand has judged, and how many of them had been used.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Tally {
     seen: u64,
     used: u64,

@@ -471,10 +471,11 @@ impl Chest {
 
     // --- everything ----------------------------------------------------------------------------------------------
 
-    /// Everything, leaving nothing; counted as cleared if it is.
+    /// Everything, leaving nothing but what was learned; counted as cleared if it is.
     pub(crate) fn take(&mut self) -> Contents<ebb::Cache> {
         let layout = self.store.layout;
-        let empty = Store::over(layout, self.limits.table(layout));
+        let mut empty = Store::over(layout, self.limits.table(layout));
+        empty.table.learn_from(&self.store.table);
         std::mem::replace(&mut self.store, empty).into_contents()
     }
 }
