@@ -60,7 +60,8 @@ OVER_AND_OVER = (
     print(rss() - before)
     """
 )
-# What a script begins with that limits its own memory: a thread that has just begun may still reserve addresses.
+# What a script begins with that limits its own memory, once a thread that has just begun has reserved its
+# addresses.
 LIMIT = """
     import resource, sys, time
     from ebbmap import Map, _bulk
