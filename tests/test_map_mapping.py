@@ -196,6 +196,8 @@ def test_identical_values_are_equal_as_in_dict() -> None:
     nan = float("nan")
     assert Map({1: nan}) == {1: nan}
     assert Map({nan: 1})[nan] == 1
+    inline = Map(int, float, {1: nan})
+    assert inline == inline and inline != inline.copy() and inline != {1: nan}
 
 
 def test_views_are_live_and_sets() -> None:

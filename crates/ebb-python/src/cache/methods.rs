@@ -257,7 +257,8 @@ impl Cache {
         left.ok_or_else(|| missing(key))
     }
 
-    /// Remove all that has expired, and return it as a list of (key, value). O(1) a removed entry.
+    /// Remove all that has expired, and return it as a list of (key, value). O(1) a removed entry. `MemoryError` if the list
+    /// can't be made: what has been removed by then is told to `on_remove` alone.
     fn expire<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         iter::expire(self, py)
     }
