@@ -467,7 +467,9 @@ def test_exit_with_live_caches(kinds: str) -> None:
     assert printed.strip() == "ended"
 
 
-@pytest.mark.parametrize("what", ["on_remove", "timer", "eq", "hash", "del", "dtype"])
+@pytest.mark.parametrize(
+    "what", ["on_remove", "timer", "eq", "hash", "del", "dtype", "pairs", "pair", "keys", "float"]
+)
 def test_exit_with_daemon_threads_in_python_code(what: str) -> None:
     """Before 3.14 such a thread is ended by unwinding it, which must not reach the binding."""
     script = """
@@ -479,21 +481,34 @@ def test_exit_with_daemon_threads_in_python_code(what: str) -> None:
             def __eq__(self, other): return slow(self.n == other.n)
         class Value:
             def __del__(self): slow(1)
+        class Number:
+            def __float__(self): return slow(1.0)
+        class Keyed:
+            def keys(self): return range(100)
+            def __getitem__(self, key): return slow(key)
         def slow(result, *_):
             for _ in range(20): began.set()
             return result
+        def slowly(*items):
+            for item in items: yield slow(item)
         what, began = sys.argv[1], threading.Event()
         made = {
             "on_remove": lambda: Cache(max_items=20, on_remove=slow),
             "timer": lambda: Cache(ttl=9, timer=lambda: slow(1.0)),
             "dtype": lambda: Map(int, "i4,i4"),
+            "float": lambda: Map(int, float),
         }
         m = made.get(what, Map)()
         def work():
             while True:
                 for i in range(100):
                     key = Key(i % 7) if what in ("eq", "hash") else i
-                    m[key] = Value() if what == "del" else (i, i)
+                    given = {"del": Value, "float": Number}.get(what, lambda: (i, i))()
+                    match what:
+                        case "pairs": m.update(slowly((i, i)))
+                        case "pair": m.update([slowly(i, i)])
+                        case "keys": m.update(Keyed())
+                        case _: m[key] = given
         threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
         for thread in threads: thread.start()
         if what != "dtype": began.wait()

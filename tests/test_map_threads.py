@@ -292,6 +292,32 @@ def test_others_run_while_a_fork_waits_for_a_bulk_call() -> None:
     )
 
 
+def test_a_fork_with_another_modules_lock_under_which_a_map_is_used() -> None:
+    run(
+        """
+        import os, threading, warnings
+        warnings.simplefilter("ignore")
+        lock = threading.Lock()
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+        import numpy as np
+        from ebbmap import Map  # after it, so that its hook comes first
+        m, keys, done = Map(int, int), np.arange(2000), threading.Event()
+        def work():
+            while not done.is_set():
+                with lock: m.set_many(keys, keys)
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads: thread.start()
+        for _ in range(50):
+            child = os.fork()
+            if child == 0:
+                m._check()
+                os._exit(0 if len(m) in (0, 2000) else 3)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        done.set()
+        """
+    )
+
+
 def test_a_bulk_call_that_meets_a_fork_does_not_hold_it_up() -> None:
     """A hook that runs between ours and the fork waits for another thread, which begins a bulk call."""
     printed = run(

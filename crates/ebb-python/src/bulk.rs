@@ -2,6 +2,7 @@
 //! involved the interpreter is released.
 
 use crate::arrays::{Elements, Entries, Lookups};
+use crate::calls;
 use crate::convert::{Key, Read, Value};
 use crate::errors::{out_of_memory, with_room};
 use crate::hash::{hash, hash_int};
@@ -207,7 +208,7 @@ pub(crate) fn pair<'py>(
     {
         return Ok((pair.get_item(0)?, pair.get_item(1)?));
     }
-    let parts = item.try_iter().map_err(|_| {
+    let parts = calls::items(item).map_err(|_| {
         PyTypeError::new_err(format!("cannot convert {what} update sequence element #{place} to a sequence"))
     })?;
     let mut collected = Vec::new();
@@ -226,7 +227,7 @@ pub(crate) fn pair<'py>(
 impl Map {
     /// Set every pair of an iterable, in order.
     fn _set_pairs(&self, pairs: &Bound<'_, PyAny>) -> PyResult<()> {
-        for (place, item) in pairs.try_iter()?.enumerate() {
+        for (place, item) in calls::items(pairs)?.enumerate() {
             let (key, value) = pair(&item?, place, "map")?;
             self.set(&key, &value)?;
         }

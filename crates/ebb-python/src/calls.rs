@@ -8,12 +8,12 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use std::ffi::c_int;
+use std::ffi::{c_double, c_int};
 
 /// The same functions as in `ffi`, where they are declared not to be unwound. The linker takes both for one: it must not
 /// see which is called, or it leaves out what unwinding is to meet.
 mod unwound {
-    use super::{c_int, ffi};
+    use super::{c_double, c_int, ffi};
 
     unsafe extern "C-unwind" {
         pub(super) fn PyObject_Vectorcall(
@@ -35,6 +35,9 @@ mod unwound {
             right: *mut ffi::PyObject,
             operation: c_int,
         ) -> *mut ffi::PyObject;
+        pub(super) fn PyObject_GetIter(object: *mut ffi::PyObject) -> *mut ffi::PyObject;
+        pub(super) fn PyIter_Next(iterator: *mut ffi::PyObject) -> *mut ffi::PyObject;
+        pub(super) fn PyFloat_AsDouble(object: *mut ffi::PyObject) -> c_double;
         pub(super) fn PyNumber_Index(object: *mut ffi::PyObject) -> *mut ffi::PyObject;
         pub(super) fn Py_DecRef(object: *mut ffi::PyObject);
     }
@@ -125,6 +128,36 @@ pub(crate) fn index<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAn
     let pointer = object.as_ptr();
     // SAFETY: 1. The object is alive meanwhile. 2. A new reference, or NULL with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(object.py(), stay(|| unseen!(PyNumber_Index(_))(pointer))) }
+}
+
+/// The float that an object says it is.
+pub(crate) fn float(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let pointer = object.as_ptr();
+    // SAFETY: the object is alive meanwhile.
+    let float = stay(|| unsafe { unseen!(PyFloat_AsDouble(_))(pointer) });
+    let failed = if float == -1.0 { PyErr::take(object.py()) } else { None };
+    failed.map_or(Ok(float), Err)
+}
+
+/// The items of an iterable, or of an iterator: each is asked for.
+pub(crate) fn items<'py>(iterable: &Bound<'py, PyAny>) -> PyResult<Items<'py>> {
+    let pointer = iterable.as_ptr();
+    // SAFETY: 1. The object is alive meanwhile. 2. A new reference, or NULL with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(iterable.py(), stay(|| unseen!(PyObject_GetIter(_))(pointer))).map(Items) }
+}
+
+/// See [`items`].
+pub(crate) struct Items<'py>(Bound<'py, PyAny>);
+
+impl<'py> Iterator for Items<'py> {
+    type Item = PyResult<Bound<'py, PyAny>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (py, pointer) = (self.0.py(), self.0.as_ptr());
+        // SAFETY: 1. The iterator is alive meanwhile. 2. A new reference, or NULL, with an exception set but at the end.
+        let item = unsafe { Bound::from_owned_ptr_or_opt(py, stay(|| unseen!(PyIter_Next(_))(pointer))) };
+        item.map(Ok).or_else(|| PyErr::take(py).map(Err))
+    }
 }
 
 /// As [`release`], if there is something to drop.

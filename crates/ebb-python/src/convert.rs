@@ -321,7 +321,7 @@ fn float(object: &Bound<'_, PyAny>) -> PyResult<f64> {
         return Ok(float.value());
     }
     if object.is_instance_of::<PyInt>() || object.get_type().hasattr("__float__")? || has_index(object) {
-        return object.extract();
+        return calls::float(object);
     }
     Err(wrong("value", "float", object))
 }

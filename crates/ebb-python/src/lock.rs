@@ -43,7 +43,7 @@ impl Drop for Held<'_> {
 fn wake_waiters() {
     // The gate only lets a waiter come that is about to wait. It must not be waited for here: who has closed it may
     // need the interpreter that this thread has.
-    let _gate = GATE.try_lock();
+    let _gate = try_gate();
     FREED.notify_all();
 }
 
@@ -65,7 +65,13 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     where
         T: Send,
     {
-        let (held, working) = self.begin(py);
+        let held = self.acquire(py);
+        let Some(working) = Working::begin() else {
+            // Who forks, or a hook of another module that waits for what this thread holds, must not be waited for. Without
+            // the interpreter nobody gets to fork, so nothing is half done when it happens.
+            // SAFETY: `held` says that nobody else uses the value until it is dropped.
+            return work(unsafe { &mut *self.value.get() });
+        };
         let value = Exclusive(self.value.get());
         py.detach(move || {
             let value = value; // the whole, not the pointer in it, which is not Send
@@ -75,19 +81,6 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
             drop(working);
             result
         })
-    }
-
-    /// Acquire, and keep others from forking. While one forks, that is waited for with the interpreter released, which
-    /// the one who forks may need.
-    fn begin(&self, py: Python<'_>) -> (Held<'_>, Working) {
-        loop {
-            let held = self.acquire(py);
-            match Working::try_begin() {
-                Some(working) => return (held, working),
-                None => drop(held),
-            }
-            py.detach(wait_until_open);
-        }
     }
 
     /// Use the value if nobody does: for those who must never wait, as the garbage collector. Without `BEYOND` only from
@@ -178,11 +171,11 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         let busy = &self.busy;
         loop {
             py.detach(|| {
-                if is_forking() {
-                    return std::thread::sleep(Duration::from_micros(50)); // the gate is this thread's own
-                }
+                let Some(gate) = try_gate() else {
+                    // Who has closed it may wait for this thread in another module's hook.
+                    return std::thread::sleep(Duration::from_micros(50));
+                };
                 WAITERS.fetch_add(1, Ordering::SeqCst);
-                let gate = gate();
                 if busy.load(Ordering::SeqCst) {
                     // The time limit covers a holder that looked for waiters just before this one came.
                     drop(FREED.wait_timeout(gate, Duration::from_millis(5)));
@@ -240,10 +233,12 @@ fn gate() -> MutexGuard<'static, usize> {
     GATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn wait_until_open() {
-    let mut gate = gate();
-    while FORKING.load(Ordering::SeqCst) > 0 {
-        gate = FREED.wait(gate).unwrap_or_else(PoisonError::into_inner);
+/// The gate, unless somebody has closed it (perhaps this thread) or is at it for a moment.
+fn try_gate() -> Option<MutexGuard<'static, usize>> {
+    match GATE.try_lock() {
+        Ok(gate) => Some(gate),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -251,16 +246,23 @@ fn wait_until_open() {
 struct Working(bool);
 
 impl Working {
+    /// `None` while somebody is about to fork.
+    fn begin() -> Option<Self> {
+        loop {
+            let begun = Working::try_begin();
+            if begun.is_some() || FORKING.load(Ordering::SeqCst) > 0 {
+                return begun;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
     /// `None` while somebody is about to fork, or the gate busy for a moment.
     fn try_begin() -> Option<Self> {
         if is_forking() {
             return Some(Working(false));
         }
-        let mut gate = match GATE.try_lock() {
-            Ok(gate) => gate,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
+        let mut gate = try_gate()?;
         let open = FORKING.load(Ordering::SeqCst) == 0;
         *gate += usize::from(open);
         open.then(|| Working(true))
@@ -302,7 +304,6 @@ pub(crate) fn _after_fork() {
     sweeper::after_fork();
     FORKING.fetch_sub(1, Ordering::SeqCst);
     CLOSED.take();
-    FREED.notify_all();
 }
 
 /// Go on in the child: no other thread came along.

@@ -6,6 +6,7 @@ use crate::cache::Cache;
 use crate::cache::chest::{BATCH, Chest, Refused};
 use crate::cache::gone::Gone;
 use crate::cache::settings::seconds;
+use crate::calls;
 use crate::convert::Key;
 use crate::errors::with_room;
 use crate::hash::hash_int;
@@ -20,7 +21,7 @@ use pyo3::types::PyList;
 impl Cache {
     /// Set every pair of an iterable, in order.
     fn _set_pairs(&self, pairs: &Bound<'_, PyAny>) -> PyResult<()> {
-        for (place, item) in pairs.try_iter()?.enumerate() {
+        for (place, item) in calls::items(pairs)?.enumerate() {
             let (key, value) = pair(&item?, place, "cache")?;
             self.set_pair(&key, &value, None)?;
         }

@@ -211,7 +211,7 @@ pub(crate) fn copy(from: &Cache, to: &Cache, copied: Option<&Bound<'_, PyAny>>, 
 pub(crate) fn restore(cache: &Cache, entries: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = entries.py();
     let moment = cache.moment(py)?;
-    for entry in entries.try_iter()? {
+    for entry in calls::items(entries)? {
         let (key, value, hard, idle): (Bound<'_, PyAny>, Bound<'_, PyAny>, _, _) = entry?.extract()?;
         let deadlines = cache.shared.settings().limits.deadlines(Lives { hard, idle }, &moment);
         cache.put_until(py, &cache.key(&key)?, &cache.value(&value)?, deadlines)?;

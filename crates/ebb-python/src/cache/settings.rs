@@ -77,7 +77,7 @@ pub(crate) fn read_timer(timer: &Bound<'_, PyAny>) -> PyResult<Time> {
     let shown = calls::call(timer, [])?;
     let seconds = match shown.cast_exact::<PyFloat>() {
         Ok(float) => float.value(),
-        Err(_) => shown.extract::<f64>().map_err(|error| no_time(&shown, error))?,
+        Err(_) => calls::float(&shown).map_err(|error| no_time(&shown, error))?,
     };
     Clock::given(seconds).ok_or_else(|| PyValueError::new_err("timer must give a number of seconds, not nan"))
 }
