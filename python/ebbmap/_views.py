@@ -103,10 +103,10 @@ class Shared(Generic[K, V]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        if other is self:
-            return True  # inline floats are made anew at each read, so nan would not be found identical
         one: Any = self
         two: Any = other
+        if one is two:
+            return True  # inline floats are made anew at each read, so nan would not be found identical
         if isinstance(other, Shared) and self._kinds()[0] == "object":
             one, two = other, self  # only object keys can be looked up with anything: 1 with 1.0, say
         return len(one) == len(two) and all(has_item(two, key, value) for key, value in _steady_items(one))
