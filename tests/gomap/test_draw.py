@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -20,14 +21,19 @@ KIND = parse_map("map[int][128]byte")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def slots(version: str, entries: int, deleted: int = 0) -> list[str]:
-    """The states of all slots shown."""
+def filled(version: str, entries: int, deleted: int) -> Any:
+    """The scene of a map with so many added, and then so many removed."""
     made = new_map(KIND, GoVersion.parse(version))
     for key in range(entries):
         made[key] = key
     for key in range(deleted):
         del made[key]
-    shown = scene(made)
+    return scene(made)
+
+
+def slots(version: str, entries: int, deleted: int = 0) -> list[str]:
+    """The states of all slots shown."""
+    shown = filled(version, entries, deleted)
     return [
         state for row in shown.rows for column in row.columns for block in column.blocks for state in block
     ]
@@ -88,12 +94,7 @@ def test_a_chain_is_opened_with_its_overflow_bucket() -> None:
 
 def _used(version: str, entries: int, deleted: int) -> tuple[int, int]:
     """Full and deleted slots: of what is opened, and of the column that has most."""
-    made = new_map(KIND, GoVersion.parse(version))
-    for key in range(entries):
-        made[key] = key
-    for key in range(deleted):
-        del made[key]
-    shown = scene(made)
+    shown = filled(version, entries, deleted)
     columns = [column for row in shown.rows if "old" not in row.title for column in row.columns]
     most = max(sum(state in (FULL, GONE) for block in column.blocks for state in block) for column in columns)
     return sum(slot.state in (FULL, GONE) for block in shown.opened for slot in block), most

@@ -230,36 +230,32 @@ impl<C: Cells> Index<C> {
             }
             heap.remove(new.handle); // the last of its stack: nothing moves
         }
-        self.rebuild_with_stash(heap, sources, extra, lines.min(MAX_LINES), rehash)
-    }
-
-    /// As [`rebuild`](Self::rebuild), for entries of which too many have the same home.
-    #[cold]
-    fn rebuild_with_stash(
-        &mut self,
-        heap: &mut Heap,
-        sources: &[Part<'_>],
-        extra: Option<Item<C::Content>>,
-        lines: usize,
-        rehash: &impl Rehash<C>,
-    ) -> Result<Segment, OutOfMemory> {
         let mut items = Vec::new();
-        let entries = sources.iter().map(Part::count).sum::<usize>() + usize::from(extra.is_some());
         items.try_reserve_exact(entries).map_err(|_| OutOfMemory)?;
         sources.iter().for_each(|from| from.each(heap, self.cells, rehash, |item| items.push(item)));
         items.extend(extra);
+        self.build_with_stash(heap, &items, lines.min(MAX_LINES))
+    }
 
+    /// A new block for entries of which too many have the same home.
+    #[cold]
+    fn build_with_stash(
+        &mut self,
+        heap: &mut Heap,
+        items: &[Item<C::Content>],
+        lines: usize,
+    ) -> Result<Segment, OutOfMemory> {
         let mut trial = self.new_block(heap, lines, 0)?;
         let mut trial_lines = trial.lines_mut(heap, self.cells);
         let homeless = items.iter().filter(|&&item| !place(&mut trial_lines, item)).count();
         heap.remove(trial.handle);
         let stash = (homeless + homeless / 8).div_ceil(SLOTS) + 1;
         let mut segment = self.new_block(heap, lines, stash)?;
-        for &item in &items {
+        for &item in items {
             let placed = place_or_stash(&mut segment, heap, self.cells, item);
             debug_assert!(placed);
         }
-        segment.add(entries);
+        segment.add(items.len());
         Ok(segment)
     }
 
