@@ -57,10 +57,6 @@ impl MapIterator {
             Ok(Some((key, value)))
         })
     }
-
-    fn let_go(&self, py: Python<'_>) {
-        drop(self.walk.with(py, |walk| walk.map.take()));
-    }
 }
 
 /// All items at one moment.
@@ -112,7 +108,7 @@ impl MapIterator {
         let Some(map) = map else { return Ok(None) };
         let next = map.get().store.with(py, |store| self.next_read(py, store))?;
         if next.is_none() {
-            self.let_go(py);
+            drop(self.walk.with(py, |walk| walk.map.take()));
         }
         next.map(|next| map.get().kinds().finish_next(py, next)).transpose()
     }

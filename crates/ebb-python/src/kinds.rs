@@ -130,7 +130,7 @@ pub(crate) fn value_kind(given: &Bound<'_, PyAny>) -> PyResult<(ValueKind, Optio
         return Ok((kind, None));
     }
     let numpy = given.py().import("ebbmap._numpy").map_err(|error| without_numpy(given, error))?;
-    let codec = numpy.call_method1("codec", (given,))?;
+    let codec = calls::call_method(numpy.as_any(), intern!(given.py(), "codec"), given)?;
     let bytes: usize = codec.getattr("itemsize")?.extract()?;
     if bytes == 0 {
         return Err(PyValueError::new_err(format!("a value takes at least one byte; {} has none", given.repr()?)));

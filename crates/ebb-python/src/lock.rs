@@ -221,7 +221,7 @@ static WAITERS: AtomicUsize = AtomicUsize::new(0);
 /// Work under way with the interpreter released; a fork waits until there is none.
 static GATE: Mutex<usize> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
-/// Threads that are about to fork: no work begins until they have.
+/// Threads that are about to fork: until they have, no work begins with the interpreter released.
 static FORKING: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {

@@ -84,6 +84,11 @@ impl Walk {
             self.position = part_keys(py, chest, position, moment, &mut self.keys)?;
         }
     }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.cache.as_ref().map_or(Ok(()), |cache| visit.call(cache))?;
+        self.keys.iter().filter_map(|(_, key)| key.object()).try_for_each(|object| visit.call(object))
+    }
 }
 
 /// Collect the keys of a part of the table; where the next part is. Where memory is short, none: the part is still to
@@ -144,13 +149,6 @@ impl CacheIterator {
 
     fn __clear__(&self) {
         drop(self.walk.try_with(|walk| (walk.cache.take(), std::mem::take(&mut walk.keys))));
-    }
-}
-
-impl Walk {
-    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.cache.as_ref().map_or(Ok(()), |cache| visit.call(cache))?;
-        self.keys.iter().filter_map(|(_, key)| key.object()).try_for_each(|object| visit.call(object))
     }
 }
 

@@ -107,5 +107,6 @@ pub(crate) fn seconds(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<f64>>
         return Ok(Some(float.value()));
     }
     let module = given.py().import(intern!(given.py(), "ebbmap._units"))?;
-    module.call_method1(intern!(given.py(), "seconds"), (given, "ttl"))?.extract().map(Some)
+    let seconds = module.getattr(intern!(given.py(), "seconds"))?;
+    calls::call(&seconds, [given, intern!(given.py(), "ttl").as_any()])?.extract().map(Some)
 }

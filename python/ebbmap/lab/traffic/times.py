@@ -48,11 +48,13 @@ def write(seconds: float) -> str:
 
 
 def _counted(number: float, unit: int) -> int | None:
-    nanoseconds = number * unit
-    return round(nanoseconds) if -FURTHEST < nanoseconds < FURTHEST else None  # NaN is in no range
+    return _in_range(number * unit)
 
 
 def _moment(moment: datetime) -> int | None:
     since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH
-    nanoseconds = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
-    return nanoseconds if -FURTHEST < nanoseconds < FURTHEST else None
+    return _in_range(((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000)
+
+
+def _in_range(nanoseconds: float) -> int | None:
+    return round(nanoseconds) if -FURTHEST < nanoseconds < FURTHEST else None  # NaN is in no range
