@@ -292,3 +292,44 @@ def test_a_matrix_is_an_array() -> None:
     for m in (AnyMap(int, int), AnyMap(int, object)):
         m.set_many(matrix, matrix)
         assert m == {1: 1, 2: 2}
+
+
+#: Thresholds of the engine, in bytes of an entry. A map's entry is a key of 8 bytes and a value.
+#: A cache's entry has up to 22 bytes more.
+THRESHOLDS = [24, 64, 80, 256, 4096, 32 << 10]
+SIZES = sorted(
+    {threshold + by for threshold in THRESHOLDS for by in (-31, -9, -8, -7, 0, 1) if threshold + by > 0}
+)
+#: Values of which a table is filled until it takes huge pages.
+LARGE_SIZES = [(64 << 10) - 7, (512 << 10) - 8, 1_500_000, (2 << 20) - 8, (2 << 20) - 7, 3_000_000]
+#: A table of this size or more takes huge pages.
+HUGE_PAGES_FROM = 64 << 20
+
+
+def marked(size: int, key: int) -> np.void:
+    """A value that has its key at both ends, as far as there is room."""
+    value = bytearray(size)
+    end = key.to_bytes(min(size, 4), "little")
+    value[: len(end)] = end
+    value[-len(end) :] = end
+    return np.void(bytes(value))
+
+
+@pytest.mark.parametrize("kind", ["map", "cache"])
+@pytest.mark.parametrize("size", [*SIZES, *LARGE_SIZES])
+def test_values_of_every_size_come_and_go(size: int, kind: str) -> None:
+    dtype = np.dtype(f"V{size}")
+    table: Any = AnyMap(int, dtype) if kind == "map" else Cache(key=int, value=dtype, max_items=10_000)
+    count = HUGE_PAGES_FROM // size + 4 if size in LARGE_SIZES else 300
+    for key in range(count):
+        table[key] = marked(size, key)
+    table._check()
+    assert len(table) == count
+    for key in [*range(0, count, 2), *range(1, count, 2)]:
+        value, end = table.pop(key).tobytes(), key.to_bytes(min(size, 4), "little")
+        assert (len(value), value[: len(end)], value[-len(end) :]) == (size, end, end)
+        if len(table) == count // 2:
+            table._check()
+    table._check()
+    assert not table
+    assert table.nbytes < 256 << 10

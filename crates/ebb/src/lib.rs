@@ -11,6 +11,7 @@
 //! * [`stacked`]: a table of entries in stacks, of any length, and with an order where they have one.
 //! * [`inline`]: a table of small entries, which are in the index itself.
 //! * [`table`]: what both do, and the one that fits the entries.
+//! * [`thresholds`]: the sizes at which the engine changes what it does, for tests.
 //!
 //! No operation but `clear` does work that grows with the table, none needs more than a segment's worth of memory
 //! beside what is there, and all that needs memory can fail without harm.
@@ -36,6 +37,9 @@ mod sizes;
 mod stacked;
 mod table;
 mod tags;
+
+#[doc(hidden)]
+pub mod thresholds;
 
 pub use cache::{Cache, Deadlines, Keeping, Look, Policies};
 pub use clock::{Clock, Glance, Time};

@@ -5,7 +5,7 @@
 
 /// Longer entries have pages of their own.
 pub(crate) const MAX_STACKED: usize = 32 << 10;
-const EXACT: usize = 64;
+pub(crate) const EXACT: usize = 64;
 const STEPS: usize = 32;
 
 /// Which slots an entry of some length goes to.

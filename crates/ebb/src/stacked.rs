@@ -10,11 +10,14 @@ use crate::order::TableOrder;
 use crate::sizes::{CLASSES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::table::{Cursor, EntrySize, Found, RawTable, Stats};
 use crate::tags::{prefetch_all, prefetch_early};
+use std::ops::Range;
 
 /// No stack of entries has been used yet.
 const NO_STACK: StackId = StackId::MAX;
 /// Bytes of an entry that are asked for ahead: the processor does so for the rest.
-const MOST_ASKED_FOR: usize = 256;
+pub(crate) const MOST_ASKED_FOR: usize = 256;
+/// Entries of these sizes, without an order, leave the index the least of what the memory promise allows.
+pub(crate) const DENSE: Range<usize> = 64..80;
 /// Tables of fewer entries fit in the processor's caches.
 const FAR: usize = 1 << 15;
 
@@ -361,7 +364,7 @@ impl<O: TableOrder> RawTable for Stacked<O> {
 /// How full the index may be: as full as it gets where a tenth of an entry is all that may be held beside the entries.
 fn fill(size: EntrySize, ordering: usize) -> Fill {
     match size {
-        EntrySize::Fixed(64..80) if ordering == 0 => Fill::DENSE,
+        EntrySize::Fixed(bytes) if ordering == 0 && DENSE.contains(&bytes) => Fill::DENSE,
         _ => Fill::ROOMY,
     }
 }
