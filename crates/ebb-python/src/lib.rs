@@ -51,6 +51,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
+        crate::cache::make_names(py);
         if !crate::convert::ints_are_as_expected(py) {
             return Ok(()); // without the lanes
         }

@@ -114,9 +114,10 @@ impl Heap {
 
     /// A new, empty stack of slots of `slot_bytes`; `tag` is the caller's.
     pub(crate) fn new_stack(&mut self, slot_bytes: usize, growth: Growth, tag: u8) -> Result<StackId, OutOfMemory> {
+        let slot_bytes = u32::try_from(slot_bytes).map_err(|_| OutOfMemory)?;
         self.stacks.reserve(&mut self.memory, self.stack_count + 1)?;
         let id = self.stack_count;
-        *self.stacks.get_mut(id) = Stack { slot_bytes: slot_bytes as u32, top: NONE, growth, tag, ..Stack::EMPTY };
+        *self.stacks.get_mut(id) = Stack { slot_bytes, top: NONE, growth, tag, ..Stack::EMPTY };
         self.stack_count += 1;
         self.has_blocks |= growth == Growth::Blocks;
         Ok(id as StackId)
@@ -513,12 +514,13 @@ fn block_of(page: &Page) -> Block {
     Block { base: NonNull::new(page.base).expect("a page in use"), bytes: page.bytes }
 }
 
-/// The bytes of a page of slots of `slot` bytes, about `want` large: whole huge pages from there on; else the size
-/// between `want` and twice that, in OS pages, that leaves the least behind the last slot; below an OS page, a power of
-/// two of slots.
+/// The bytes of a page of slots of `slot` bytes, about `want` large: whole huge pages where slots fill them; else the
+/// size between `want` and twice that, in OS pages, that leaves the least behind the last slot; below an OS page, a power
+/// of two of slots. A page always has room for a slot.
 fn page_bytes(slot: usize, want: usize) -> usize {
-    if want >= HUGE_PAGE {
-        return want / HUGE_PAGE * HUGE_PAGE;
+    let huge = want / HUGE_PAGE * HUGE_PAGE;
+    if huge >= slot && huge % slot * 24 <= huge {
+        return huge;
     }
     let want = (want.max(256) / slot).next_power_of_two().max(1) * slot;
     if want < OS_PAGE {
@@ -537,6 +539,7 @@ fn page_bytes(slot: usize, want: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sizes::MAX_STACKED;
 
     #[test]
     fn a_stack_is_dense_through_pushes_and_removals() {
@@ -584,6 +587,58 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// Sizes around every threshold of this file and of the sizes of entries.
+    fn sizes_around_thresholds() -> impl Iterator<Item = usize> {
+        let thresholds = [OS_PAGE, TILE, SMALL_PAGE, MAX_STACKED, HUGE_PAGE, 2 * HUGE_PAGE, 3 * HUGE_PAGE, HUGE_FROM];
+        let around = |at: usize| [at - 64, at - 1, at, at + 1, at + 64, at / 2 + 1, at / 3, at + at / 2];
+        thresholds.into_iter().flat_map(around)
+    }
+
+    #[test]
+    fn a_page_has_room_for_a_slot() {
+        for slot in sizes_around_thresholds() {
+            for want in sizes_around_thresholds().chain([0, 1 << 30]) {
+                let bytes = page_bytes(slot, want);
+                assert!(bytes >= slot, "{slot} {want}: {bytes}");
+            }
+        }
+    }
+
+    #[test]
+    fn slots_of_any_size_are_dense_and_apart() {
+        for slot in sizes_around_thresholds().filter(|&slot| slot >= OS_PAGE / 2) {
+            for growth in [Growth::Alone, Growth::OneOfMany] {
+                let mut heap = Heap::new();
+                let stack = heap.new_stack(slot, growth, 0).unwrap();
+                // As far as the pages of a stack of `HUGE_FROM` and more, of which only the ends are touched.
+                let count = (HUGE_FROM / slot + 4).min(3 * MAX_SLOTS);
+                let handles: Vec<Handle> = (0..count)
+                    .map(|i| {
+                        let handle = heap.push(stack).unwrap();
+                        let bytes = heap.slot_mut(handle);
+                        (bytes[0], bytes[slot - 1]) = (i as u8, !(i as u8));
+                        handle
+                    })
+                    .collect();
+                heap.check(0);
+                for (i, &handle) in handles.iter().enumerate() {
+                    assert_eq!((heap.slot(handle)[0], heap.slot(handle)[slot - 1]), (i as u8, !(i as u8)), "{slot}");
+                }
+                while let Some(last) = heap.last(stack) {
+                    heap.remove(last);
+                }
+                heap.check(0);
+            }
+        }
+    }
+
+    #[test]
+    fn slots_beyond_what_a_page_can_tell_are_refused() {
+        let mut heap = Heap::new();
+        assert!(heap.new_stack(1 << 32, Growth::Alone, 0).is_err());
+        heap.check(0);
     }
 
     #[test]

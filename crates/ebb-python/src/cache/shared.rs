@@ -4,6 +4,7 @@ use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
 use crate::cache::limits::Limits;
 use crate::cache::settings::Settings;
+use crate::calls::attached;
 use crate::kinds::Kinds;
 use crate::lock::Guarded;
 use ebb::Time;
@@ -76,7 +77,7 @@ impl Shared {
     #[inline]
     pub(crate) fn settle(&self, py: Python<'_>, gone: Gone) {
         if !gone.is_empty() {
-            self.settle_some(py, gone);
+            attached(py, |py| self.settle_some(py, gone));
         }
     }
 

@@ -5,13 +5,13 @@
 use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
 use crate::cache::shared::Shared;
+use crate::calls;
 use ebb::Clock;
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,19 @@ fn with_sweeper<R>(py: Python<'_>, work: impl FnOnce(&mut Sweeper) -> R) -> R {
         HELD.set(Some(held));
         return result;
     }
-    work(&mut SWEEPER.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner))
+    work(&mut lock_attached(py))
+}
+
+/// The lock, for a thread that has the interpreter. It lets the interpreter go to wait, and has it back before it takes
+/// the lock: attaching may run any Python code, which must find the lock free.
+fn lock_attached(py: Python<'_>) -> MutexGuard<'static, Sweeper> {
+    loop {
+        match SWEEPER.try_lock() {
+            Ok(held) => return held,
+            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => py.detach(|| drop(sweeper())),
+        }
+    }
 }
 
 /// Whether something due at `due` (milliseconds) would be swept too late as things are planned.
@@ -73,6 +85,10 @@ pub(crate) fn is_news(due: u64) -> bool {
 /// Have a cache swept once something is due at `due`. Never waits for long: the lock is not held over any work.
 #[cold]
 pub(crate) fn announce(py: Python<'_>, shared: &Arc<Shared>, due: u64) {
+    calls::attached(py, |py| announce_attached(py, shared, due));
+}
+
+fn announce_attached(py: Python<'_>, shared: &Arc<Shared>, due: u64) {
     with_sweeper(py, |sweeper| {
         if sweeper.closed {
             return;
@@ -266,7 +282,7 @@ pub(crate) fn _stop_sweeper(py: Python<'_>) -> PyResult<()> {
 
 /// Keep the list of caches from changing while a process forks.
 pub(crate) fn before_fork(py: Python<'_>) {
-    HELD.set(Some(SWEEPER.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)));
+    HELD.set(Some(lock_attached(py)));
 }
 
 pub(crate) fn after_fork() {
