@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import subprocess
 import sys
-import textwrap
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from ebbmap import Cache, Map
+from programs import run_program
 
 
 class Value:
@@ -218,7 +217,7 @@ def test_a_callback_gains_no_reference() -> None:
 
 
 def test_a_value_that_sets_in_another_cache_as_it_dies_does_not_hang() -> None:
-    _run("""
+    run_program("""
         from ebbmap import Cache
         other = Cache(ttl=3600)
         class Dying:
@@ -235,7 +234,7 @@ def test_a_value_that_sets_in_another_cache_as_it_dies_does_not_hang() -> None:
 
 
 def test_threads_whose_values_set_as_they_die_do_not_hang() -> None:
-    _run("""
+    run_program("""
         import threading
         from ebbmap import Cache
         for _ in range(8):
@@ -268,7 +267,7 @@ def test_threads_whose_values_set_as_they_die_do_not_hang() -> None:
 )
 def test_resident_memory_stays_flat(cache: str) -> None:
     pytest.importorskip("psutil")
-    _run(f"""
+    run_program(f"""
         import psutil, warnings
         warnings.simplefilter("ignore")
         from ebbmap import Cache
@@ -284,15 +283,3 @@ def test_resident_memory_stays_flat(cache: str) -> None:
         assert grown < 16, f"{{grown}} MiB more"  # 58 if they were all kept
         print("done")
     """)
-
-
-def _run(program: str) -> None:
-    """Run a program that ends with `done`, in a process of its own."""
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ran.stdout.strip(), ran.returncode) == ("done", 0), ran.stderr

@@ -7,8 +7,9 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
 
 from ebbmap import _core
+from ebbmap._sentinel import ABSENT
 from ebbmap._units import byte_count, item_count, seconds
-from ebbmap._views import ABSENT, Shared, bulk, contents_repr, kind_name, set_state
+from ebbmap._views import Shared, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -183,8 +184,18 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         key: Callable[..., Hashable] | None = None,
         ttl: Duration | None = None,
         stale: Duration | None = None,
+        on_error: Callable[[Exception], object] | None = None,
     ) -> Decorator: ...
-    def memoize(self, function: Any = None, /, *, key: Any = None, ttl: Any = None, stale: Any = None) -> Any:
+    def memoize(
+        self,
+        function: Any = None,
+        /,
+        *,
+        key: Any = None,
+        ttl: Any = None,
+        stale: Any = None,
+        on_error: Any = None,
+    ) -> Any:
         """A decorator that keeps a function's results here: `@cache.memoize`, `@cache.memoize(ttl="10m")`.
 
         For functions, methods and coroutine functions. One call per key is made at a time, among all threads
@@ -198,8 +209,8 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
         `ttl` is the results' lifetime (None: the cache's). They are kept for `stale` more than that: then one
         caller, or for a coroutine function a task in the background, renews the result, while all others get
-        the old one; also when that fails, which `sys.unraisablehook` or the event loop's exception handler is
-        told. `stale` needs a ttl, else `ValueError`.
+        the old one. So they do when that fails; a failed renewal calls `on_error(exception)`,
+        or is logged to the logger "ebbmap" with the function's name. `stale` needs a ttl, else `ValueError`.
 
         What it returns has `cache`, `invalidate(*args)` (forget the result for these arguments, and that of a
         call under way; whether it was there) and `refresh(*args)` (call anew, keep the result, return it). A
@@ -208,7 +219,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         """
         from ebbmap._memoize import memoize  # here, as many programs never need it
 
-        return memoize(self, function, key=key, ttl=ttl, stale=stale)
+        return memoize(self, function, key=key, ttl=ttl, stale=stale, on_error=on_error)
 
     # --- counts --------------------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ebbmap._flights import ABSENT, Call, Flights, _waiting
+from ebbmap._flights import Call, Flights, _waiting
+from ebbmap._sentinel import ABSENT
 
 PATIENCE = 1.0  # seconds between looks whether another loop, which is waited for, was closed
 
@@ -32,7 +33,8 @@ class AsyncFlights(Flights):
                 if call.answers(anew) and not late:
                     return call.outcome()
             finally:
-                self._leave(key, mine)
+                mine.finish()
+                self._unlist(key, mine)
                 del mine, call
 
     async def refresh(self, key: Any, args: Any, kwargs: Any) -> Any:
@@ -48,7 +50,8 @@ class AsyncFlights(Flights):
             try:
                 task = loop.create_task(self._renewal(mine, key, args, kwargs))
             except BaseException:
-                self._leave(key, mine)
+                mine.finish()
+                self._unlist(key, mine)
                 raise
             self._renewals.add(task)
             task.add_done_callback(partial(self._renewed, key, mine))
@@ -59,14 +62,15 @@ class AsyncFlights(Flights):
         try:
             await self._lead(call, key, args, kwargs, False)
         finally:
-            self._leave(key, call)
+            call.finish()
+            self._unlist(key, call)
 
     def _renewed(self, key: Any, call: Call, task: asyncio.Task[None]) -> None:
         self._renewals.discard(task)
-        self._leave(key, call)  # a task that is cancelled before it starts never gets there
-        if not task.cancelled() and (error := task.exception()) is not None:
-            message = f"{self._name} failed to renew a value; the old one is served while it lasts"
-            call.loop.call_exception_handler({"message": message, "exception": error, "task": task})
+        call.finish()  # a task that is cancelled before it starts never gets there
+        self._unlist(key, call)
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._report(error)
 
     async def _lead(self, call: Call, key: Any, args: Any, kwargs: Any, anew: bool) -> Any:
         try:

@@ -8,7 +8,8 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._views import ABSENT, Shared, bulk, contents_repr, kind_name, set_state
+from ebbmap._sentinel import ABSENT
+from ebbmap._views import Shared, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem

@@ -12,7 +12,8 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar, overload
 from weakref import WeakValueDictionary
 
-from ebbmap._flights import ABSENT, Flights
+from ebbmap._flights import Flights
+from ebbmap._sentinel import ABSENT
 from ebbmap._units import seconds
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def memoize(
     key: Callable[..., Hashable] | None = None,
     ttl: Duration | None = None,
     stale: Duration | None = None,
+    on_error: Callable[[Exception], object] | None = None,
 ) -> Any:
     """`function` with its results kept in `cache`, or the decorator if there is no function yet.
 
@@ -76,7 +78,9 @@ def memoize(
     """
     if key is not None and not callable(key):
         raise TypeError(f"key must be callable, not {type(key).__name__}")
-    options = _Options(cache, key, *_lifetimes(cache, ttl, stale))
+    if on_error is not None and not callable(on_error):
+        raise TypeError(f"on_error must be callable, not {type(on_error).__name__}")
+    options = _Options(cache, key, *_lifetimes(cache, ttl, stale), on_error)
     return partial(_decorate, options) if function is None else _decorate(options, function)
 
 
@@ -87,6 +91,7 @@ class _Options(NamedTuple):
     key: Callable[..., Hashable] | None
     lifetime: float | None
     margin: float
+    on_error: Callable[[Exception], object] | None
 
 
 def _lifetimes(
@@ -113,11 +118,12 @@ def _decorate(options: _Options, function: Any) -> Any:
 
 def _decorate_function(options: _Options, function: Any) -> Any:
     _refuse_what_cannot_be_kept(function)
-    cache, key, lifetime, margin = options
+    cache, key, lifetime, margin, on_error = options
     number = next(_numbers_of(cache))
     keys = _Keys(key) if key is not None else _default_keys(cache, function, number)
     look = partial(_fresh, cache, margin) if margin else _peek(cache)
-    flights = _flights(function)(function, look, partial(_store, cache, lifetime), partial(_forget, cache))
+    store, forget = partial(_store, cache, lifetime), partial(_forget, cache)
+    flights = _flights(function)(function, look, store, forget, on_error)
     wrapper = _wrapper(cache, keys, margin, flights)
     update_wrapper(wrapper, function)
     wrapper.cache = cache

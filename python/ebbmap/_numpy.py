@@ -27,7 +27,7 @@ class Codec:
     def encode(self, value: object) -> bytes:
         """The bytes of `value`, if it fits the dtype; for errors see `one`."""
         if isinstance(value, np.generic) and value.dtype == self.dtype:
-            return value.tobytes()
+            return np.generic.tobytes(value)  # not what a subclass makes of it
         if self._raw and type(value) is bytes and len(value) == self.itemsize:
             return value
         return one(value, self.dtype).tobytes()

@@ -5,6 +5,7 @@
 //! * `hash`, `store`: a table with kinds. `lock`: what is around it. `search`: finding a key that has to be asked.
 //! * `take`: taking an entry out to return it.
 //! * `map`, `iter`, `bulk`, `arrays`: the class `Map`. `cache`: the class `Cache`.
+//! * `flight`: a call that others wait for.
 //! * `interpreter`: which one this is. `slots`, `typed`, `fast`: shorter ways than PyO3's to the commonest operations.
 
 mod arrays;
@@ -14,6 +15,7 @@ mod calls;
 mod convert;
 mod errors;
 mod fast;
+mod flight;
 mod hash;
 mod interpreter;
 mod iter;
@@ -38,6 +40,8 @@ mod _core {
     use crate::cache::{Cache, CacheIterator};
     #[pymodule_export]
     use crate::fast::_add_fast_lanes;
+    #[pymodule_export]
+    use crate::flight::Flight;
     #[pymodule_export]
     use crate::interpreter::_check_interpreter;
     #[pymodule_export]
