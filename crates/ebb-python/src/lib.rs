@@ -56,6 +56,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         crate::cache::make_names(py);
+        crate::lock::watch_forks();
         if !crate::convert::ints_are_as_expected(py) {
             return Ok(()); // without the lanes
         }
