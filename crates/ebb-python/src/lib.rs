@@ -5,7 +5,7 @@
 //! * `hash`, `store`: a table with kinds. `lock`: what is around it. `search`: finding a key that has to be asked.
 //! * `take`: taking an entry out to return it.
 //! * `map`, `iter`, `bulk`, `arrays`: the class `Map`. `cache`: the class `Cache`.
-//! * `flight`: a call that others wait for.
+//! * `reserve`: the allocator. `flight`: a call that others wait for.
 //! * `interpreter`: which one this is. `slots`, `typed`, `fast`: shorter ways than PyO3's to the commonest operations.
 
 mod arrays;
@@ -24,6 +24,7 @@ mod layout;
 mod lock;
 mod map;
 mod objects;
+mod reserve;
 mod search;
 mod slots;
 mod store;

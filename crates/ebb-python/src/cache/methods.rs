@@ -7,10 +7,11 @@ use crate::cache::settings::{Callable, Settings, read_timer, seconds};
 use crate::cache::shared::Shared;
 use crate::cache::{Cache, CacheIterator};
 use crate::convert::{Key, Value, read_value};
-use crate::errors::missing;
+use crate::errors::{missing, out_of_memory};
 use crate::kinds::{KeyKind, Kinds, ValueKind, value_kind};
 use crate::layout::New;
 use crate::map::{call_missing, describe, pop};
+use crate::reserve::has_room_for;
 use ebb::{Clock, RawTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -25,8 +26,11 @@ const OWN_BYTES: usize = size_of::<Cache>() + size_of::<Shared>() - size_of::<eb
 impl Cache {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Cache { shared: Arc::new(Shared::new()) }
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        if !has_room_for::<Shared>() {
+            return Err(out_of_memory(()));
+        }
+        Ok(Cache { shared: Arc::new(Shared::new()) })
     }
 
     /// Fix what the cache is; `_cache.Cache.__init__` calls it.
