@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ebbmap import Cache, Map, _core
 
@@ -72,7 +72,7 @@ def delete_missing(t: Any, k: Any, v: Any) -> None:
 
 def expire(t: Any, k: Any, v: Any) -> None:
     if isinstance(t, Cache):
-        if t.timer is not None:
+        if isinstance(t.timer, Clock):
             t.timer.now = 100.0
         t.expire()
 
@@ -83,8 +83,10 @@ def memoized(t: Any, k: Any, v: Any) -> None:
         load(3), load(10**6), load.refresh(3), load.invalidate(3)
 
 
+Operation: TypeAlias = Callable[[Any, Any, Any], Any]
+
 # What changes nothing when it fails.
-SINGLE: dict[str, Callable[[Any, Any, Any], Any]] = {
+SINGLE: dict[str, Operation] = {
     "get": lambda t, k, v: t.get(k(1)),
     "get missing": lambda t, k, v: t.get(k(10**9)),
     "[]": lambda t, k, v: t[k(1)],
@@ -109,7 +111,7 @@ SINGLE: dict[str, Callable[[Any, Any, Any], Any]] = {
     "get_many": lambda t, k, v: t.get_many([k(1), k(2), k(10**9)]),
 }
 # What may be half done.
-MANY: dict[str, Callable[[Any, Any, Any], Any]] = {
+MANY: dict[str, Operation] = {
     "set_many": lambda t, k, v: t.set_many([k(i) for i in range(900, 930)], [v(i) for i in range(30)]),
     "delete_many": lambda t, k, v: t.delete_many([k(i) for i in range(0, 60, 2)]),
     "update": lambda t, k, v: t.update((k(i), v(i)) for i in range(900, 930)),
@@ -121,9 +123,7 @@ MANY: dict[str, Callable[[Any, Any, Any], Any]] = {
 }
 
 
-def fail(
-    name: str, entries: int, operation: Callable[[Any, Any, Any], Any], after: bool, single: bool
-) -> int:
+def fail(name: str, entries: int, operation: Operation, after: bool, single: bool) -> int:
     """Fail each allocation of an operation in turn; how many there are."""
     n = 0
     while True:
@@ -152,7 +152,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     entries = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     path = Path(_core.__file__).name
-    spans = [line.split()[0].split("-") for line in Path("/proc/self/maps").open() if path in line]
+    spans = [
+        line.split()[0].split("-")
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if path in line
+    ]
     shim.fail_module(min(int(start, 16) for start, _ in spans), max(int(end, 16) for _, end in spans))
     allocations = 0
     for what in ("map", "bounded", "cache"):

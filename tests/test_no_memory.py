@@ -1,4 +1,4 @@
-"""Without memory nothing aborts: each native allocation of each operation fails, and the process is at its limits."""
+"""Without memory nothing aborts: each native allocation fails in turn, and processes are at their limits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.parametrize("entries", [1, 60, 400])
+@pytest.mark.parametrize("entries", [7, 60])
 def test_each_allocation_of_each_operation_may_fail(shim: Path, entries: int) -> None:
     ran = subprocess.run(
         [sys.executable, HERE / "fail_alloc.py", str(entries)],
