@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from types import TracebackType
 from typing import Any, ClassVar
 
-ABSENT: Any = object()
+from ebbmap._absent import ABSENT as ABSENT
 
 PATIENCE = 1.0  # seconds that `revoke` waits for a store, which may run code that waits for it unseen
 _REVOKED = 0  # no thread's identity
@@ -140,6 +140,9 @@ class Flights:
         self._store = store
         self._forget = forget
         self._calls: dict[Hashable, Call] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._function, self._look, self._store, self._forget)  # calls stay here
 
     def compute(self, key: Any, args: Any, kwargs: Any, anew: bool = False) -> Any:
         """The result of a call made here or meanwhile elsewhere; with `anew` never one found in the cache."""

@@ -10,6 +10,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from ebbmap import _core
+from ebbmap._absent import ABSENT as ABSENT
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 K = TypeVar("K")
 V = TypeVar("V")
 
-ABSENT: Any = object()
 _BUILTIN_KINDS = {"object": object, "int": int, "float": float, "str": str, "bytes": bytes}
 
 
