@@ -7,6 +7,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
 
 from ebbmap import _core
+from ebbmap._owners import first_owner, set_first_owner
 from ebbmap._units import byte_count, item_count, seconds
 from ebbmap._views import ABSENT, Shared, bulk, contents_repr, kind_name, set_state
 
@@ -111,6 +112,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         """No entries, but the same class, settings and attributes."""
         empty = _rebuild(type(self), self._settings())
         set_state(empty, self.__getstate__())
+        set_first_owner(empty, first_owner(self))
         return empty
 
     def _settings(self) -> dict[str, Any]:
@@ -144,7 +146,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The entries are state, as they may hold the cache itself, which has to be there by then.
-        state = self.__getstate__(), self._entries()
+        state = self.__getstate__(), self._entries(), first_owner(self)
         return _rebuild, (type(self), self._settings()), state, None, None, _refill
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -154,6 +156,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         memo[id(self)] = made
         made._copy_from(self, lambda given: deepcopy(given, memo))
         set_state(made, deepcopy(self.__getstate__(), memo))
+        set_first_owner(made, first_owner(self))
         return made
 
     # --- bulk ----------------------------------------------------------------------------------------------
@@ -237,6 +240,8 @@ def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:
     return made
 
 
-def _refill(made: Cache[Any, Any], state: tuple[Any, Iterable[tuple[Any, ...]]]) -> None:
-    made._restore(state[1])
-    set_state(made, state[0])
+def _refill(made: Cache[Any, Any], state: tuple[Any, Iterable[tuple[Any, ...]], Any]) -> None:
+    attributes, entries, owner = state
+    made._restore(entries)
+    set_state(made, attributes)
+    set_first_owner(made, owner)

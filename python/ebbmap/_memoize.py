@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import inspect
-import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from functools import partial, update_wrapper
-from itertools import count
 from math import isfinite
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar, overload
-from weakref import WeakValueDictionary
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    overload,
+)
 
 from ebbmap._flights import ABSENT, Flights
+from ebbmap._owners import Function, belongs_to, claim, is_bare
 from ebbmap._units import seconds
 
 if TYPE_CHECKING:
@@ -114,8 +124,7 @@ def _decorate(options: _Options, function: Any) -> Any:
 def _decorate_function(options: _Options, function: Any) -> Any:
     _refuse_what_cannot_be_kept(function)
     cache, key, lifetime, margin = options
-    number = next(_numbers_of(cache))
-    keys = _Keys(key) if key is not None else _default_keys(cache, function, number)
+    keys = _keys_of(cache, function, key)
     look = partial(_fresh, cache, margin) if margin else _peek(cache)
     flights = _flights(function)(function, look, partial(_store, cache, lifetime), partial(_forget, cache))
     wrapper = _wrapper(cache, keys, margin, flights)
@@ -160,67 +169,60 @@ def _flights(function: Any) -> type[Flights]:
 # --- keys ------------------------------------------------------------------------------------------------
 
 
+_Shape: TypeAlias = Literal["one", "several", "any"]
+
+
 class _Keys(NamedTuple):
     """What makes a key of arguments, and what a wrapper may do by itself."""
 
     of: Callable[..., Any]
-    bare: bool = False  # mostly there is one argument: an int, a str or bytes is its own key
-    prefix: tuple[Any, ...] | None = None  # mostly there are more: these and they are the key
+    owner: Function | None = None  # stands before the rest, unless the keys are bare
+    given: Callable[..., Hashable] | None = None  # makes the rest
+    shape: _Shape = "any"  # how many arguments there mostly are
 
 
 class Keywords:
     """In a key: what follows are keywords. The class itself stands there, as it survives pickling."""
 
 
-class _Function:
-    """In a key: whose arguments these are. The same object for the same name and number, in a pickle too."""
-
-    __slots__ = ("__weakref__", "_name", "_number")
-
-    def __init__(self, name: str, number: int) -> None:
-        self._name, self._number = name, number
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _function, (self._name, self._number)
-
-    def __repr__(self) -> str:
-        return f"<{self._name}>"
-
-
-_functions: WeakValueDictionary[tuple[str, int], _Function] = WeakValueDictionary()
+def _keys_of(cache: Cache[Any, Any], function: Any, key: Callable[..., Hashable] | None) -> _Keys:
+    """The keys of `function`, which are no other's; those that it had before it was defined anew are gone."""
+    owner, bare, again = claim(cache, function, key is not None)
+    kind, name = cache.kinds[0], _name(function)
+    if kind is not object and key is None and not bare:
+        raise TypeError(
+            f"another function uses the {kind.__name__} keys of this cache: "
+            f"give {name} a key= that returns keys no other function has"
+        )
+    if again:
+        _forget_all(cache, owner, bare)
+    if key is not None:
+        return _Keys(key) if bare or kind is not object else _Keys(partial(_own_key, owner, key), owner, key)
+    return _default_keys(kind, function, None if bare else owner)
 
 
-def _function(name: str, number: int) -> _Function:
-    return _functions.setdefault((name, number), _Function(name, number))
+def _forget_all(cache: Cache[Any, Any], owner: Function, bare: bool) -> None:
+    if cache.kinds[0] is not object:  # nothing tells whose an entry is
+        cache.clear()
+        return
+    for key in list(cache):
+        if belongs_to(owner, key) or (bare and is_bare(key)):
+            cache.pop(key, None)
 
 
-_numbers: dict[int, Iterator[int]] = {}
-
-
-def _numbers_of(cache: Cache[Any, Any]) -> Iterator[int]:
-    """Counts the functions that keep their results in `cache`."""
-    if id(cache) not in _numbers:
-        weakref.finalize(cache, _numbers.pop, id(cache), None).atexit = False
-    return _numbers.setdefault(id(cache), count())
-
-
-def _default_keys(cache: Cache[Any, Any], function: Any, number: int) -> _Keys:
-    kind, name, positional = cache.kinds[0], _name(function), _positional(function)
+def _default_keys(kind: type, function: Any, owner: Function | None) -> _Keys:
+    positional = _positional(function)
     required = [each for each in positional if each.default is each.empty]
     # None is a name that no keyword has
     names = [None if each.kind is each.POSITIONAL_ONLY else each.name for each in positional]
-    if kind is not object and number:
-        raise TypeError(
-            f"another function uses the {kind.__name__} keys of this cache: give {name} its own with key="
-        )
     if kind is not object:
-        return _Keys(partial(_typed_key, names, name, kind.__name__), bare=True)
-    if number:
-        prefix = (_function(f"{getattr(function, '__module__', '')}.{name}", number),)
-        return _Keys(partial(_tuple_key, names, prefix), prefix=prefix)
-    if len(required) > 1:
-        return _Keys(partial(_object_key, names), prefix=())
-    return _Keys(partial(_object_key, names), bare=True)
+        return _Keys(partial(_typed_key, names, _name(function), kind.__name__), shape="one")
+    shape: _Shape = "several" if len(required) > 1 else "one"
+    if owner is None:
+        return _Keys(partial(_object_key, names), shape=shape)
+    if shape == "one" and len(positional) != 1:
+        shape = "any"
+    return _Keys(partial(_marked_key, owner, names), owner, shape=shape)
 
 
 def _positional(function: Any) -> list[inspect.Parameter]:
@@ -248,13 +250,13 @@ def _object_key(names: list[str | None], /, *args: Any, **kwargs: Any) -> Hashab
     return args
 
 
-def _tuple_key(
-    names: list[str | None], prefix: tuple[Any, ...], /, *args: Any, **kwargs: Any
-) -> tuple[Any, ...]:
-    if not kwargs:
-        return prefix + args
-    args = _in_place(names, args, kwargs)
-    return prefix + args + ((Keywords, *sorted(kwargs.items())) if kwargs else ())
+def _marked_key(owner: Function, names: list[str | None], /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    key = _object_key(names, *args, **kwargs)
+    return (owner, *key) if type(key) is tuple and len(key) != 1 else (owner, key)
+
+
+def _own_key(owner: Function, key: Callable[..., Hashable], /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    return owner, key(*args, **kwargs)
 
 
 def _in_place(names: list[str | None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
@@ -315,14 +317,26 @@ def _wrapper(cache: Cache[Any, Any], keys: _Keys, margin: float, flights: Flight
         return make(cache._get_with_lifetime, keys.of, margin, flights)
     if is_async:
         return _async_any(cache.get, keys.of, flights.compute)
-    if keys.bare:
-        return _bare(cache.get, keys.of, flights.compute)
-    if keys.prefix is not None:
-        return _several(cache.get, keys.of, keys.prefix, flights.compute)
-    return _any(cache.get, keys.of, flights.compute)
+    return (
+        _plain(cache.get, keys, flights.compute)
+        if keys.owner is None
+        else _marked(cache.get, keys, flights.compute)
+    )
 
 
-def _bare(get: Any, key_of: Any, compute: Any) -> Any:
+def _plain(get: Any, keys: _Keys, compute: Any) -> Any:
+    make = {"one": _one, "several": _several, "any": _any}[keys.shape]
+    return make(get, keys.of, compute)
+
+
+def _marked(get: Any, keys: _Keys, compute: Any) -> Any:
+    if keys.given is not None:
+        return _marked_given(get, keys.given, keys.owner, compute)
+    make = {"one": _marked_one, "several": _marked_several, "any": _marked_any}[keys.shape]
+    return make(get, keys.of, keys.owner, compute)
+
+
+def _one(get: Any, key_of: Any, compute: Any) -> Any:
     def wrapper(first: Any = ABSENT, /, *rest: Any, **kwargs: Any) -> Any:
         kind = type(first)
         if (kind is int or kind is str or kind is bytes) and not rest and not kwargs:
@@ -336,10 +350,66 @@ def _bare(get: Any, key_of: Any, compute: Any) -> Any:
     return wrapper
 
 
-def _several(get: Any, key_of: Any, prefix: tuple[Any, ...], compute: Any) -> Any:
+def _several(get: Any, key_of: Any, compute: Any) -> Any:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        plain = not kwargs and (prefix or len(args) > 1)
-        key = prefix + args if plain else key_of(*args, **kwargs)
+        key = args if not kwargs and len(args) > 1 else key_of(*args, **kwargs)
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _marked_one(get: Any, key_of: Any, owner: Any, compute: Any) -> Any:
+    def wrapper(first: Any = ABSENT, /, *rest: Any, **kwargs: Any) -> Any:
+        kind = type(first)
+        if (kind is int or kind is str or kind is bytes) and not rest and not kwargs:
+            key = (owner, first)
+            found = get(key, ABSENT)
+            return found if found is not ABSENT else compute(key, (first,), kwargs)
+        if rest or kwargs or first is ABSENT:
+            args = () if first is ABSENT else (first, *rest)
+            key = key_of(*args, **kwargs)
+        else:
+            args = (first,)
+            key = (owner, args)
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _marked_several(get: Any, key_of: Any, owner: Any, compute: Any) -> Any:
+    prefix = (owner,)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = prefix + args if not kwargs and len(args) > 1 else key_of(*args, **kwargs)
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _marked_any(get: Any, key_of: Any, owner: Any, compute: Any) -> Any:
+    prefix = (owner,)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            key = key_of(*args, **kwargs)
+        elif len(args) == 1:
+            first = args[0]
+            kind = type(first)
+            key = (owner, first if kind is int or kind is str or kind is bytes else args)
+        else:
+            key = prefix + args
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _marked_given(get: Any, given: Any, owner: Any, compute: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = (owner, given(*args, **kwargs))
         found = get(key, ABSENT)
         return found if found is not ABSENT else compute(key, args, kwargs)
 
