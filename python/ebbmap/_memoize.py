@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Hashable
 from functools import partial, update_wrapper
 from math import isfinite
-from types import MethodType
+from operator import attrgetter
+from types import FrameType, MethodType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -118,7 +120,7 @@ def _decorate(options: _Options, function: Any) -> Any:
     if isinstance(function, classmethod):
         return _ClassMethod(_decorate_function(options, function.__func__))
     wrapper = _decorate_function(options, function)
-    return _Method(wrapper) if _is_in_a_class(function) else wrapper
+    return _Method(wrapper) if _is_in_a_class(function) or _is_called_in_a_class() else wrapper
 
 
 def _decorate_function(options: _Options, function: Any) -> Any:
@@ -130,7 +132,7 @@ def _decorate_function(options: _Options, function: Any) -> Any:
     wrapper = _wrapper(cache, keys, margin, flights)
     update_wrapper(wrapper, function)
     wrapper.cache = cache
-    wrapper.invalidate = partial(_invalidate, cache, keys.of, flights)
+    wrapper.invalidate = partial(_invalidate, cache, keys.of, flights, None if key else _signature(function))
     wrapper.refresh = partial(_refresh, keys.of, flights)
     return wrapper
 
@@ -151,6 +153,21 @@ def _name(function: Any) -> str:
 def _is_in_a_class(function: Any) -> bool:
     scope = getattr(function, "__qualname__", "").rpartition(".")[0]
     return bool(scope) and not scope.endswith("<locals>")
+
+
+def _is_called_in_a_class() -> bool:
+    """Whether a class body decorates: what it decorates may have the name of another decorator's wrapper."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__") in _OURS:
+        frame = frame.f_back
+    return (
+        frame is not None
+        and not frame.f_code.co_flags & inspect.CO_OPTIMIZED
+        and "__qualname__" in frame.f_locals
+    )
+
+
+_OURS = __name__, "ebbmap._cache"
 
 
 def _is_async(function: Any) -> bool:
@@ -226,11 +243,16 @@ def _default_keys(kind: type, function: Any, owner: Function | None) -> _Keys:
 
 
 def _positional(function: Any) -> list[inspect.Parameter]:
-    try:
-        parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
-    except (TypeError, ValueError):  # of a builtin
-        return []
+    signature = _signature(function)
+    parameters = signature.parameters.values() if signature is not None else ()
     return [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+
+
+def _signature(function: Any) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):  # of a builtin
+        return None
 
 
 def _typed_key(names: list[str | None], name: str, kind: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -296,11 +318,21 @@ def _forget(cache: Cache[Any, Any], key: Any) -> None:
 
 
 def _invalidate(
-    cache: Cache[Any, Any], key_of: Callable[..., Any], flights: Flights, /, *args: Any, **kwargs: Any
+    cache: Cache[Any, Any],
+    key_of: Callable[..., Any],
+    flights: Flights,
+    signature: inspect.Signature | None,
+    /,
+    *args: Any,
+    **kwargs: Any,
 ) -> bool:
     key = key_of(*args, **kwargs)
     flights.revoke(key)
-    return cache.pop(key, ABSENT) is not ABSENT
+    if cache.pop(key, ABSENT) is not ABSENT:
+        return True
+    if signature is not None:
+        signature.bind(*args, **kwargs)  # raises for arguments that no call has
+    return False
 
 
 def _refresh(key_of: Callable[..., Any], flights: Flights, /, *args: Any, **kwargs: Any) -> Any:
@@ -459,6 +491,10 @@ def _async_stale(look: Any, key_of: Any, margin: float, flights: Flights) -> Any
 # --- methods ---------------------------------------------------------------------------------------------
 
 
+_FUNC = ".func"  # where a method has its wrapper
+_OF_FUNCTIONS = "__doc__", "__name__", "__module__"  # not in their `__dict__`
+
+
 class _Method(partial[Any]):
     """A memoized function in a class: binds like one, and so do its `invalidate` and `refresh`.
 
@@ -466,11 +502,52 @@ class _Method(partial[Any]):
     """
 
     def __init__(self, wrapper: Any) -> None:
-        update_wrapper(self, wrapper)
-        self.__wrapped__ = wrapper.__wrapped__
+        self.__dict__ = wrapper.__dict__  # an attribute that is set on one is seen on both, and by instances
+        update_wrapper(self, wrapper.__wrapped__)
+        super().__setattr__("__qualname__", wrapper.__qualname__)
+        wrapper.__qualname__ += _FUNC  # where it is found, for pickle
+
+    @property  # type: ignore[misc]  # as mocks have one
+    def __class__(self) -> type:  # a class of functools is no field to pydantic
+        return partial
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else _Bound(self.func, instance)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OF_FUNCTIONS:
+            setattr(self.func, name, value)
+        super().__setattr__(name, value)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Its name, as functions; where that does not find it, and in `__main__`, with its wrapper.
+
+        cloudpickle sends the wrapper by value, and pickle by the name that `__init__` gives it.
+        """
+        module, name = self.__module__, str(self.__dict__["__qualname__"])
+        if module != "__main__" and _found(module, name) is self:
+            return name
+        return _method, (type(self), self.func)
+
+
+def _found(module: str, name: str) -> Any:
+    try:
+        return attrgetter(name)(sys.modules[module])
+    except (AttributeError, KeyError):
+        return None
+
+
+def _method(cls: type[_Method], wrapper: Any) -> _Method:
+    """A method around a wrapper that was one's before, and has all attributes."""
+    made = cls.__new__(cls, wrapper)
+    made.__dict__ = wrapper.__dict__
+    return made
 
 
 class _ClassMethod(_Method):
@@ -490,6 +567,8 @@ class _Bound(partial[Any]):
     __self__ = property(lambda self: self.args[0])
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__qualname__":
+            return self.func.__dict__[name]
         return getattr(self.func, name)
 
     def __eq__(self, other: object) -> bool:
