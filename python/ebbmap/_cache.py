@@ -196,8 +196,15 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         `RuntimeError`, and so does a circle of threads or tasks that all wait in memoized calls. Waiting for
         itself through a task (`gather`, `create_task`) or a thread of its own is not seen, and never ends.
 
-        The key is a single int, str or bytes itself, other arguments as a tuple, or `key(*args, **kwargs)`. A
-        cache with kinds of keys takes one function of one argument, or any with `key`; else `TypeError`.
+        The key is a single int, str or bytes itself, other arguments as a tuple, or `key(*args, **kwargs)`.
+        Defaults are not filled in. Each function after the first has keys marked as its own, those of `key`
+        too. Where the cache's keys have a kind they cannot be marked: the first function may have one
+        argument, all others need a `key` that returns keys no other function has; else `TypeError`.
+
+        An importable function is identified by its module and qualified name, in copies and pickles of the
+        cache too. Decorating a new definition of it removes the old results: O(entries). Where keys have a
+        kind, this removes all entries. Other functions (lambdas, closures, callable objects) are new at each
+        decoration. A method's key holds its instance, which lives as long as its entries.
 
         `ttl` is the results' lifetime (None: the cache's). They are kept for `stale` more than that: then one
         caller, or for a coroutine function a task in the background, renews the result, while all others get
@@ -205,9 +212,10 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         told. `stale` needs a ttl, else `ValueError`.
 
         What it returns has `cache`, `invalidate(*args)` (forget the result for these arguments, and that of a
-        call under way; whether it was there) and `refresh(*args)` (call anew, keep the result, return it). A
-        result that alone is larger than `max_bytes` is returned and not kept; one of another kind than the
-        cache's raises its `TypeError`. A hit costs about a call of a function more than `get`.
+        call under way; whether it was there; `TypeError` for arguments that no call takes) and
+        `refresh(*args)` (call anew, keep the result, return it). A result that alone is larger than
+        `max_bytes` is returned and not kept; one of another kind than the cache's raises its `TypeError`. A
+        hit costs about a call of a function more than `get`.
         """
         from ebbmap._memoize import memoize  # here, as many programs never need it
 
