@@ -117,6 +117,16 @@ def test_a_cache_with_a_kind_of_keys_says_what_a_second_function_needs() -> None
     assert cache.memoize(key=lambda n: -n)(g)(1) == "g1"
 
 
+def test_a_refused_function_leaves_no_trace(notebook: dict[str, Any]) -> None:
+    cache = notebook["cache"] = Cache(key=int)
+    load = cache.memoize(f)
+    load(1)
+    with pytest.raises(TypeError, match="another function uses the int keys"):
+        exec(CELL.format(version=1), notebook)
+    exec(CELL.format(version=1).replace("memoize", "memoize(key=lambda n: -n)"), notebook)
+    assert list(cache) == [1], "what was never decorated has no old results"
+
+
 CELL = """
 @cache.memoize
 def load(n):

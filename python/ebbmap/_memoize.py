@@ -24,7 +24,7 @@ from typing import (
 )
 
 from ebbmap._flights import ABSENT, Flights
-from ebbmap._owners import Function, belongs_to, claim, is_bare
+from ebbmap._owners import Function, belongs_to, claim, is_bare, may_be_first
 from ebbmap._units import seconds
 
 if TYPE_CHECKING:
@@ -204,13 +204,17 @@ class Keywords:
 
 def _keys_of(cache: Cache[Any, Any], function: Any, key: Callable[..., Hashable] | None) -> _Keys:
     """The keys of `function`, which are no other's; those that it had before it was defined anew are gone."""
-    owner, bare, again = claim(cache, function, key is not None)
     kind, name = cache.kinds[0], _name(function)
-    if kind is not object and key is None and not bare:
+    needs_bare = kind is not object and key is None
+    claimed = (
+        claim(cache, function, key is not None) if not needs_bare or may_be_first(cache, function) else None
+    )
+    if claimed is None or (needs_bare and not claimed.bare):
         raise TypeError(
             f"another function uses the {kind.__name__} keys of this cache: "
             f"give {name} a key= that returns keys no other function has"
         )
+    owner, bare, again = claimed
     if again:
         _forget_all(cache, owner, bare)
     if key is not None:

@@ -73,8 +73,22 @@ def set_first_owner(cache: Any, owner: Function | None) -> None:
         _owners_of(cache).first[None] = owner
 
 
-def claim(cache: Any, what: Any, has_key: bool) -> tuple[Function, bool, bool]:
-    """Who `what` is in `cache`, whether its keys are bare, and whether it takes the place of an older one."""
+def may_be_first(cache: Any, what: Any) -> bool:
+    """Whether no other function has the bare keys of `cache`."""
+    first, name = first_owner(cache), _importable_name(what)
+    return first is None or (name is not None and first is function(name, ""))
+
+
+class Claim(NamedTuple):
+    """Who a function is in a cache, whether its keys are bare, and whether an older definition goes."""
+
+    owner: Function
+    bare: bool
+    again: bool
+
+
+def claim(cache: Any, what: Any, has_key: bool) -> Claim:
+    """Enter a function that is being decorated."""
     owners, name = _owners_of(cache), _importable_name(what)
     again = False
     if name is not None:
@@ -87,7 +101,7 @@ def claim(cache: Any, what: Any, has_key: bool) -> tuple[Function, bool, bool]:
             again = before is not None
     if name is None:
         owner = function(_name(what), os.urandom(8).hex())
-    return owner, owners.first.setdefault(None, owner) is owner, again
+    return Claim(owner, owners.first.setdefault(None, owner) is owner, again)
 
 
 def _is_beside(before: _Decorated, what: Any, has_key: bool) -> bool:
