@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from ebbmap import Cache, Map
-from ebbmap._sentinel import ABSENT
+from ebbmap._absent import ABSENT
 from programs import run_program
 
 SECONDS = 1.5  # of interrupts in each test

@@ -7,7 +7,8 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._sentinel import ABSENT
+from ebbmap._absent import ABSENT
+from ebbmap._owners import first_owner, set_first_owner
 from ebbmap._units import byte_count, item_count, seconds
 from ebbmap._views import Shared, bulk, contents_repr, kind_name, set_state
 
@@ -112,6 +113,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         """No entries, but the same class, settings and attributes."""
         empty = _rebuild(type(self), self._settings())
         set_state(empty, self.__getstate__())
+        set_first_owner(empty, first_owner(self))
         return empty
 
     def _settings(self) -> dict[str, Any]:
@@ -145,7 +147,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The entries are state, as they may hold the cache itself, which has to be there by then.
-        state = self.__getstate__(), self._entries()
+        state = self.__getstate__(), self._entries(), first_owner(self)
         return _rebuild, (type(self), self._settings()), state, None, None, _refill
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -155,6 +157,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         memo[id(self)] = made
         made._copy_from(self, lambda given: deepcopy(given, memo))
         set_state(made, deepcopy(self.__getstate__(), memo))
+        set_first_owner(made, first_owner(self))
         return made
 
     # --- bulk ----------------------------------------------------------------------------------------------
@@ -204,8 +207,15 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         `RuntimeError`, and so does a circle of threads or tasks that all wait in memoized calls. Waiting for
         itself through a task (`gather`, `create_task`) or a thread of its own is not seen, and never ends.
 
-        The key is a single int, str or bytes itself, other arguments as a tuple, or `key(*args, **kwargs)`. A
-        cache with kinds of keys takes one function of one argument, or any with `key`; else `TypeError`.
+        The key is a single int, str or bytes itself, other arguments as a tuple, or `key(*args, **kwargs)`.
+        Defaults are not filled in. Each function after the first has keys marked as its own, those of `key`
+        too. Where the cache's keys have a kind they cannot be marked: the first function may have one
+        argument, all others need a `key` that returns keys no other function has; else `TypeError`.
+
+        An importable function is identified by its module and qualified name, in copies and pickles of the
+        cache too. Decorating a new definition of it removes the old results: O(entries). Where keys have a
+        kind, this removes all entries. Other functions (lambdas, closures, callable objects) are new at each
+        decoration. A method's key holds its instance, which lives as long as its entries.
 
         `ttl` is the results' lifetime (None: the cache's). They are kept for `stale` more than that: then one
         caller, or for a coroutine function a task in the background, renews the result, while all others get
@@ -213,9 +223,10 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         or is logged to the logger "ebbmap" with the function's name. `stale` needs a ttl, else `ValueError`.
 
         What it returns has `cache`, `invalidate(*args)` (forget the result for these arguments, and that of a
-        call under way; whether it was there) and `refresh(*args)` (call anew, keep the result, return it). A
-        result that alone is larger than `max_bytes` is returned and not kept; one of another kind than the
-        cache's raises its `TypeError`. A hit costs about a call of a function more than `get`.
+        call under way; whether it was there; `TypeError` for arguments that no call takes) and
+        `refresh(*args)` (call anew, keep the result, return it). A result that alone is larger than
+        `max_bytes` is returned and not kept; one of another kind than the cache's raises its `TypeError`. A
+        hit costs about a call of a function more than `get`.
         """
         from ebbmap._memoize import memoize  # here, as many programs never need it
 
@@ -248,6 +259,8 @@ def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:
     return made
 
 
-def _refill(made: Cache[Any, Any], state: tuple[Any, Iterable[tuple[Any, ...]]]) -> None:
-    made._restore(state[1])
-    set_state(made, state[0])
+def _refill(made: Cache[Any, Any], state: tuple[Any, Iterable[tuple[Any, ...]], Any]) -> None:
+    attributes, entries, owner = state
+    made._restore(entries)
+    set_state(made, attributes)
+    set_first_owner(made, owner)

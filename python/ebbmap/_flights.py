@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, ClassVar
 
 from ebbmap import _core
-from ebbmap._sentinel import ABSENT
+from ebbmap._absent import ABSENT
 
 PATIENCE = 1.0  # seconds that `revoke` waits for a store, which may run code that waits for it unseen
 _REVOKED = 0  # no thread's identity
@@ -142,6 +142,15 @@ class Flights:
         self._forget = forget
         self._on_error = on_error
         self._calls: dict[Hashable, Call] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (
+            self._function,
+            self._look,
+            self._store,
+            self._forget,
+            self._on_error,
+        )  # calls stay here
 
     def compute(self, key: Any, args: Any, kwargs: Any, anew: bool = False) -> Any:
         """The result of a call made here or meanwhile elsewhere; with `anew` never one found in the cache."""

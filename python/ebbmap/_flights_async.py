@@ -7,8 +7,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from ebbmap._absent import ABSENT
 from ebbmap._flights import Call, Flights, _waiting
-from ebbmap._sentinel import ABSENT
 
 PATIENCE = 1.0  # seconds between looks whether another loop, which is waited for, was closed
 

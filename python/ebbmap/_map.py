@@ -8,7 +8,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._sentinel import ABSENT
+from ebbmap._absent import ABSENT
 from ebbmap._views import Shared, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._sentinel import ABSENT
+from ebbmap._absent import ABSENT
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem

@@ -1,4 +1,4 @@
-"""What stands for nothing where `None` is a value."""
+"""The mark for "no value", which is itself in every process and in every copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class _Absent:
-    """The class of `ABSENT`. Copies and pickles of it are it."""
+    """Pickled and copied by name: a function that is sent by value takes the marks that it uses along."""
 
     __slots__ = ()
 
