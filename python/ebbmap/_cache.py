@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, MutableMapping
+from datetime import timedelta
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
 
@@ -13,12 +14,11 @@ from ebbmap._units import byte_count, item_count, seconds
 from ebbmap._views import Shared, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
-    from datetime import timedelta
     from typing import TypedDict, Unpack
 
     from ebbmap._memoize import Decorator, Memoized
 
-    Duration: TypeAlias = float | str | timedelta
+Duration: TypeAlias = float | str | timedelta
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -46,9 +46,11 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     not anybody touches the cache again.
 
     `ttl` is how long an entry lives after it was set, `idle` how long after it was last used: seconds, a
-    `timedelta`, or text such as "90s", "10m", "1h", "7d". At most `max_items` entries are kept, in at most
-    `max_bytes` (an int, or "512MiB", "2GiB") of real memory, index and all, at every moment; who has to go
-    for others is chosen by SIEVE, expired ones first. `key` and `value` are kinds, as for `Map`.
+    `timedelta`, or text such as "90s", "10m", "1h30m", "7d", "1w". At most `max_items` entries are kept, in
+    at most `max_bytes` (an int, or "512MiB", "2GiB") of memory, index and all, at every moment; who has to
+    go for others is chosen by SIEVE, expired ones first. The bound is of the cache's table. Objects that it
+    refers to are Python's and are not counted: with `max_bytes`, a key or value of kind `object` gives a
+    `UserWarning`. `key` and `value` are kinds, as for `Map`.
 
     `on_remove(key, value, cause)` is called once for each entry that leaves, after it has, with cause
     "expired", "evicted", "replaced", "deleted" or "cleared"; what it raises goes to `sys.unraisablehook`.
@@ -106,6 +108,8 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
             on_remove,
             timer,
         )
+        if max_bytes is not None and object in (key, value):
+            _warn_of_objects()
 
     # --- contents ------------------------------------------------------------------------------------------
 
@@ -250,6 +254,17 @@ MutableMapping.register(Cache)
 
 _SHOWN = "ttl", "idle", "max_items", "max_bytes"
 _KINDS = "key", "value"
+
+
+def _warn_of_objects() -> None:
+    import warnings  # here, as most programs never need it
+
+    warnings.warn(
+        "max_bytes bounds the cache's table, not the Python objects that it refers to: "
+        "name inline kinds (key=int, value=bytes) or bound the cache by max_items",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:

@@ -98,7 +98,8 @@ class Map(Shared[K, V], _core.Map[K, V]):
             )
         if kinds:
             self._set_kinds(*kinds, *([object] if len(kinds) == 1 else []))
-        self.update(*contents, **kwargs)
+        if contents or kwargs:
+            Map.update(self, *contents, **kwargs)  # not what a subclass makes of it, as with dict
 
     def _empty_like_self(self) -> Self:
         """No entries, but the same class, kinds and attributes."""

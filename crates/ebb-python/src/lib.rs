@@ -58,6 +58,7 @@ mod _core {
         let py = module.py();
         crate::cache::make_names(py);
         crate::lock::watch_forks();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         if !crate::convert::ints_are_as_expected(py) {
             return Ok(()); // without the lanes
         }
