@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import os
 import pickle
 import signal
 import threading
@@ -19,7 +20,7 @@ from ebbmap import Cache, Map
 from ebbmap._absent import ABSENT
 from programs import run_program
 
-SECONDS = 1.5  # of interrupts in each test
+SECONDS = float(os.environ.get("EBBMAP_STORM_SECONDS", "1.5"))  # of interrupts in each test
 KEYS = 50
 
 
