@@ -136,6 +136,8 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     __copy__ = copy
 
+    _repr_pretty_ = Shared._repr_pretty_  # IPython looks for it in the class that has `__repr__`
+
     @recursive_repr("{...}")
     def __repr__(self) -> str:
         settings = self._settings()

@@ -131,6 +131,8 @@ class Map(Shared[K, V], _core.Map[K, V]):
 
     __copy__ = copy
 
+    _repr_pretty_ = Shared._repr_pretty_  # IPython looks for it in the class that has `__repr__`
+
     @recursive_repr("{...}")
     def __repr__(self) -> str:
         contents = contents_repr(self._snapshot())
@@ -142,7 +144,7 @@ class Map(Shared[K, V], _core.Map[K, V]):
     # --- copying -------------------------------------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), *self.kinds), self.__getstate__(), None, iter(self.items())
+        return _rebuild, (type(self), *self.kinds), self.__getstate__(), None, iter(self._snapshot())
 
     # --- bulk ----------------------------------------------------------------------------------------------
 

@@ -100,6 +100,23 @@ class Shared(Generic[K, V]):
         removed: int = bulk().delete_many(self, keys)
         return removed
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """For IPython, which shows as much of it as of a dict."""
+        if cycle:
+            printer.text("{...}")
+            return
+        with printer.group(len(type(self).__name__) + 2, f"{type(self).__name__}({{", "})"):
+            for i, (key, value) in enumerate(self._snapshot()):
+                if i:
+                    printer.text(",")
+                    printer.breakable()
+                if printer.max_seq_length and i >= printer.max_seq_length:
+                    printer.text("...")
+                    return
+                printer.pretty(key)
+                printer.text(": ")
+                printer.pretty(value)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
