@@ -89,12 +89,11 @@ def test_a_child_may_fork_again(fork: str) -> None:
     )
 
 
-@pytest.mark.parametrize("fork", ["os.fork()", "ctypes.PyDLL(None).fork()"], ids=["os.fork", "C"])
-def test_a_child_inherits_no_half_change(fork: str) -> None:
+def test_a_child_inherits_no_half_change() -> None:
     pytest.importorskip("numpy")
     run_program(
         HEAD
-        + f"""
+        + """
     import numpy as np
     m, c = Map(int, int), Cache(ttl=0.01, key=int, value=int)
     keys, done = np.arange(20_000), threading.Event()
@@ -110,7 +109,7 @@ def test_a_child_inherits_no_half_change(fork: str) -> None:
         m[-1] = 1
         c[-1] = 1
         return m[-1] == 1
-    children = [in_child(lambda: {fork}, whole) for _ in range(20)]
+    children = [in_child(lambda: os.fork(), whole) for _ in range(20)]
     results = [ended(child) for child in children]
     done.set()
     for thread in threads:
@@ -121,14 +120,13 @@ def test_a_child_inherits_no_half_change(fork: str) -> None:
     )
 
 
-@pytest.mark.parametrize("fork", ["os.fork()", "ctypes.PyDLL(None).fork()"], ids=["os.fork", "C"])
-def test_a_child_forked_in_a_callback_of_the_sweeper_ends(fork: str) -> None:
+def test_a_child_forked_in_a_callback_of_the_sweeper_ends() -> None:
     run_program(
         HEAD
-        + f"""
+        + """
     children = []
     def on_remove(key, value, cause):
-        child = {fork}
+        child = os.fork()
         if child:
             children.append(child)
     c = Cache(ttl=0.01, on_remove=on_remove)

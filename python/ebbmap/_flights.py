@@ -166,8 +166,10 @@ class Flights:
                 if call.answers(anew) and not late:
                     return call.outcome()
             finally:
-                mine.finish()
-                self._unlist(key, mine)
+                try:
+                    self._unlist(key, mine)
+                finally:
+                    mine.finish()
                 del mine, call  # an error's traceback holds this frame, and they the error
 
     def refresh(self, key: Any, args: Any, kwargs: Any) -> Any:
@@ -189,8 +191,10 @@ class Flights:
             self._report(error)
             return old
         finally:
-            mine.finish()
-            self._unlist(key, mine)
+            try:
+                self._unlist(key, mine)
+            finally:
+                mine.finish()
             del mine
 
     def _report(self, error: Exception) -> None:

@@ -33,8 +33,10 @@ class AsyncFlights(Flights):
                 if call.answers(anew) and not late:
                     return call.outcome()
             finally:
-                mine.finish()
-                self._unlist(key, mine)
+                try:
+                    self._unlist(key, mine)
+                finally:
+                    mine.finish()
                 del mine, call
 
     async def refresh(self, key: Any, args: Any, kwargs: Any) -> Any:
@@ -50,8 +52,10 @@ class AsyncFlights(Flights):
             try:
                 task = loop.create_task(self._renewal(mine, key, args, kwargs))
             except BaseException:
-                mine.finish()
-                self._unlist(key, mine)
+                try:
+                    self._unlist(key, mine)
+                finally:
+                    mine.finish()
                 raise
             self._renewals.add(task)
             task.add_done_callback(partial(self._renewed, key, mine))
@@ -62,13 +66,17 @@ class AsyncFlights(Flights):
         try:
             await self._lead(call, key, args, kwargs, False)
         finally:
-            call.finish()
-            self._unlist(key, call)
+            try:
+                self._unlist(key, call)
+            finally:
+                call.finish()
 
     def _renewed(self, key: Any, call: Call, task: asyncio.Task[None]) -> None:
         self._renewals.discard(task)
-        call.finish()  # a task that is cancelled before it starts never gets there
-        self._unlist(key, call)
+        try:
+            self._unlist(key, call)  # a task that is cancelled before it starts never gets there
+        finally:
+            call.finish()
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
             self._report(error)
 
