@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def run_examples(name: str, **given: Any) -> dict[str, Any]:
+def run_examples(name: str) -> dict[str, Any]:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
     assert blocks
-    names: dict[str, Any] = {"__name__": "examples", **given}
+    names: dict[str, Any] = {"__name__": "examples"}
     for block in blocks:
         exec(compile(block, name, "exec"), names)
     return names
@@ -27,8 +27,8 @@ def test_readme() -> None:
 
 
 def test_guide() -> None:
-    names = run_examples("docs/guide.md", keys=["a"])
-    assert names["removed"] == 1 and not names["m"]
+    names = run_examples("docs/guide.md")
+    assert names["removed"] == 3 and not names["m"]
 
 
 def test_cache() -> None:

@@ -53,7 +53,7 @@ def test_import_leaves_the_command_line_out() -> None:
         import sys, ebbmap
         print(sorted(name for name in sys.modules if name.startswith("ebbmap")))
     """)
-    parts = "", "._cache", "._core", "._map", "._units", "._views"
+    parts = "", "._absent", "._cache", "._core", "._map", "._owners", "._units", "._views"
     assert modules.strip() == str([f"ebbmap{part}" for part in parts])
 
 

@@ -112,7 +112,6 @@ def test_pop_get_setdefault_take_defaults_as_dict_does() -> None:
         assert (m.pop(1, "d"), m.pop(1, "d"), m.pop(1, None)) == ("a", "d", None)
         assert (m.setdefault(1), m.setdefault(1, "x"), m.setdefault(2, "y")) == (None, None, "y")
         for name, args, named in [
-            ("get", (1,), {"default": 2}),
             ("pop", (), {}),
             ("pop", (1, 2, 3), {}),
             ("pop", (), {"key": 1}),

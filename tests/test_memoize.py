@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from cache_helpers import Clock
-from ebbmap import Cache, _flights, _memoize
+from ebbmap import Cache, _flights, _owners
 from memoize_helpers import Counted
 
 
@@ -128,13 +128,17 @@ def test_two_functions_share_a_cache_and_no_entry() -> None:
 
 
 def test_nothing_is_left_of_a_function_that_is_gone_with_its_entries() -> None:
-    cache, left = Cache(), len(_memoize._functions)
+    gc.collect()
+    cache, left = Cache(), len(_owners._unnamed)
     for n in range(10):
         cache.memoize(Counted())(n)
-    assert len(_memoize._functions) == left + 9
+    assert len(_owners._unnamed) == left + 10
     cache.clear()
     gc.collect()
-    assert len(_memoize._functions) == left
+    assert len(_owners._unnamed) == left + 1, "the bare keys stay those of the first function"
+    del cache
+    gc.collect()
+    assert len(_owners._unnamed) == left
 
 
 def test_keys_of_a_second_function_survive_pickling_and_copying() -> None:

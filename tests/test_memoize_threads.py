@@ -492,14 +492,6 @@ def test_a_key_whose_hash_fails_wedges_nobody(threads: Threads) -> None:
         assert threads.outcomes.pop()[0] is key
 
 
-@pytest.fixture
-def reported(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What went to `sys.unraisablehook`."""
-    found: list[Any] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda args: found.append(args.exc_value))
-    return found
-
-
 def test_stale_needs_a_ttl() -> None:
     for cache, ttl in ((Cache(), None), (Cache(ttl=5), math.inf), (Cache(), math.inf)):
         with pytest.raises(ValueError, match="stale needs a ttl"):
@@ -541,28 +533,38 @@ def test_others_get_the_stale_result_meanwhile(threads: Threads) -> None:
     assert gate.calls == 2
 
 
-def test_a_renewal_that_fails_is_reported_and_the_old_result_lasts(reported: list[Any]) -> None:
+@pytest.mark.parametrize("given", [False, True], ids=["logged", "on_error"])
+def test_a_renewal_that_fails_is_reported_and_the_old_result_lasts(
+    given: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Any] = []
     clock = Clock()
     errors = [ZeroDivisionError("first"), ZeroDivisionError("second"), ZeroDivisionError("third")]
     results: Iterator[Any] = iter(["old", *errors, "new"])
 
-    @Cache(timer=clock).memoize(ttl=60, stale=30)
+    @Cache(timer=clock).memoize(ttl=60, stale=30, on_error=told.append if given else None)
     def load(n: int) -> Any:
         result = next(results)
         if isinstance(result, Exception):
             raise result
         return result
 
+    def logged() -> list[Any]:
+        return [record.exc_info and record.exc_info[1] for record in caplog.records]
+
     assert load(1) == "old"
     clock.now += 60
     assert load(1) == "old"
     assert load(1) == "old"
-    assert reported == errors[:2]
+    assert (told if given else logged()) == errors[:2]
     clock.now += 30
     with pytest.raises(ZeroDivisionError, match="third"):
         load(1)
     assert load(1) == "new"
-    assert reported == errors[:2]
+    assert (told, logged()) == ((errors[:2], []) if given else ([], errors[:2]))
+    if not given:
+        assert caplog.records[0].name == "ebbmap"
+        assert "load failed" in caplog.records[0].getMessage()
 
 
 def test_stale_is_of_the_ttl_alone() -> None:

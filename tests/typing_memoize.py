@@ -1,4 +1,4 @@
-"""What type checkers see of `Cache.memoize`: mypy checks this file, nothing runs it."""
+"""What type checkers see of `Cache.memoize`: mypy and pyright check this file, nothing runs it."""
 
 from __future__ import annotations
 
@@ -46,6 +46,25 @@ class Shop:
         return str(customer)
 
 
+class Loader:
+    def load(self, customer: int) -> str:
+        return str(customer)
+
+
+class KeepingLoader(Loader):
+    """pyright takes only functions in place of a method; it reports `functools.lru_cache` too."""
+
+    @cache.memoize
+    def load(self, customer: int) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return str(customer)
+
+
+def an_override(loader: KeepingLoader) -> None:
+    assert_type(loader.load(1), str)
+    assert_type(loader.load.invalidate(1), bool)
+    assert_type(KeepingLoader.load(loader, 1), str)
+
+
 async def types(shop: Shop) -> None:
     assert_type(load(1), str)
     assert_type(load(1, deep=True), str)
@@ -69,7 +88,7 @@ async def types(shop: Shop) -> None:
 def what_mypy_cannot_follow(shop: Shop) -> None:
     """It drops `@classmethod` and `@staticmethod` first, and then takes both for methods."""
     assert_type(Shop.name(1), str)
-    assert_type(shop.of(1), str)
+    assert_type(shop.of(1), str)  # pyright: ignore[reportAssertTypeFailure, reportAttributeAccessIssue]
     shop.name(1)  # type: ignore[call-arg]
     Shop.of(1)  # type: ignore[call-arg, arg-type]
 

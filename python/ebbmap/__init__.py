@@ -16,18 +16,11 @@ import os
 
 from ebbmap import _core
 from ebbmap._cache import Cache
+from ebbmap._core import __version__
 from ebbmap._map import Map
 from ebbmap._views import ItemsView, KeysView, ValuesView
 
-__all__ = ["Cache", "ItemsView", "KeysView", "Map", "ValuesView"]
-
-
-def __getattr__(name: str) -> str:
-    if name == "__version__":
-        from importlib.metadata import version  # here, as it is most of the time an import would take
-
-        return version("ebbmap")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = ["Cache", "ItemsView", "KeysView", "Map", "ValuesView", "__version__"]
 
 
 _core._check_interpreter()

@@ -21,6 +21,7 @@ _DTYPES = {"int": "i8", "float": "f8"}
 
 def get_many(m: Either, keys: Any, default: Any, mask: bool, absent: Any) -> Any:
     """See `Map.get_many`; `absent` as `default` stands for none given."""
+    keys = _as_array(keys)
     _refuse_masked(keys, "keys")
     dtype = _value_dtype(m) if _is_array(keys) else None
     if dtype is None:
@@ -62,6 +63,7 @@ def _get_array(m: Either, keys: Array, dtype: np.dtype[Any]) -> tuple[Array, Arr
 
 def set_many(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
     """See `Map.set_many`, and `Cache.set_many`, which has a `ttl`."""
+    keys, values = _as_array(keys), _as_array(values)
     _refuse_masked(keys, "keys")
     _refuse_masked(values, "values")
     values = _fitting(m, values)
@@ -75,6 +77,7 @@ def set_many(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
 
 def delete_many(m: Either, keys: Any) -> int:
     """See `Map.delete_many`."""
+    keys = _as_array(keys)
     _refuse_masked(keys, "keys")
     if _is_array(keys) and m._kinds()[0] == "int" and m._kinds()[1] != "object":
         return m._delete_array(_int_array(keys))
@@ -111,6 +114,15 @@ def _refuse_masked(given: Any, what: str) -> None:
 def _is_array(given: object) -> bool:
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(given, numpy.ndarray)
+
+
+def _as_array(given: Any) -> Any:
+    """What says that it is an array, such as a pandas Series, as NumPy's; the rest as it is."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or isinstance(given, numpy.ndarray | numpy.generic):
+        return given
+    is_one = hasattr(type(given), "__array__") or hasattr(type(given), "__array_interface__")
+    return numpy.asarray(given) if is_one else given
 
 
 def _value_dtype(m: Either) -> np.dtype[Any] | None:
@@ -154,7 +166,7 @@ def _int_array(keys: Array) -> Array:
         raise TypeError(f"key must be int, not {keys.dtype}")
     if keys.dtype.kind == "u" and keys.size and int(keys.max()) > np.iinfo(np.int64).max:
         raise OverflowError(f"key must fit in 64 bits, signed, -2**63 to 2**63 - 1, not {int(keys.max())}")
-    flat: Array = np.ascontiguousarray(keys, np.int64).reshape(-1)
+    flat: Array = np.require(keys, np.int64, ["C", "A"]).reshape(-1)  # aligned: files have others
     return flat
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, MutableMapping
+from datetime import timedelta
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
 
 from ebbmap import _core
+from ebbmap._absent import ABSENT
+from ebbmap._owners import first_owner, set_first_owner
 from ebbmap._units import byte_count, item_count, seconds
-from ebbmap._views import ABSENT, Shared, bulk, contents_repr, kind_name, set_state
+from ebbmap._views import Shared, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
-    from datetime import timedelta
     from typing import TypedDict, Unpack
 
     from ebbmap._memoize import Decorator, Memoized
 
-    Duration: TypeAlias = float | str | timedelta
+Duration: TypeAlias = float | str | timedelta
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -44,9 +46,11 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     not anybody touches the cache again.
 
     `ttl` is how long an entry lives after it was set, `idle` how long after it was last used: seconds, a
-    `timedelta`, or text such as "90s", "10m", "1h", "7d". At most `max_items` entries are kept, in at most
-    `max_bytes` (an int, or "512MiB", "2GiB") of real memory, index and all, at every moment; who has to go
-    for others is chosen by SIEVE, expired ones first. `key` and `value` are kinds, as for `Map`.
+    `timedelta`, or text such as "90s", "10m", "1h30m", "7d", "1w". At most `max_items` entries are kept, in
+    at most `max_bytes` (an int, or "512MiB", "2GiB") of memory, index and all, at every moment; who has to
+    go for others is chosen by SIEVE, expired ones first. The bound is of the cache's table. Objects that it
+    refers to are Python's and are not counted: with `max_bytes`, a key or value of kind `object` gives a
+    `UserWarning`. `key` and `value` are kinds, as for `Map`.
 
     `on_remove(key, value, cause)` is called once for each entry that leaves, after it has, with cause
     "expired", "evicted", "replaced", "deleted" or "cleared"; what it raises goes to `sys.unraisablehook`.
@@ -104,6 +108,8 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
             on_remove,
             timer,
         )
+        if max_bytes is not None and object in (key, value):
+            _warn_of_objects()
 
     # --- contents ------------------------------------------------------------------------------------------
 
@@ -111,6 +117,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         """No entries, but the same class, settings and attributes."""
         empty = _rebuild(type(self), self._settings())
         set_state(empty, self.__getstate__())
+        set_first_owner(empty, first_owner(self))
         return empty
 
     def _settings(self) -> dict[str, Any]:
@@ -129,6 +136,8 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     __copy__ = copy
 
+    _repr_pretty_ = Shared._repr_pretty_  # IPython looks for it in the class that has `__repr__`
+
     @recursive_repr("{...}")
     def __repr__(self) -> str:
         settings = self._settings()
@@ -144,7 +153,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The entries are state, as they may hold the cache itself, which has to be there by then.
-        state = self.__getstate__(), self._entries()
+        state = self.__getstate__(), self._entries(), first_owner(self)
         return _rebuild, (type(self), self._settings()), state, None, None, _refill
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -154,6 +163,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         memo[id(self)] = made
         made._copy_from(self, lambda given: deepcopy(given, memo))
         set_state(made, deepcopy(self.__getstate__(), memo))
+        set_first_owner(made, first_owner(self))
         return made
 
     # --- bulk ----------------------------------------------------------------------------------------------
@@ -183,8 +193,18 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         key: Callable[..., Hashable] | None = None,
         ttl: Duration | None = None,
         stale: Duration | None = None,
+        on_error: Callable[[Exception], object] | None = None,
     ) -> Decorator: ...
-    def memoize(self, function: Any = None, /, *, key: Any = None, ttl: Any = None, stale: Any = None) -> Any:
+    def memoize(
+        self,
+        function: Any = None,
+        /,
+        *,
+        key: Any = None,
+        ttl: Any = None,
+        stale: Any = None,
+        on_error: Any = None,
+    ) -> Any:
         """A decorator that keeps a function's results here: `@cache.memoize`, `@cache.memoize(ttl="10m")`.
 
         For functions, methods and coroutine functions. One call per key is made at a time, among all threads
@@ -193,22 +213,30 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         `RuntimeError`, and so does a circle of threads or tasks that all wait in memoized calls. Waiting for
         itself through a task (`gather`, `create_task`) or a thread of its own is not seen, and never ends.
 
-        The key is a single int, str or bytes itself, other arguments as a tuple, or `key(*args, **kwargs)`. A
-        cache with kinds of keys takes one function of one argument, or any with `key`; else `TypeError`.
+        The key is a single int, str or bytes itself, other arguments as a tuple, or `key(*args, **kwargs)`.
+        Defaults are not filled in. Each function after the first has keys marked as its own, those of `key`
+        too. Where the cache's keys have a kind they cannot be marked: the first function may have one
+        argument, all others need a `key` that returns keys no other function has; else `TypeError`.
+
+        An importable function is identified by its module and qualified name, in copies and pickles of the
+        cache too. Decorating a new definition of it removes the old results: O(entries). Where keys have a
+        kind, this removes all entries. Other functions (lambdas, closures, callable objects) are new at each
+        decoration. A method's key holds its instance, which lives as long as its entries.
 
         `ttl` is the results' lifetime (None: the cache's). They are kept for `stale` more than that: then one
         caller, or for a coroutine function a task in the background, renews the result, while all others get
-        the old one; also when that fails, which `sys.unraisablehook` or the event loop's exception handler is
-        told. `stale` needs a ttl, else `ValueError`.
+        the old one. So they do when that fails; a failed renewal calls `on_error(exception)`,
+        or is logged to the logger "ebbmap" with the function's name. `stale` needs a ttl, else `ValueError`.
 
         What it returns has `cache`, `invalidate(*args)` (forget the result for these arguments, and that of a
-        call under way; whether it was there) and `refresh(*args)` (call anew, keep the result, return it). A
-        result that alone is larger than `max_bytes` is returned and not kept; one of another kind than the
-        cache's raises its `TypeError`. A hit costs about a call of a function more than `get`.
+        call under way; whether it was there; `TypeError` for arguments that no call takes) and
+        `refresh(*args)` (call anew, keep the result, return it). A result that alone is larger than
+        `max_bytes` is returned and not kept; one of another kind than the cache's raises its `TypeError`. A
+        hit costs about a call of a function more than `get`.
         """
         from ebbmap._memoize import memoize  # here, as many programs never need it
 
-        return memoize(self, function, key=key, ttl=ttl, stale=stale)
+        return memoize(self, function, key=key, ttl=ttl, stale=stale, on_error=on_error)
 
     # --- counts --------------------------------------------------------------------------------------------
 
@@ -230,6 +258,17 @@ _SHOWN = "ttl", "idle", "max_items", "max_bytes"
 _KINDS = "key", "value"
 
 
+def _warn_of_objects() -> None:
+    import warnings  # here, as most programs never need it
+
+    warnings.warn(
+        "max_bytes bounds the cache's table, not the Python objects that it refers to: "
+        "name inline kinds (key=int, value=bytes) or bound the cache by max_items",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
 def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:
     """An empty cache with these settings, without the class's own `__init__`: for copying and unpickling."""
     made = cls.__new__(cls)
@@ -237,6 +276,8 @@ def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:
     return made
 
 
-def _refill(made: Cache[Any, Any], state: tuple[Any, Iterable[tuple[Any, ...]]]) -> None:
-    made._restore(state[1])
-    set_state(made, state[0])
+def _refill(made: Cache[Any, Any], state: tuple[Any, Iterable[tuple[Any, ...]], Any]) -> None:
+    attributes, entries, owner = state
+    made._restore(entries)
+    set_state(made, attributes)
+    set_first_owner(made, owner)

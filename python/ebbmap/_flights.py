@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import _thread
 import os
-from collections import deque
+import sys
 from collections.abc import Callable, Hashable
 from types import TracebackType
 from typing import Any, ClassVar
 
-ABSENT: Any = object()
+from ebbmap import _core
+from ebbmap._absent import ABSENT
 
 PATIENCE = 1.0  # seconds that `revoke` waits for a store, which may run code that waits for it unseen
 _REVOKED = 0  # no thread's identity
@@ -21,20 +22,30 @@ _waiting: dict[object, Call] = {}  # by who waits, the call it waits for
 _revoking: dict[object, Call] = {}  # by thread, the call whose store it waits for, if not for ever
 
 
-class Call:
-    """A call under way: who makes it, who waits for it, and what came of it."""
+def caller() -> object:
+    """Who calls: the thread, or the greenlet of it that runs."""
+    greenlet = sys.modules.get("greenlet")
+    current = None if greenlet is None else greenlet.getcurrent()
+    return _thread.get_ident() if current is None or current.parent is None else current
+
+
+class Call(_core.Flight):
+    """A call under way: who makes it, who waits for it, and what came of it.
+
+    Whoever lists a call calls `finish` in a `finally`, directly: it is native, so no exception that a signal
+    handler or another thread raises can come between.
+    """
 
     __slots__ = (
         "_born",
         "_fate",
         "_traceback",
-        "_wakers",
         "computed",
-        "done",
         "error",
         "loop",
         "owner",
         "revoked",
+        "thread",
         "unwanted",
         "value",
     )
@@ -42,17 +53,16 @@ class Call:
     forks: ClassVar[int] = 0  # on the way from the first process to this one
 
     def __init__(self, owner: object, loop: Any = None) -> None:
-        self.owner = owner  # a thread's identity or a task
+        self.owner = owner  # a thread's identity, a greenlet or a task
+        self.thread = _thread.get_ident()
         self.loop = loop
-        self.done = False
         self.revoked = False  # the result is of before an `invalidate`: for those who were waiting then only
         self.unwanted = False  # who stores the result is to take it out again
         self.computed = False  # rather than found in the cache
         self.value = ABSENT
         self.error: Exception | None = None
         self._traceback: TracebackType | None = None
-        self._fate: dict[None, int] = {}
-        self._wakers: deque[Callable[[], object]] = deque()
+        self._fate: dict[None, object] = {}
         self._born = Call.forks
 
     @property
@@ -71,7 +81,7 @@ class Call:
 
     def may_store(self) -> bool:
         """Whether the result may go into the cache; from now on `revoke` finds it being stored."""
-        return self._fate.setdefault(None, _thread.get_ident()) != _REVOKED
+        return self._fate.setdefault(None, caller()) != _REVOKED
 
     def revoke(self) -> bool:
         """Have the result not stored; True if it is just being stored."""
@@ -80,16 +90,6 @@ class Call:
 
     def fail(self, error: Exception) -> None:
         self.error, self._traceback = error, error.__traceback__
-
-    def finish(self) -> None:
-        self.done = True
-        while self._wakers:
-            self._wakers.popleft()()
-
-    def when_done(self, wake: Callable[[], object]) -> bool:
-        """Have `wake` called when this is done; True if it is already, and it may be called or not."""
-        self._wakers.append(wake)
-        return self.done
 
     def wait(self, timeout: float = -1) -> None:
         """Block this thread until the call is done, or for `timeout` seconds."""
@@ -102,8 +102,8 @@ class Call:
         """Whether this waits for `me`, perhaps through other calls that somebody waits for by `waits`."""
         call: Call | None = self
         for _ in range(sum(map(len, waits)) + 1):
-            if call is None:
-                return False
+            if call is None or call.dead:
+                return False  # who waits for it goes on
             driver = call.driver
             if driver == me:
                 return True
@@ -133,50 +133,79 @@ class Flights:
         look: Callable[[Any], Any],
         store: Callable[[Any, Any], None],
         forget: Callable[[Any], None],
+        on_error: Callable[[Exception], object] | None = None,
     ) -> None:
         self._function = function
         self._name = getattr(function, "__qualname__", repr(function))
         self._look = look
         self._store = store
         self._forget = forget
+        self._on_error = on_error
         self._calls: dict[Hashable, Call] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (
+            self._function,
+            self._look,
+            self._store,
+            self._forget,
+            self._on_error,
+        )  # calls stay here
 
     def compute(self, key: Any, args: Any, kwargs: Any, anew: bool = False) -> Any:
         """The result of a call made here or meanwhile elsewhere; with `anew` never one found in the cache."""
-        me = _thread.get_ident()
+        me = caller()
         while True:
             mine = call = Call(me)
             try:
                 call = self._join(key, mine)
-                if call is mine:
+                if call is mine or self._is_of_another_greenlet(call, mine):
                     return self._lead(mine, key, args, kwargs, anew)
                 late = call.revoked
                 self._wait(call, me)
                 if call.answers(anew) and not late:
                     return call.outcome()
             finally:
-                self._leave(key, mine)
+                try:
+                    self._unlist(key, mine)
+                finally:
+                    mine.finish()
                 del mine, call  # an error's traceback holds this frame, and they the error
 
     def refresh(self, key: Any, args: Any, kwargs: Any) -> Any:
         """The result of a call that began after this one."""
-        if (call := self._under_way(key)) is not None:
-            self._wait(call, _thread.get_ident())
+        call, me = self._under_way(key), caller()
+        if call is not None and not self._is_of_another_greenlet(call, Call(me)):
+            self._wait(call, me)
+        del call
         return self.compute(key, args, kwargs, anew=True)
 
     def renew(self, key: Any, old: Any, args: Any, kwargs: Any) -> Any:
         """The new value for who comes first; `old` for who comes meanwhile, and if the call fails."""
-        mine = Call(_thread.get_ident())
+        mine = Call(caller())
         try:
             if self._join(key, mine) is not mine:
                 return old
             return self._lead(mine, key, args, kwargs, False)
         except Exception as error:
-            _Unraisable(error)
+            self._report(error)
             return old
         finally:
-            self._leave(key, mine)
+            try:
+                self._unlist(key, mine)
+            finally:
+                mine.finish()
             del mine
+
+    def _report(self, error: Exception) -> None:
+        """Tell of a failure in the background, which no caller can catch."""
+        if self._on_error is None:
+            _log(self._name, error)
+            return
+        try:
+            self._on_error(error)
+        except Exception as failure:
+            _log(f"on_error of {self._name}", failure)
 
     def revoke(self, key: Any) -> None:
         """Keep the result of the call under way, if there is one, out of the cache and from later callers."""
@@ -198,12 +227,14 @@ class Flights:
             again = self._calls[key] = mine
         return again
 
-    def _leave(self, key: Any, mine: Call) -> None:
-        try:
-            if self._calls.get(key) is mine:
-                del self._calls[key]
-        finally:
-            mine.finish()
+    def _unlist(self, key: Any, mine: Call) -> None:
+        """Take a call off the list that is done; one that stays there is replaced by the next of its key."""
+        if self._calls.get(key) is mine:
+            del self._calls[key]
+
+    def _is_of_another_greenlet(self, call: Call, mine: Call) -> bool:
+        """Whether to wait for it would be to wait for ever: it goes on only when this thread does."""
+        return call.loop is None and call.thread == mine.thread and call.owner != mine.owner
 
     def _lead(self, call: Call, key: Any, args: Any, kwargs: Any, anew: bool) -> Any:
         try:
@@ -245,7 +276,7 @@ class Flights:
 
 def _outlast(call: Call) -> bool:
     """Wait until a store is over, but not where it waits for this thread, and not for ever; True if it is."""
-    me = _thread.get_ident()
+    me = caller()
     _revoking[me] = call
     try:
         if not call.waits_for(me, _waiting, _revoking):
@@ -255,17 +286,13 @@ def _outlast(call: Call) -> bool:
     return call.done
 
 
-class _Unraisable:
-    """Hands an error to `sys.unraisablehook`: it is raised where nobody can catch it."""
+def _log(name: str, error: Exception) -> None:
+    """Log that `name` failed while a result was renewed."""
+    import logging  # here, as many programs never need it
 
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def __del__(self) -> None:
-        try:
-            raise self._error
-        finally:
-            del self  # which the error's traceback would hold, and it the error
+    logging.getLogger("ebbmap").error(
+        "%s failed; the old result is served until it expires", name, exc_info=error
+    )
 
 
 def _after_fork_in_child() -> None:

@@ -7,7 +7,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ebbmap._flights import ABSENT, Call, Flights, _waiting
+from ebbmap._absent import ABSENT
+from ebbmap._flights import Call, Flights, _waiting
 
 PATIENCE = 1.0  # seconds between looks whether another loop, which is waited for, was closed
 
@@ -32,7 +33,10 @@ class AsyncFlights(Flights):
                 if call.answers(anew) and not late:
                     return call.outcome()
             finally:
-                self._leave(key, mine)
+                try:
+                    self._unlist(key, mine)
+                finally:
+                    mine.finish()
                 del mine, call
 
     async def refresh(self, key: Any, args: Any, kwargs: Any) -> Any:
@@ -48,7 +52,10 @@ class AsyncFlights(Flights):
             try:
                 task = loop.create_task(self._renewal(mine, key, args, kwargs))
             except BaseException:
-                self._leave(key, mine)
+                try:
+                    self._unlist(key, mine)
+                finally:
+                    mine.finish()
                 raise
             self._renewals.add(task)
             task.add_done_callback(partial(self._renewed, key, mine))
@@ -59,14 +66,19 @@ class AsyncFlights(Flights):
         try:
             await self._lead(call, key, args, kwargs, False)
         finally:
-            self._leave(key, call)
+            try:
+                self._unlist(key, call)
+            finally:
+                call.finish()
 
     def _renewed(self, key: Any, call: Call, task: asyncio.Task[None]) -> None:
         self._renewals.discard(task)
-        self._leave(key, call)  # a task that is cancelled before it starts never gets there
-        if not task.cancelled() and (error := task.exception()) is not None:
-            message = f"{self._name} failed to renew a value; the old one is served while it lasts"
-            call.loop.call_exception_handler({"message": message, "exception": error, "task": task})
+        try:
+            self._unlist(key, call)  # a task that is cancelled before it starts never gets there
+        finally:
+            call.finish()
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._report(error)
 
     async def _lead(self, call: Call, key: Any, args: Any, kwargs: Any, anew: bool) -> Any:
         try:

@@ -8,7 +8,8 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._views import ABSENT, Shared, bulk, contents_repr, kind_name, set_state
+from ebbmap._absent import ABSENT
+from ebbmap._views import Shared, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -97,7 +98,8 @@ class Map(Shared[K, V], _core.Map[K, V]):
             )
         if kinds:
             self._set_kinds(*kinds, *([object] if len(kinds) == 1 else []))
-        self.update(*contents, **kwargs)
+        if contents or kwargs:
+            Map.update(self, *contents, **kwargs)  # not what a subclass makes of it, as with dict
 
     def _empty_like_self(self) -> Self:
         """No entries, but the same class, kinds and attributes."""
@@ -129,6 +131,8 @@ class Map(Shared[K, V], _core.Map[K, V]):
 
     __copy__ = copy
 
+    _repr_pretty_ = Shared._repr_pretty_  # IPython looks for it in the class that has `__repr__`
+
     @recursive_repr("{...}")
     def __repr__(self) -> str:
         contents = contents_repr(self._snapshot())
@@ -140,7 +144,7 @@ class Map(Shared[K, V], _core.Map[K, V]):
     # --- copying -------------------------------------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), *self.kinds), self.__getstate__(), None, iter(self.items())
+        return _rebuild, (type(self), *self.kinds), self.__getstate__(), None, iter(self._snapshot())
 
     # --- bulk ----------------------------------------------------------------------------------------------
 

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import inspect
-import weakref
-from collections.abc import Callable, Hashable, Iterator
+import sys
+from collections.abc import Callable, Hashable
 from functools import partial, update_wrapper
-from itertools import count
 from math import isfinite
-from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar, overload
-from weakref import WeakValueDictionary
+from operator import attrgetter
+from types import FrameType, MethodType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    overload,
+)
 
-from ebbmap._flights import ABSENT, Flights
+from ebbmap._absent import ABSENT
+from ebbmap._flights import Flights
+from ebbmap._owners import Function, belongs_to, claim, is_bare, may_be_first
 from ebbmap._units import seconds
 
 if TYPE_CHECKING:
@@ -69,6 +82,7 @@ def memoize(
     key: Callable[..., Hashable] | None = None,
     ttl: Duration | None = None,
     stale: Duration | None = None,
+    on_error: Callable[[Exception], object] | None = None,
 ) -> Any:
     """`function` with its results kept in `cache`, or the decorator if there is no function yet.
 
@@ -76,7 +90,9 @@ def memoize(
     """
     if key is not None and not callable(key):
         raise TypeError(f"key must be callable, not {type(key).__name__}")
-    options = _Options(cache, key, *_lifetimes(cache, ttl, stale))
+    if on_error is not None and not callable(on_error):
+        raise TypeError(f"on_error must be callable, not {type(on_error).__name__}")
+    options = _Options(cache, key, *_lifetimes(cache, ttl, stale), on_error)
     return partial(_decorate, options) if function is None else _decorate(options, function)
 
 
@@ -87,6 +103,7 @@ class _Options(NamedTuple):
     key: Callable[..., Hashable] | None
     lifetime: float | None
     margin: float
+    on_error: Callable[[Exception], object] | None
 
 
 def _lifetimes(
@@ -108,20 +125,20 @@ def _decorate(options: _Options, function: Any) -> Any:
     if isinstance(function, classmethod):
         return _ClassMethod(_decorate_function(options, function.__func__))
     wrapper = _decorate_function(options, function)
-    return _Method(wrapper) if _is_in_a_class(function) else wrapper
+    return _Method(wrapper) if _is_in_a_class(function) or _is_called_in_a_class() else wrapper
 
 
 def _decorate_function(options: _Options, function: Any) -> Any:
     _refuse_what_cannot_be_kept(function)
-    cache, key, lifetime, margin = options
-    number = next(_numbers_of(cache))
-    keys = _Keys(key) if key is not None else _default_keys(cache, function, number)
+    cache, key, lifetime, margin, on_error = options
+    keys = _keys_of(cache, function, key)
     look = partial(_fresh, cache, margin) if margin else _peek(cache)
-    flights = _flights(function)(function, look, partial(_store, cache, lifetime), partial(_forget, cache))
+    store, forget = partial(_store, cache, lifetime), partial(_forget, cache)
+    flights = _flights(function)(function, look, store, forget, on_error)
     wrapper = _wrapper(cache, keys, margin, flights)
     update_wrapper(wrapper, function)
     wrapper.cache = cache
-    wrapper.invalidate = partial(_invalidate, cache, keys.of, flights)
+    wrapper.invalidate = partial(_invalidate, cache, keys.of, flights, None if key else _signature(function))
     wrapper.refresh = partial(_refresh, keys.of, flights)
     return wrapper
 
@@ -144,6 +161,21 @@ def _is_in_a_class(function: Any) -> bool:
     return bool(scope) and not scope.endswith("<locals>")
 
 
+def _is_called_in_a_class() -> bool:
+    """Whether a class body decorates: what it decorates may have the name of another decorator's wrapper."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__") in _OURS:
+        frame = frame.f_back
+    return (
+        frame is not None
+        and not frame.f_code.co_flags & inspect.CO_OPTIMIZED
+        and "__qualname__" in frame.f_locals
+    )
+
+
+_OURS = __name__, "ebbmap._cache"
+
+
 def _is_async(function: Any) -> bool:
     call = None if isinstance(function, type) else getattr(function, "__call__", None)  # noqa: B004 -- an object's
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
@@ -160,75 +192,77 @@ def _flights(function: Any) -> type[Flights]:
 # --- keys ------------------------------------------------------------------------------------------------
 
 
+_Shape: TypeAlias = Literal["one", "several", "any"]
+
+
 class _Keys(NamedTuple):
     """What makes a key of arguments, and what a wrapper may do by itself."""
 
     of: Callable[..., Any]
-    bare: bool = False  # mostly there is one argument: an int, a str or bytes is its own key
-    prefix: tuple[Any, ...] | None = None  # mostly there are more: these and they are the key
+    owner: Function | None = None  # stands before the rest, unless the keys are bare
+    given: Callable[..., Hashable] | None = None  # makes the rest
+    shape: _Shape = "any"  # how many arguments there mostly are
 
 
 class Keywords:
     """In a key: what follows are keywords. The class itself stands there, as it survives pickling."""
 
 
-class _Function:
-    """In a key: whose arguments these are. The same object for the same name and number, in a pickle too."""
-
-    __slots__ = ("__weakref__", "_name", "_number")
-
-    def __init__(self, name: str, number: int) -> None:
-        self._name, self._number = name, number
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _function, (self._name, self._number)
-
-    def __repr__(self) -> str:
-        return f"<{self._name}>"
-
-
-_functions: WeakValueDictionary[tuple[str, int], _Function] = WeakValueDictionary()
-
-
-def _function(name: str, number: int) -> _Function:
-    return _functions.setdefault((name, number), _Function(name, number))
+def _keys_of(cache: Cache[Any, Any], function: Any, key: Callable[..., Hashable] | None) -> _Keys:
+    """The keys of `function`, which are no other's; those that it had before it was defined anew are gone."""
+    kind, name = cache.kinds[0], _name(function)
+    needs_bare = kind is not object and key is None
+    claimed = (
+        claim(cache, function, key is not None) if not needs_bare or may_be_first(cache, function) else None
+    )
+    if claimed is None or (needs_bare and not claimed.bare):
+        raise TypeError(
+            f"another function uses the {kind.__name__} keys of this cache: "
+            f"give {name} a key= that returns keys no other function has"
+        )
+    owner, bare, again = claimed
+    if again:
+        _forget_all(cache, owner, bare)
+    if key is not None:
+        return _Keys(key) if bare or kind is not object else _Keys(partial(_own_key, owner, key), owner, key)
+    return _default_keys(kind, function, None if bare else owner)
 
 
-_numbers: dict[int, Iterator[int]] = {}
+def _forget_all(cache: Cache[Any, Any], owner: Function, bare: bool) -> None:
+    if cache.kinds[0] is not object:  # nothing tells whose an entry is
+        cache.clear()
+        return
+    for key in list(cache):
+        if belongs_to(owner, key) or (bare and is_bare(key)):
+            cache.pop(key, None)
 
 
-def _numbers_of(cache: Cache[Any, Any]) -> Iterator[int]:
-    """Counts the functions that keep their results in `cache`."""
-    if id(cache) not in _numbers:
-        weakref.finalize(cache, _numbers.pop, id(cache), None).atexit = False
-    return _numbers.setdefault(id(cache), count())
-
-
-def _default_keys(cache: Cache[Any, Any], function: Any, number: int) -> _Keys:
-    kind, name, positional = cache.kinds[0], _name(function), _positional(function)
+def _default_keys(kind: type, function: Any, owner: Function | None) -> _Keys:
+    positional = _positional(function)
     required = [each for each in positional if each.default is each.empty]
     # None is a name that no keyword has
     names = [None if each.kind is each.POSITIONAL_ONLY else each.name for each in positional]
-    if kind is not object and number:
-        raise TypeError(
-            f"another function uses the {kind.__name__} keys of this cache: give {name} its own with key="
-        )
     if kind is not object:
-        return _Keys(partial(_typed_key, names, name, kind.__name__), bare=True)
-    if number:
-        prefix = (_function(f"{getattr(function, '__module__', '')}.{name}", number),)
-        return _Keys(partial(_tuple_key, names, prefix), prefix=prefix)
-    if len(required) > 1:
-        return _Keys(partial(_object_key, names), prefix=())
-    return _Keys(partial(_object_key, names), bare=True)
+        return _Keys(partial(_typed_key, names, _name(function), kind.__name__), shape="one")
+    shape: _Shape = "several" if len(required) > 1 else "one"
+    if owner is None:
+        return _Keys(partial(_object_key, names), shape=shape)
+    if shape == "one" and len(positional) != 1:
+        shape = "any"
+    return _Keys(partial(_marked_key, owner, names), owner, shape=shape)
 
 
 def _positional(function: Any) -> list[inspect.Parameter]:
-    try:
-        parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
-    except (TypeError, ValueError):  # of a builtin
-        return []
+    signature = _signature(function)
+    parameters = signature.parameters.values() if signature is not None else ()
     return [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+
+
+def _signature(function: Any) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):  # of a builtin
+        return None
 
 
 def _typed_key(names: list[str | None], name: str, kind: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -248,13 +282,13 @@ def _object_key(names: list[str | None], /, *args: Any, **kwargs: Any) -> Hashab
     return args
 
 
-def _tuple_key(
-    names: list[str | None], prefix: tuple[Any, ...], /, *args: Any, **kwargs: Any
-) -> tuple[Any, ...]:
-    if not kwargs:
-        return prefix + args
-    args = _in_place(names, args, kwargs)
-    return prefix + args + ((Keywords, *sorted(kwargs.items())) if kwargs else ())
+def _marked_key(owner: Function, names: list[str | None], /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    key = _object_key(names, *args, **kwargs)
+    return (owner, *key) if type(key) is tuple and len(key) != 1 else (owner, key)
+
+
+def _own_key(owner: Function, key: Callable[..., Hashable], /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    return owner, key(*args, **kwargs)
 
 
 def _in_place(names: list[str | None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
@@ -294,11 +328,21 @@ def _forget(cache: Cache[Any, Any], key: Any) -> None:
 
 
 def _invalidate(
-    cache: Cache[Any, Any], key_of: Callable[..., Any], flights: Flights, /, *args: Any, **kwargs: Any
+    cache: Cache[Any, Any],
+    key_of: Callable[..., Any],
+    flights: Flights,
+    signature: inspect.Signature | None,
+    /,
+    *args: Any,
+    **kwargs: Any,
 ) -> bool:
     key = key_of(*args, **kwargs)
     flights.revoke(key)
-    return cache.pop(key, ABSENT) is not ABSENT
+    if cache.pop(key, ABSENT) is not ABSENT:
+        return True
+    if signature is not None:
+        signature.bind(*args, **kwargs)  # raises for arguments that no call has
+    return False
 
 
 def _refresh(key_of: Callable[..., Any], flights: Flights, /, *args: Any, **kwargs: Any) -> Any:
@@ -315,14 +359,26 @@ def _wrapper(cache: Cache[Any, Any], keys: _Keys, margin: float, flights: Flight
         return make(cache._get_with_lifetime, keys.of, margin, flights)
     if is_async:
         return _async_any(cache.get, keys.of, flights.compute)
-    if keys.bare:
-        return _bare(cache.get, keys.of, flights.compute)
-    if keys.prefix is not None:
-        return _several(cache.get, keys.of, keys.prefix, flights.compute)
-    return _any(cache.get, keys.of, flights.compute)
+    return (
+        _plain(cache.get, keys, flights.compute)
+        if keys.owner is None
+        else _marked(cache.get, keys, flights.compute)
+    )
 
 
-def _bare(get: Any, key_of: Any, compute: Any) -> Any:
+def _plain(get: Any, keys: _Keys, compute: Any) -> Any:
+    make = {"one": _one, "several": _several, "any": _any}[keys.shape]
+    return make(get, keys.of, compute)
+
+
+def _marked(get: Any, keys: _Keys, compute: Any) -> Any:
+    if keys.given is not None:
+        return _marked_given(get, keys.given, keys.owner, compute)
+    make = {"one": _marked_one, "several": _marked_several, "any": _marked_any}[keys.shape]
+    return make(get, keys.of, keys.owner, compute)
+
+
+def _one(get: Any, key_of: Any, compute: Any) -> Any:
     def wrapper(first: Any = ABSENT, /, *rest: Any, **kwargs: Any) -> Any:
         kind = type(first)
         if (kind is int or kind is str or kind is bytes) and not rest and not kwargs:
@@ -336,10 +392,66 @@ def _bare(get: Any, key_of: Any, compute: Any) -> Any:
     return wrapper
 
 
-def _several(get: Any, key_of: Any, prefix: tuple[Any, ...], compute: Any) -> Any:
+def _several(get: Any, key_of: Any, compute: Any) -> Any:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        plain = not kwargs and (prefix or len(args) > 1)
-        key = prefix + args if plain else key_of(*args, **kwargs)
+        key = args if not kwargs and len(args) > 1 else key_of(*args, **kwargs)
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _marked_one(get: Any, key_of: Any, owner: Any, compute: Any) -> Any:
+    def wrapper(first: Any = ABSENT, /, *rest: Any, **kwargs: Any) -> Any:
+        kind = type(first)
+        if (kind is int or kind is str or kind is bytes) and not rest and not kwargs:
+            key = (owner, first)
+            found = get(key, ABSENT)
+            return found if found is not ABSENT else compute(key, (first,), kwargs)
+        if rest or kwargs or first is ABSENT:
+            args = () if first is ABSENT else (first, *rest)
+            key = key_of(*args, **kwargs)
+        else:
+            args = (first,)
+            key = (owner, args)
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _marked_several(get: Any, key_of: Any, owner: Any, compute: Any) -> Any:
+    prefix = (owner,)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = prefix + args if not kwargs and len(args) > 1 else key_of(*args, **kwargs)
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _marked_any(get: Any, key_of: Any, owner: Any, compute: Any) -> Any:
+    prefix = (owner,)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            key = key_of(*args, **kwargs)
+        elif len(args) == 1:
+            first = args[0]
+            kind = type(first)
+            key = (owner, first if kind is int or kind is str or kind is bytes else args)
+        else:
+            key = prefix + args
+        found = get(key, ABSENT)
+        return found if found is not ABSENT else compute(key, args, kwargs)
+
+    return wrapper
+
+
+def _marked_given(get: Any, given: Any, owner: Any, compute: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = (owner, given(*args, **kwargs))
         found = get(key, ABSENT)
         return found if found is not ABSENT else compute(key, args, kwargs)
 
@@ -389,6 +501,10 @@ def _async_stale(look: Any, key_of: Any, margin: float, flights: Flights) -> Any
 # --- methods ---------------------------------------------------------------------------------------------
 
 
+_FUNC = ".func"  # where a method has its wrapper
+_OF_FUNCTIONS = "__doc__", "__name__", "__module__"  # not in their `__dict__`
+
+
 class _Method(partial[Any]):
     """A memoized function in a class: binds like one, and so do its `invalidate` and `refresh`.
 
@@ -396,11 +512,52 @@ class _Method(partial[Any]):
     """
 
     def __init__(self, wrapper: Any) -> None:
-        update_wrapper(self, wrapper)
-        self.__wrapped__ = wrapper.__wrapped__
+        self.__dict__ = wrapper.__dict__  # an attribute that is set on one is seen on both, and by instances
+        update_wrapper(self, wrapper.__wrapped__)
+        super().__setattr__("__qualname__", wrapper.__qualname__)
+        wrapper.__qualname__ += _FUNC  # where it is found, for pickle
+
+    @property  # type: ignore[misc]  # as mocks have one
+    def __class__(self) -> type:  # a class of functools is no field to pydantic
+        return partial
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else _Bound(self.func, instance)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OF_FUNCTIONS:
+            setattr(self.func, name, value)
+        super().__setattr__(name, value)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Its name, as functions; where that does not find it, and in `__main__`, with its wrapper.
+
+        cloudpickle sends the wrapper by value, and pickle by the name that `__init__` gives it.
+        """
+        module, name = self.__module__, str(self.__dict__["__qualname__"])
+        if module != "__main__" and _found(module, name) is self:
+            return name
+        return _method, (type(self), self.func)
+
+
+def _found(module: str, name: str) -> Any:
+    try:
+        return attrgetter(name)(sys.modules[module])
+    except (AttributeError, KeyError):
+        return None
+
+
+def _method(cls: type[_Method], wrapper: Any) -> _Method:
+    """A method around a wrapper that was one's before, and has all attributes."""
+    made = cls.__new__(cls, wrapper)
+    made.__dict__ = wrapper.__dict__
+    return made
 
 
 class _ClassMethod(_Method):
@@ -420,6 +577,8 @@ class _Bound(partial[Any]):
     __self__ = property(lambda self: self.args[0])
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__qualname__":
+            return self.func.__dict__[name]
         return getattr(self.func, name)
 
     def __eq__(self, other: object) -> bool:

@@ -27,7 +27,7 @@ class Codec:
     def encode(self, value: object) -> bytes:
         """The bytes of `value`, if it fits the dtype; for errors see `one`."""
         if isinstance(value, np.generic) and value.dtype == self.dtype:
-            return value.tobytes()
+            return np.generic.tobytes(value)  # not what a subclass makes of it
         if self._raw and type(value) is bytes and len(value) == self.itemsize:
             return value
         return one(value, self.dtype).tobytes()
@@ -118,7 +118,8 @@ def _sure(dtype: DType) -> Callable[[Any], bool]:
             return lambda value: type(value) is float or type(value) is int
         case "S" | "U":
             kind, room = (bytes if dtype.kind == "S" else str), _characters(dtype)
-            return lambda value: type(value) is kind and len(value) <= room
+            nul: Any = b"\0" if dtype.kind == "S" else "\0"
+            return lambda value: type(value) is kind and len(value) <= room and not value.endswith(nul)
     return lambda value: False
 
 
@@ -132,6 +133,7 @@ def _fields(dtype: DType) -> list[tuple[str, DType, int, Callable[[Any], bool]]]
 def _check(value: Any, dtype: DType, what: str) -> None:
     if _sure(dtype)(value):
         return
+    _refuse_trailing_nul(value, dtype, what)
     refuse_masked(value, what)
     if isinstance(value, tuple) and dtype.names is not None:
         _check_record(value, dtype, what)
@@ -144,6 +146,13 @@ def _check(value: Any, dtype: DType, what: str) -> None:
         _check_object(value, dtype, what)
     else:
         _check_array(array, dtype, what, value)
+
+
+def _refuse_trailing_nul(value: Any, dtype: DType, what: str) -> None:
+    """NumPy takes NULs at the end of a text for padding, and cuts them off."""
+    if dtype.kind in "SU" and isinstance(value, bytes | str) and value[-1:] in (b"\0", "\0"):
+        better = f"bytes or V{dtype.itemsize}" if dtype.kind == "S" else "str"
+        raise ValueError(f"{what} of dtype {dtype} can't end in NUL, which NumPy cuts off: use {better}")
 
 
 def _check_record(value: tuple[Any, ...], dtype: DType, what: str) -> None:

@@ -7,7 +7,7 @@ from math import inf
 from operator import index
 from typing import Any
 
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _BYTES |= {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "B": 1}  # "B" last: the others end in it
 _MOST = 2 * sys.maxsize + 1  # what a word of the machine holds
@@ -15,7 +15,8 @@ _DIGITS = len(str(_MOST))  # more are as good as a float; `int` refuses text of 
 
 
 def seconds(given: Any, name: str) -> float:
-    """A duration as seconds: a number of them, a `timedelta`, or text: a number and ms, s, m, h or d.
+    """A duration as seconds: a number of them, a `timedelta`, or text: a number and ms, s, m, h, d
+    or w, or several of them from the largest unit down ("1h30m").
 
     Infinity is a duration too. `name` is the argument's, for the errors: `TypeError` for what is no duration
     (a bool is none), `ValueError` for other text and for what is not above 0, `OverflowError` for what is
@@ -69,7 +70,7 @@ def item_count(given: object, name: str) -> int:
 
 def _as_seconds(given: Any) -> float | None:
     if isinstance(given, str):
-        return _with_unit(given, _SECONDS)
+        return _sum_of_units(given)
     datetime = sys.modules.get("datetime")  # who has a timedelta has imported it
     if datetime is not None and isinstance(given, datetime.timedelta):
         return float(given.total_seconds())
@@ -92,6 +93,23 @@ def _as_int(given: Any) -> int | None:
 def _is_bool(given: Any) -> bool:
     """NumPy's too, and arrays of them."""
     return isinstance(given, bool) or getattr(getattr(given, "dtype", None), "kind", None) == "b"
+
+
+def _sum_of_units(text: str) -> float | None:
+    """`text` as a number with a unit, or several from the largest unit down; None if it is neither."""
+    one = _with_unit(text, _SECONDS)
+    if one is not None or not text.strip():
+        return one
+    total, rest = 0.0, text.strip()
+    for unit in reversed(_SECONDS):
+        number, found, after = rest.partition(unit)
+        if (
+            found and number.isascii() and number.isdecimal()
+        ):  # "5m" in "5ms" leaves an "s", which is no number
+            total, rest = total + float(number[: 2 * _DIGITS]) * _SECONDS[unit], after.lstrip()
+        if not rest:
+            return total
+    return None
 
 
 def _with_unit(text: str, units: dict[str, float] | dict[str, int]) -> float | None:

@@ -10,6 +10,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from ebbmap import _core
+from ebbmap._absent import ABSENT
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 K = TypeVar("K")
 V = TypeVar("V")
 
-ABSENT: Any = object()
 _BUILTIN_KINDS = {"object": object, "int": int, "float": float, "str": str, "bytes": bytes}
 
 
@@ -99,6 +99,23 @@ class Shared(Generic[K, V]):
         """Remove those of `keys` (an iterable or an array) that are there; returns how many. O(keys)."""
         removed: int = bulk().delete_many(self, keys)
         return removed
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """For IPython, which shows as much of it as of a dict."""
+        if cycle:
+            printer.text("{...}")
+            return
+        with printer.group(len(type(self).__name__) + 2, f"{type(self).__name__}({{", "})"):
+            for i, (key, value) in enumerate(self._snapshot()):
+                if i:
+                    printer.text(",")
+                    printer.breakable()
+                if printer.max_seq_length and i >= printer.max_seq_length:
+                    printer.text("...")
+                    return
+                printer.pretty(key)
+                printer.text(": ")
+                printer.pretty(value)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):

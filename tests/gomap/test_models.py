@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -331,3 +332,17 @@ def churned(version: str, entries: int, turnovers: float) -> tuple[AnyMap, Footp
             del made[key - entries]
         made[key] = None
     return made, predictor(made.kind, made.version).churned(entries, turnovers)
+
+
+@pytest.mark.parametrize(("model", "version"), [(HMap, "1.23"), (SwissMap, "1.27")])
+def test_a_copy_is_a_map_of_its_own(model: type[Any], version: str) -> None:
+    element = [1]
+    given = model("map[int]int", version)
+    for i in range(1000):
+        given[i] = element
+    made = copy.copy(given)
+    for i in range(1000):
+        del made[i]
+    made[5000] = 1
+    assert len(given) == 1000 and all(given[i] is element for i in range(1000))
+    assert list(made) == [5000]

@@ -190,6 +190,12 @@ def test_human(size: float, text: str) -> None:
         (["map[int]int", "--peak", "3", "--go", "python"], "not a Go version: 'python'"),
         (["map[int]int", "--peak", "3", "--heap-string", "-2"], "--heap-string takes bytes"),
         (["map[int]int", "--peak", "3", "--heap-string", "a=2"], "--heap-string takes bytes"),
+        (
+            ["map[int]int", "--peak", "3", "--heap-string", "20"],
+            "--heap-string 20: map[int]int has no strings",
+        ),
+        (["map[string]int", "--peak", "3", "--heap-string", "value=20"], "has no strings or slices there"),
+        (["sync.Map", "--peak", "3"], "sync.Map is not modelled"),
         (["map[int]int", "--peak", "3", "--json", "/nowhere/plan.json"], "can't write /nowhere/plan.json"),
     ],
 )

@@ -160,6 +160,18 @@ impl<'py> Iterator for Items<'py> {
     }
 }
 
+/// Do `work` where each `Py` that is dropped is dropped at once. A lane comes straight from the interpreter, past the
+/// trampolines in which PyO3 counts that a thread is attached. PyO3 puts off what is dropped in it until the next
+/// trampoline: objects would outlive their entries, and die wherever a thread attaches next.
+#[cold]
+pub(crate) fn attached<R>(py: Python<'_>, work: impl FnOnce(Python<'_>) -> R) -> R {
+    let mut work = Some(work);
+    let mut once = |py: Python<'_>| work.take().map(|work| work(py));
+    // An interpreter that is going can't be attached to; this thread is, all the same.
+    let done = Python::try_attach(&mut once).unwrap_or_else(|| once(py));
+    done.expect("it was done once")
+}
+
 /// As [`release`], if there is something to drop.
 #[inline(always)]
 pub(crate) fn release_any(object: Option<Bound<'_, PyAny>>) {

@@ -107,6 +107,7 @@ fn builtin(given: &Bound<'_, PyAny>) -> PyResult<Option<ValueKind>> {
 /// How values of a NumPy dtype become bytes and back: an `ebbmap._numpy.Codec`.
 pub(crate) struct Codec {
     codec: Py<PyAny>,
+    itemsize: usize,
 }
 
 impl Codec {
@@ -116,7 +117,12 @@ impl Codec {
 
     pub(crate) fn encode(&self, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
         let encoded = calls::call_method(self.object(value.py()), intern!(value.py(), "encode"), value)?;
-        copy_of(encoded.cast::<PyBytes>()?.as_bytes())
+        let bytes = encoded.cast::<PyBytes>()?.as_bytes();
+        if bytes.len() != self.itemsize {
+            let (wanted, given) = (self.itemsize, bytes.len());
+            return Err(PyValueError::new_err(format!("a value of this dtype has {wanted} bytes, not {given}")));
+        }
+        copy_of(bytes)
     }
 
     pub(crate) fn decode(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<Py<PyAny>> {
@@ -135,7 +141,7 @@ pub(crate) fn value_kind(given: &Bound<'_, PyAny>) -> PyResult<(ValueKind, Optio
     if bytes == 0 {
         return Err(PyValueError::new_err(format!("a value takes at least one byte; {} has none", given.repr()?)));
     }
-    Ok((ValueKind::Record(bytes), Some(Codec { codec: codec.unbind() })))
+    Ok((ValueKind::Record(bytes), Some(Codec { codec: codec.unbind(), itemsize: bytes })))
 }
 
 /// What is raised, where NumPy can't be imported, for a value kind that is no builtin type.

@@ -5,6 +5,7 @@
 //! * `hash`, `store`: a table with kinds. `lock`: what is around it. `search`: finding a key that has to be asked.
 //! * `take`: taking an entry out to return it.
 //! * `map`, `iter`, `bulk`, `arrays`: the class `Map`. `cache`: the class `Cache`.
+//! * `reserve`: the allocator. `flight`: a call that others wait for.
 //! * `interpreter`: which one this is. `slots`, `typed`, `fast`: shorter ways than PyO3's to the commonest operations.
 
 mod arrays;
@@ -14,6 +15,7 @@ mod calls;
 mod convert;
 mod errors;
 mod fast;
+mod flight;
 mod hash;
 mod interpreter;
 mod iter;
@@ -22,6 +24,7 @@ mod layout;
 mod lock;
 mod map;
 mod objects;
+mod reserve;
 mod search;
 mod slots;
 mod store;
@@ -39,6 +42,8 @@ mod _core {
     #[pymodule_export]
     use crate::fast::_add_fast_lanes;
     #[pymodule_export]
+    use crate::flight::Flight;
+    #[pymodule_export]
     use crate::interpreter::_check_interpreter;
     #[pymodule_export]
     use crate::iter::MapIterator;
@@ -51,6 +56,9 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
+        crate::cache::make_names(py);
+        crate::lock::watch_forks();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         if !crate::convert::ints_are_as_expected(py) {
             return Ok(()); // without the lanes
         }

@@ -6,10 +6,11 @@
 
 use crate::cache::sweeper;
 use pyo3::prelude::*;
-use std::cell::{RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
+use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// A value that one thread at a time uses; with `BEYOND`, also threads that have not attached to the interpreter.
@@ -280,7 +281,16 @@ impl Drop for Working {
 
 /// Whether this thread has closed the gate.
 fn is_forking() -> bool {
-    CLOSED.with_borrow(Option::is_some)
+    CLOSED.try_with(|closed| closed.borrow().is_some()).unwrap_or(false)
+}
+
+/// Close the gate once nothing is under way. Needs no interpreter, and waits only for those who need none.
+fn close_gate() {
+    let mut gate = gate();
+    while *gate > 0 {
+        gate = FREED.wait(gate).unwrap_or_else(PoisonError::into_inner);
+    }
+    CLOSED.set(Some(gate)); // who has the interpreter never waits for it
 }
 
 /// Wait until no table is in use without the interpreter, and keep it so. A child would otherwise inherit a table in
@@ -288,13 +298,7 @@ fn is_forking() -> bool {
 #[pyfunction]
 pub(crate) fn _before_fork(py: Python<'_>) {
     FORKING.fetch_add(1, Ordering::SeqCst);
-    py.detach(|| {
-        let mut gate = gate();
-        while *gate > 0 {
-            gate = FREED.wait(gate).unwrap_or_else(PoisonError::into_inner);
-        }
-        CLOSED.set(Some(gate)); // who has the interpreter never waits for it
-    });
+    py.detach(close_gate);
     sweeper::before_fork(py);
 }
 
@@ -313,4 +317,53 @@ pub(crate) fn _after_fork_in_child() {
     FORKING.store(0, Ordering::SeqCst);
     sweeper::after_fork_in_child();
     CLOSED.take();
+}
+
+// --- forks that skip Python's hooks --------------------------------------------------------------------------------
+//
+// A `fork` from C code, such as uWSGI's, runs none of the hooks above. The C library runs these at every fork; they do
+// the same where the hooks have not.
+
+thread_local! {
+    /// Whether it was `prepare` that closed the gate.
+    static PREPARED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Have the C library call the three functions below at every fork, from now on.
+pub(crate) fn watch_forks() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the functions live as long as the process: Python unloads no extension module. Without memory for
+        // it the call fails, and Python's hooks are all there is.
+        let _ = unsafe { libc::pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) };
+    });
+}
+
+extern "C" fn prepare() {
+    if is_forking() {
+        return; // Python's hooks have run
+    }
+    quietly(|| {
+        FORKING.fetch_add(1, Ordering::SeqCst);
+        close_gate();
+        sweeper::before_native_fork();
+        PREPARED.set(true);
+    });
+}
+
+extern "C" fn in_parent() {
+    if PREPARED.take() {
+        quietly(_after_fork);
+    }
+}
+
+extern "C" fn in_child() {
+    if PREPARED.take() {
+        quietly(_after_fork_in_child);
+    }
+}
+
+/// A panic must not pass through the C library; the panic hook has told of it.
+fn quietly(work: fn()) {
+    drop(catch_unwind(work));
 }

@@ -185,7 +185,7 @@ impl Map {
     }
 
     /// The value of `key`, or `default`. O(1).
-    #[pyo3(signature = (key, default=None, /))]
+    #[pyo3(signature = (key, /, default=None))]
     fn get(&self, key: &Bound<'_, PyAny>, default: Option<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
         Ok(self.find_value(key.py(), &self.key(key)?)?.or(default))
     }
@@ -208,7 +208,7 @@ impl Map {
     }
 
     /// The value of `key`; if it has none, `default`, which is set. O(1).
-    #[pyo3(signature = (key, default=None, /))]
+    #[pyo3(signature = (key, /, default=None))]
     fn setdefault(&self, key: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         let py = key.py();
         let none = py.None().into_bound(py);

@@ -237,7 +237,7 @@ impl Behind {
         &self,
         class: &Bound<'_, PyType>,
         name: &'static CStr,
-        method: ffi::PyCFunctionFast,
+        method: ffi::PyCFunctionFastWithKeywords,
     ) -> PyResult<()> {
         let name_text = name.to_string_lossy();
         let original = class.getattr(&*name_text)?;
@@ -249,8 +249,8 @@ impl Behind {
         }
         let definition = Box::leak(Box::new(ffi::PyMethodDef {
             ml_name: name.as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunctionFast: method },
-            ml_flags: ffi::METH_FASTCALL,
+            ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method },
+            ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
             ml_doc: Box::leak(doc.into_boxed_c_str()).as_ptr(),
         }));
         // SAFETY: 1. The definition, its name and its text live for ever. 2. A new reference, or NULL with an exception
@@ -265,19 +265,23 @@ impl Behind {
     /// Call the method that is behind.
     ///
     /// # Safety
-    /// Called attached, with what the interpreter has passed to the method before it: `count` objects at `args`.
+    /// Called attached, with what the interpreter has passed to the method before it: `count` objects at `args`, and
+    /// after them one for each of the names in the tuple `keywords`, if that is not NULL.
     pub(crate) unsafe fn call(
         &self,
         slf: *mut ffi::PyObject,
-        args: *mut *mut ffi::PyObject,
+        args: *const *mut ffi::PyObject,
         count: ffi::Py_ssize_t,
+        keywords: *mut ffi::PyObject,
     ) -> *mut ffi::PyObject {
         let original = self.0.get().expect("set before the method is").as_ptr();
         // SAFETY: as the caller says; `args` may be NULL where there are none.
         unsafe {
+            let named = if keywords.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(keywords) as usize };
+            let given = count as usize + named;
             let mut all = vec![slf];
-            all.extend_from_slice(if count > 0 { std::slice::from_raw_parts(args, count as usize) } else { &[] });
-            ffi::PyObject_Vectorcall(original, all.as_ptr(), all.len(), std::ptr::null_mut())
+            all.extend_from_slice(if given > 0 { std::slice::from_raw_parts(args, given) } else { &[] });
+            ffi::PyObject_Vectorcall(original, all.as_ptr(), all.len() - named, keywords)
         }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Blocks of [`OS_PAGE`] bytes and more are anonymous mappings of their own, so that giving one back lowers the
 //! process's resident memory at once; `malloc` keeps what it is given. Smaller blocks, which only small tables have,
-//! are not worth a mapping and come from the global allocator.
-#![allow(unsafe_code)] // mmap, munmap, madvise and the global allocator
+//! are not worth a mapping and come from `malloc`, past any reserve that the program's global allocator keeps.
+#![allow(unsafe_code)] // mmap, munmap, madvise and the system's allocator
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 
@@ -140,12 +140,12 @@ fn small_layout(bytes: usize) -> Layout {
 
 fn heap_allocate(bytes: usize) -> Option<NonNull<u8>> {
     // SAFETY: the layout is not empty: `bytes` is a positive multiple of ALIGN.
-    NonNull::new(unsafe { alloc_zeroed(small_layout(bytes)) })
+    NonNull::new(unsafe { System.alloc_zeroed(small_layout(bytes)) })
 }
 
 fn heap_release(block: Block) {
     // SAFETY: 1. `heap_allocate` made the block with the same layout. 2. The block is owned, so this is its only release.
-    unsafe { dealloc(block.base.as_ptr(), small_layout(block.bytes)) }
+    unsafe { System.dealloc(block.base.as_ptr(), small_layout(block.bytes)) }
 }
 
 fn map(bytes: usize) -> Option<NonNull<u8>> {

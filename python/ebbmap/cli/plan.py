@@ -14,7 +14,7 @@ from ebbmap.gomap.heap import Outside
 from ebbmap.gomap.plan import DEFAULT_VERSIONS, Plan, as_json, make_plan
 from ebbmap.gomap.plan.report import report
 from ebbmap.gomap.predict import MAX_ENTRIES
-from ebbmap.gomap.types import parse_map
+from ebbmap.gomap.types import MapType, parse_map
 from ebbmap.gomap.version import GoVersion
 
 HELP = "what a Go map will cost at its peak, what stays afterwards, and what each remedy costs"
@@ -68,7 +68,15 @@ def _plans(args: argparse.Namespace) -> list[Plan]:
         versions = [GoVersion.parse(text) for text in args.go or []] or list(DEFAULT_VERSIONS)
     except ValueError as error:
         raise UserError(str(error)) from None
+    if (outside.key and not kind.key.strings) or (outside.elem and not kind.elem.strings):
+        _refuse_strings(args.heap_string, kind)
     return [make_plan(kind, peak, steady, version, outside) for version in dict.fromkeys(versions)]
+
+
+def _refuse_strings(given: str, kind: MapType) -> None:
+    """For bytes of strings where there are none; a plain number is for keys and elements that have some."""
+    if "=" in given or not (kind.key.strings or kind.elem.strings):
+        raise UserError(f"--heap-string {given}: {kind.text} has no strings or slices there")
 
 
 def outside_of(text: str) -> Outside:

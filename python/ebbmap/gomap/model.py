@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Hashable, Iterator, MutableMapping
 from hashlib import blake2b
 from random import Random
-from typing import TypeVar, cast
+from typing import Self, TypeVar, cast
 
 from ebbmap.gomap.heap import Heap, Outside, outside_bytes
 from ebbmap.gomap.predict.base import ClassicShape, SwissShape
@@ -59,6 +60,11 @@ class GoMap(MutableMapping[K, V]):
         self._seed = self._random.getrandbits(64)
         self._count = 0
         self._changes = 0  # of the set of keys: an iterator that sees one stops
+
+    def __copy__(self) -> Self:
+        """A map of its own with the same keys and elements. O(n)."""
+        shared = {id(given): given for item in self.items() for given in item}
+        return copy.deepcopy(self, shared)
 
     @property
     @abstractmethod

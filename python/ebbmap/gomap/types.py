@@ -428,6 +428,8 @@ def parse_map(text: str) -> MapType:
         GoTypeError: with the position of the mistake.
     """
     parser = _Parser(text)
+    if text.strip() == "sync.Map":
+        raise parser.fail("sync.Map is not modelled: it is a concurrent map of its own, not a map type")
     if not parser.accept("map"):
         raise parser.fail(f"expected a map type such as 'map[int][128]byte', found {parser.found()}")
     key, elem = parser.key_and_element()

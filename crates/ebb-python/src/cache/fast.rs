@@ -186,15 +186,18 @@ impl HasLanes for Cache {
 
 unsafe extern "C" fn get(
     slf: *mut ffi::PyObject,
-    args: *mut *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: the interpreter calls methods attached, with an instance of their class and `count` arguments, and holds
-    // them.
+    // SAFETY: the interpreter calls methods attached, with an instance of their class, `count` arguments and those that
+    // `keywords` names, and holds them.
     unsafe {
         match slots::instance::<Cache>(slf).lane_kinds() {
-            Some(kinds) if count == 1 || count == 2 => with_key_type!(kinds.key, K => get_of::<K>(slf, args, count)),
-            _ => GET.call(slf, args, count),
+            Some(kinds) if keywords.is_null() && (count == 1 || count == 2) => {
+                with_key_type!(kinds.key, K => get_of::<K>(slf, args, count))
+            }
+            _ => GET.call(slf, args, count, keywords),
         }
     }
 }
@@ -202,7 +205,7 @@ unsafe extern "C" fn get(
 #[inline(never)]
 unsafe extern "C" fn get_of<K: TypedKey>(
     slf: *mut ffi::PyObject,
-    args: *mut *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
     // SAFETY: 1. As in `get`, which passes on what it was called with, one argument or two. 2. A default outlives the
@@ -218,6 +221,6 @@ unsafe extern "C" fn get_of<K: TypedKey>(
                 default
             }))
         });
-        value.unwrap_or_else(|| GET.call(slf, args, count))
+        value.unwrap_or_else(|| GET.call(slf, args, count, std::ptr::null_mut()))
     }
 }

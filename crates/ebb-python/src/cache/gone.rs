@@ -33,6 +33,14 @@ impl Cause {
     }
 }
 
+/// Make the texts that [`Cause::name`] gives, so that no call has to wait for another thread that makes them.
+pub(crate) fn make_names(py: Python<'_>) {
+    use Cause::{Cleared, Deleted, EvictedByBytes, EvictedByCount, Expired, Replaced};
+    for cause in [Expired, EvictedByCount, EvictedByBytes, Replaced, Deleted, Cleared] {
+        cause.name(py);
+    }
+}
+
 /// Key and value of an entry whose leaving is announced.
 pub(crate) type Told = (Read, Read);
 

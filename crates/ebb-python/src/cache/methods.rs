@@ -7,10 +7,11 @@ use crate::cache::settings::{Callable, Settings, read_timer, seconds};
 use crate::cache::shared::Shared;
 use crate::cache::{Cache, CacheIterator};
 use crate::convert::{Key, Value, read_value};
-use crate::errors::missing;
+use crate::errors::{missing, out_of_memory};
 use crate::kinds::{KeyKind, Kinds, ValueKind, value_kind};
 use crate::layout::New;
 use crate::map::{call_missing, describe, pop};
+use crate::reserve::has_room_for;
 use ebb::{Clock, RawTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -25,8 +26,11 @@ const OWN_BYTES: usize = size_of::<Cache>() + size_of::<Shared>() - size_of::<eb
 impl Cache {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Cache { shared: Arc::new(Shared::new()) }
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        if !has_room_for::<Shared>() {
+            return Err(out_of_memory(()));
+        }
+        Ok(Cache { shared: Arc::new(Shared::new()) })
     }
 
     /// Fix what the cache is; `_cache.Cache.__init__` calls it.
@@ -187,7 +191,7 @@ impl Cache {
     }
 
     /// The value of `key`, or `default`. A use of the entry. O(1).
-    #[pyo3(signature = (key, default=None, /))]
+    #[pyo3(signature = (key, /, default=None))]
     fn get(&self, key: &Bound<'_, PyAny>, default: Option<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
         Ok(self.find_value(key.py(), &self.key(key)?)?.or(default))
     }
@@ -275,7 +279,7 @@ impl Cache {
     }
 
     /// The value of `key`, as a use of it; if it has none, `default`, which is set. O(1).
-    #[pyo3(signature = (key, default=None, /))]
+    #[pyo3(signature = (key, /, default=None))]
     fn setdefault(&self, key: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         let py = key.py();
         let none = py.None().into_bound(py);

@@ -38,6 +38,7 @@ use settings::read_timer;
 use shared::Shared;
 use std::sync::Arc;
 
+pub(crate) use gone::make_names;
 pub(crate) use iter::CacheIterator;
 
 /// The native part of `ebbmap.Cache`.

@@ -4,6 +4,7 @@ use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
 use crate::cache::limits::Limits;
 use crate::cache::settings::Settings;
+use crate::calls::attached;
 use crate::kinds::Kinds;
 use crate::lock::Guarded;
 use ebb::Time;
@@ -75,9 +76,12 @@ impl Shared {
     /// Tell of those who left, and drop them. Runs Python code, so never under a lock.
     #[inline]
     pub(crate) fn settle(&self, py: Python<'_>, gone: Gone) {
-        if !gone.is_empty() {
-            self.settle_some(py, gone);
+        if gone.is_empty() {
+            return;
         }
+        // What is told is dropped by PyO3. What is only dropped goes past it, and needs no attaching, which takes 15 ns of an
+        // eviction's 200.
+        if self.settings().tells() { attached(py, |py| self.settle_some(py, gone)) } else { self.settle_some(py, gone) }
     }
 
     #[cold]

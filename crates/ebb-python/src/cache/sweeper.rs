@@ -5,13 +5,13 @@
 use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
 use crate::cache::shared::Shared;
+use crate::calls;
 use ebb::Clock;
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,9 @@ static WAKE: Condvar = Condvar::new();
 /// When the sweeper will look again, in milliseconds of the system's clock.
 static PLANNED: AtomicU64 = AtomicU64::new(u64::MAX);
 
+/// Whether the next thread is the first of a child.
+static CHILD: AtomicBool = AtomicBool::new(false);
+
 fn sweeper() -> MutexGuard<'static, Sweeper> {
     SWEEPER.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -61,7 +64,19 @@ fn with_sweeper<R>(py: Python<'_>, work: impl FnOnce(&mut Sweeper) -> R) -> R {
         HELD.set(Some(held));
         return result;
     }
-    work(&mut SWEEPER.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner))
+    work(&mut lock_attached(py))
+}
+
+/// The lock, for a thread that has the interpreter. It lets the interpreter go to wait, and has it back before it takes
+/// the lock: attaching may run any Python code, which must find the lock free.
+fn lock_attached(py: Python<'_>) -> MutexGuard<'static, Sweeper> {
+    loop {
+        match SWEEPER.try_lock() {
+            Ok(held) => return held,
+            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => py.detach(|| drop(sweeper())),
+        }
+    }
 }
 
 /// Whether something due at `due` (milliseconds) would be swept too late as things are planned.
@@ -73,6 +88,10 @@ pub(crate) fn is_news(due: u64) -> bool {
 /// Have a cache swept once something is due at `due`. Never waits for long: the lock is not held over any work.
 #[cold]
 pub(crate) fn announce(py: Python<'_>, shared: &Arc<Shared>, due: u64) {
+    calls::attached(py, |py| announce_attached(py, shared, due));
+}
+
+fn announce_attached(py: Python<'_>, shared: &Arc<Shared>, due: u64) {
     with_sweeper(py, |sweeper| {
         if sweeper.closed {
             return;
@@ -130,7 +149,35 @@ fn stop(sweeper: &mut Sweeper) {
     sweeper.ended.extend(sweeper.thread.take());
 }
 
+/// What this thread is to the sweeper.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Other,
+    Sweeper,
+    /// It was the sweeper when an `on_remove` forked. In the child it is the only thread, and has nothing else to do.
+    Forked,
+}
+
+thread_local! {
+    static ROLE: Cell<Role> = const { Cell::new(Role::Other) };
+}
+
+/// End a process whose only task, the rest of an `on_remove`, is done: as one ends whose only thread returns.
+#[allow(unsafe_code)] // a function of the C library
+fn end_child() -> ! {
+    // SAFETY: it may be called at any time.
+    unsafe { libc::_exit(0) }
+}
+
+/// How long a thread started in a child leaves the interpreter alone: whoever forked may still have to tell it that it
+/// is a child, which ends all threads that it knows.
+const SETTLING: Duration = Duration::from_millis(200);
+
 fn run(generation: u64) {
+    if CHILD.swap(false, Ordering::SeqCst) {
+        std::thread::sleep(SETTLING);
+    }
+    ROLE.set(Role::Sweeper);
     let mut due = Vec::new();
     loop {
         if !wait_and_collect(generation, &mut due) {
@@ -140,6 +187,9 @@ fn run(generation: u64) {
             // What is wrong with one cache, which the panic has told of, is no reason to leave all others unswept.
             if catch_unwind(AssertUnwindSafe(|| sweep(&shared))).is_err() {
                 shared.want_at(Clock::now().millis() + SHUN);
+            }
+            if ROLE.get() == Role::Forked {
+                end_child();
             }
             release(shared);
         }
@@ -157,7 +207,8 @@ fn wait_and_collect(generation: u64, due: &mut Vec<Arc<Shared>>) -> bool {
         // Those in the list are alive, as a cache leaves it before it goes; so none of these is dropped here.
         for shared in sweeper.caches.iter().filter_map(Weak::upgrade) {
             match shared.wanted_at(LAG) {
-                wanted if wanted <= now => due.push(shared),
+                wanted if wanted <= now && due.try_reserve(1).is_ok() => due.push(shared),
+                wanted if wanted <= now => next = next.min(now + RETRY), // no memory to note it
                 wanted => next = next.min(wanted),
             }
         }
@@ -266,7 +317,12 @@ pub(crate) fn _stop_sweeper(py: Python<'_>) -> PyResult<()> {
 
 /// Keep the list of caches from changing while a process forks.
 pub(crate) fn before_fork(py: Python<'_>) {
-    HELD.set(Some(SWEEPER.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)));
+    HELD.set(Some(lock_attached(py)));
+}
+
+/// As [`before_fork`], without the interpreter; nobody holds the lock for long, or needs the interpreter meanwhile.
+pub(crate) fn before_native_fork() {
+    HELD.set(Some(sweeper()));
 }
 
 pub(crate) fn after_fork() {
@@ -278,7 +334,11 @@ pub(crate) fn after_fork_in_child() {
     let Some(mut sweeper) = HELD.take() else { return };
     std::mem::forget((sweeper.thread.take(), std::mem::take(&mut sweeper.ended))); // of the parent
     sweeper.caches.iter().filter_map(Weak::upgrade).for_each(|shared| shared.chest.forget_waiters());
+    if ROLE.get() == Role::Sweeper {
+        ROLE.set(Role::Forked);
+    }
     if !sweeper.caches.is_empty() {
+        CHILD.store(true, Ordering::SeqCst);
         start(&mut sweeper);
     }
 }
