@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import os
 import re
@@ -12,16 +14,19 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lab_helpers import is_refused
 
 from ebbmap.cli import main
 from ebbmap.lab.course import SECOND
 from ebbmap.lab.errors import LabError
 from ebbmap.lab.traffic import log, rates, times
-from ebbmap.lab.traffic.files import LONGEST_LINE
-from ebbmap.lab.traffic.tables import LONGEST_ROW
+from ebbmap.lab.traffic.files import LONGEST_LINE, Lines
+from ebbmap.lab.traffic.tables import LONGEST_ROW, SEPARATORS, Table
 from ebbmap.lab.traffic.times import Asked, Form, Reader, check_format
 
 MOMENT = 1548972000 * SECOND
@@ -256,6 +261,24 @@ def test_a_quoted_field_may_go_on_in_the_next_lines(tmp_path: Path) -> None:
     long = "x\n" * (LONGEST_ROW + 10)
     found = _read(_file(tmp_path, f'1,a,"{long}"', "2,b,x", header="when,who,note"))
     assert list(found.numbers) == ["b"]
+
+
+@given(
+    st.lists(st.lists(st.text('ab1,;"\n\r\t ', max_size=6), min_size=3, max_size=3), max_size=8),
+    st.sampled_from(SEPARATORS),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+)
+def test_what_the_csv_module_writes_is_read_as_it_was(
+    rows: list[list[str]], separator: str, quoting: Any
+) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=separator, quoting=quoting)
+    writer.writerows([["x", *row] for row in rows])
+    text.seek(0)
+    lines = Lines(io.StringIO(text.read(), newline=""), Path("log"))
+    read = list(Table(lines, separator, ["", "a", "b", "c"], lambda _: False))
+    trimmed = [["x", *(cell.lstrip(" ") for cell in row)] for row in rows]
+    assert [row and ["x", *(cell.lstrip(" ") for cell in row[1:])] for row in read] == trimmed
 
 
 def test_a_column_that_is_there_twice(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import compress
 
 from ebbmap.lab.course import SECOND
 from ebbmap.lab.printable import short
@@ -71,13 +73,14 @@ def judge(read: Times) -> Verdict:
     return Verdict(dict(said), len(implausible), read.moments[implausible[0]] if implausible else None)
 
 
-def _drop(read: Times, places: list[int]) -> list[int]:
-    for place in places:
+def _drop(read: Times, places: Iterable[int]) -> list[int]:
+    dropped = list(places)
+    for place in dropped:
         read.forms[place] = Form.NONE
-    return places
+    return dropped
 
 
-def _numbers(read: Times) -> list[int]:
+def _numbers(read: Times) -> Iterator[int]:
     """Settle what numbers count; returns the places of those that do not go with the others."""
     counts = Counter(read.forms)
     known, serial, huge = sum(counts[form] for form in SINCE_1970), counts[Form.EXCEL], counts[Form.HUGE]
@@ -134,21 +137,24 @@ def _order(read: Times) -> None:
 
 def _outside(read: Times) -> list[int]:
     """Places of moments that are placeholders or in the future, where most of the log's are neither."""
-    inside = possible = 0
-    outside: list[int] = []
-    for place, (form, moment) in enumerate(zip(read.forms, read.moments, strict=True)):
-        if form == Form.NONE:
-            continue
-        if times.EARLIEST <= moment <= read.reader.until:
-            inside += 1
-        else:
-            outside.append(place)
-        possible += moment not in PLACEHOLDERS
-    return outside if inside and inside >= possible / 2 else []
+    least, most = times.EARLIEST, read.reader.until
+    counted = array("q", compress(read.moments, read.forms))  # `Form.NONE` is 0
+    if not counted or (least <= min(counted) and max(counted) <= most):
+        return []
+    inside = sum(least <= moment <= most for moment in counted)
+    possible = sum(moment not in PLACEHOLDERS for moment in counted)
+    if not inside or inside < possible / 2:
+        return []
+    rows = enumerate(zip(read.forms, read.moments, strict=True))
+    return [place for place, (form, moment) in rows if form and not least <= moment <= most]
 
 
-def _places(read: Times, *forms: Form) -> list[int]:
-    return [place for place, form in enumerate(read.forms) if form in forms]
+def _places(read: Times, *forms: Form) -> Iterator[int]:
+    for form in forms:
+        place = read.forms.find(form)
+        while place >= 0:
+            yield place
+            place = read.forms.find(form, place + 1)
 
 
 def _replace(read: Times, old: Form, new: Form) -> None:

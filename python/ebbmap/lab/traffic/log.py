@@ -7,6 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -198,11 +199,10 @@ class _Reading:
             verdict = judge.judge(read)
         except judge.UndecidedError as error:
             raise LabError(f"{error}: {SETTLE[error.flag]}") from None
-        kept = [place for place, form in enumerate(read.forms) if form != Form.NONE]
         log.read_as, log.implausible, log.example = verdict.read_as, verdict.implausible, verdict.example
-        log.bad_time = len(read.forms) - len(kept) - verdict.implausible
-        log.moments = array("q", (read.moments[place] for place in kept))
-        log.customers = array("q", (log.customers[place] for place in kept))
+        log.bad_time = read.forms.count(Form.NONE) - verdict.implausible
+        log.moments = array("q", compress(read.moments, read.forms))  # `Form.NONE` is 0
+        log.customers = array("q", compress(log.customers, read.forms))
         _renumber(log)
         return log
 
