@@ -8,7 +8,8 @@ import lzma
 from array import array
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from ebbmap.lab.course import SECOND
 from ebbmap.lab.errors import LabError
 from ebbmap.lab.traffic import curve, log, rates, times, visits
 from ebbmap.lab.traffic.request import Request, prepared
+from ebbmap.lab.traffic.times import Asked, Form
 
 HOUR = 3600 * SECOND
 
@@ -71,36 +73,45 @@ def test_durations_are_written_as_they_are_typed(text: str) -> None:
     ],
 )
 def test_times(text: str, moment: float) -> None:
-    assert times.parse(text) == round(moment * SECOND)
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "nan", "inf", "2010-13-01", "08:26", "0x10"])
-def test_what_is_no_time(text: str) -> None:
-    assert times.parse(text) is None
+    assert times.Reader().text(text)[1] == round(moment * SECOND)
 
 
 @pytest.mark.parametrize(
-    "text", ["1700000000000", "9999-12-31", "0001-01-01", "1e300", "-1e300", "1676-01-01", "2263-01-01"]
+    "text",
+    [
+        *("", "yesterday", "nan", "inf", "2010-13-01", "08:26", "0x10", "1_000", "\N{SUPERSCRIPT TWO}"),
+        *("31/31/2019", "2019-02-30 10:00 PM", "1/31/2019 13:00 PM", "1/31/2019 24:00", "31/Foo/2019"),
+        *("1/2/03", "2019-01-31 10:00 XST", "2019-01-31 10:00 +25:00", "2019-01-31 10:61 UTC"),
+    ],
 )
+def test_what_is_no_time(text: str) -> None:
+    assert times.Reader().text(text) == times.NO_TIME
+
+
+@pytest.mark.parametrize("text", ["9999-12-31", "0001-01-01", "1676-01-01", "2263-01-01"])
 def test_what_64_bits_do_not_hold_is_no_time(text: str) -> None:
-    assert times.parse(text) is None
+    assert times.Reader().text(text) == times.NO_TIME
 
 
-def test_typed_times_out_of_range() -> None:
-    assert times.convert(date.max) is times.convert(datetime.min) is times.convert(10**400) is None
-    assert times.convert(1700000000000, 10**6) == 1700000000 * SECOND
+@pytest.mark.parametrize("value", ["1e300", "-1e300", "9" * 30, 10**400, float("inf")])
+def test_numbers_that_are_no_time(value: object) -> None:
+    assert times.Reader().value(value) == times.NO_TIME
+
+
+def test_a_number_that_is_no_time_in_seconds() -> None:
+    assert times.Reader().value(253402300799000) == (Form.HUGE, 0)
+    assert times.Reader(Asked(unit="seconds")).value(253402300799000) == times.NO_TIME
+    assert times.Reader(Asked(unit="nanoseconds")).value(253402300799000) == (Form.ASKED, 253402300799000)
 
 
 def test_typed_times() -> None:
-    zone = timezone(timedelta(hours=1))
-    moment = 1291191960 * SECOND
-    assert times.convert(datetime(2010, 12, 1, 8, 26)) == moment
-    assert times.convert(datetime(2010, 12, 1, 9, 26, tzinfo=zone)) == moment
-    assert times.convert(datetime(2010, 12, 1, 8, 26, tzinfo=UTC)) == moment
-    assert times.convert(date(2010, 12, 1)) == moment - 8 * HOUR - 26 * 60 * SECOND
-    assert times.convert(1291191960) == moment
-    assert times.convert("2010-12-01 08:26") == moment
-    assert times.convert(None) is times.convert(True) is times.convert(float("nan")) is None
+    reader, moment = times.Reader(), 1291191960 * SECOND
+    assert reader.value(1291191960) == (Form.SECONDS, moment)
+    assert reader.value(1291191960.0) == reader.value(Decimal(1291191960)) == (Form.SECONDS, moment)
+    assert reader.value("2010-12-01 08:26") == (Form.ISO, moment)
+    assert reader.typed(moment) == (Form.TYPED, moment)
+    for value in (None, True, float("nan"), b"2010-12-01"):
+        assert reader.value(value) == times.NO_TIME
 
 
 def test_made_arrivals_follow_the_curve_and_some_come_again() -> None:
@@ -167,7 +178,7 @@ def test_periods_of_one_moment_add_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("period,count\n0,5\n1e300,1\n", "has periods that are times, and one that is none: '1e300'"),
+        ("period,count\n2020-01-01,5\nsoon,1\n", "has periods that are times, and one that is none: 'soon'"),
         ("period,count\n0,5\n1,1e300\n", "has a row that is not period,count: '1,1e300'"),
         ("when,count\n1,2\n", "has no column 'period'; it has: when, count"),
         ("", "has no column 'period'; it has: none"),
@@ -175,7 +186,7 @@ def test_periods_of_one_moment_add_up(tmp_path: Path) -> None:
         ("period,count\n1,0\n", "has no period with a count above 0"),
         ("period,count\n1,many\n", "has a row that is not period,count: '1,many'"),
         ("period,count\n1,-1\n", "has a row that is not period,count: '1,-1'"),
-        ("period,count\n1\n", "has a row that is not period,count: '1'"),
+        ("period,count\n1\n", "has a row that does not fit its header: line 2"),
     ],
 )
 def test_a_bad_curve(tmp_path: Path, text: str, said: str) -> None:
@@ -189,8 +200,8 @@ def test_a_bad_curve(tmp_path: Path, text: str, said: str) -> None:
 LOG = "id,when,who\n1,1970-01-01 00:01:40,anna\n2,30,bert\n3,30,\n4,soon,carl\n5,100,bert\n6,40, anna \n7\n\n"
 
 
-def _read(*paths: Path) -> log.Log:
-    return log.read(paths, "when", "who")
+def _read(*paths: Path, time: str = "when", key: str = "who") -> log.Log:
+    return log.read(paths, log.Columns(time, key))
 
 
 def test_rows_are_sorted_and_those_left_out_are_counted(tmp_path: Path) -> None:
@@ -201,8 +212,12 @@ def test_rows_are_sorted_and_those_left_out_are_counted(tmp_path: Path) -> None:
     assert [at // SECOND for at in coming.times] == [0, 10, 70, 70]
     names = {number: name for name, number in found.numbers.items()}
     assert [names[customer] for customer in coming.customers] == ["bert", "anna", "anna", "bert"]
-    assert (found.rows, found.without_key, found.bad_time, coming.distinct) == (7, 2, 1, 2)
-    assert "left out: 2 rows without a key, 1 with a bad time" in found.said()
+    assert (found.rows, found.without_key, found.bad_time, found.misfits) == (7, {"": 1}, 1, 1)
+    assert coming.distinct == 2
+    assert (
+        "Left out: 1 rows without a key, 1 with a bad time (such as 'soon'), 1 that do not fit the header "
+        f"(such as line 8 of {file})" in found.said()
+    )
     assert found.facts()["first"] == "1970-01-01 00:00"
 
 
@@ -224,10 +239,10 @@ def test_a_time_out_of_range_is_bad_not_fatal(tmp_path: Path) -> None:
 def test_numbers_are_of_the_unit_that_fits(tmp_path: Path, zeros: int, unit: str) -> None:
     rows = [f"{1700000000 + second}{'0' * zeros},{second % 7}" for second in range(40)]
     found = _read(_log(tmp_path, *rows, "9999-12-31,never", f"253402300799{'0' * zeros},never"))
-    assert found.unit == unit
+    assert found.read_as == {f"{unit} since 1970": 40}
     assert (len(found.moments), found.bad_time) == (40, 2)
     assert found.facts()["first"] == "2023-11-14 22:13"
-    assert (f"; its times are numbers of {unit}" in found.said()) == (unit != "seconds")
+    assert f"Times read as: {unit} since 1970 (40)." in found.said()
 
 
 def test_a_log_spans_200_years_at_most(tmp_path: Path) -> None:
@@ -249,7 +264,7 @@ def test_names_that_are_not_utf8_stay_apart(tmp_path: Path) -> None:
     file.write_bytes("when,who\n1,Jürgen\n2,Jörgen\n3,Jürgen\n4,anna\n".encode("latin-1"))
     found = _read(file)
     assert found.facts()["customers"] == 3
-    assert "; keys not in UTF-8, told apart by their bytes: 2" in found.said()
+    assert ". Keys not in UTF-8, told apart by their bytes: 2" in found.said()
     assert "UTF-8" not in _read(_log(tmp_path, "1,Jürgen")).said()
 
 
@@ -292,7 +307,8 @@ def _broken(folder: Path) -> list[tuple[Path, str]]:
         "rows.csv": (b"when,who\n", "no row has both a time and a key: 0 rows"),
         "useless.csv": (
             b"when,who\nsoon,anna\n1,\n",
-            "no row has both a time and a key: 2 rows, 1 without who, 1",
+            "no row has both a time and a key: 2 rows, 1 rows without a key, 1 with a bad time (such as "
+            "'soon'); 'when' takes ISO 8601 (2019-01-31 22:00:00 UTC), 1/31/2019 10:00 PM, ",
         ),
     }
     for name, (data, _) in files.items():
@@ -301,7 +317,7 @@ def _broken(folder: Path) -> list[tuple[Path, str]]:
     return [
         *((folder / name, said) for name, (_, said) in files.items()),
         (folder / "absent.csv", "can't read"),
-        (folder / "nothing", "holds no file that ends in .csv"),
+        (folder / "nothing", "holds no file that ends in .csv, .tsv"),
     ]
 
 
@@ -323,10 +339,10 @@ def test_parquet(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "log.parquet")
     found = _read(tmp_path)
     assert [at // SECOND for at in found.visits().times] == [0, 2]
-    assert list(found.numbers) == ["7.0", "8.0"]
-    assert (found.rows, found.without_key, found.bad_time) == (4, 1, 1)
+    assert list(found.numbers) == ["7", "8"]
+    assert (found.rows, found.without_key, found.bad_time) == (4, {"": 1}, 1)
     with pytest.raises(LabError, match="has no column 'who_'; it has: when, who"):
-        log.read([tmp_path], "when", "who_")
+        _read(tmp_path, key="who_")
     (tmp_path / "log.parquet").write_bytes(b"no parquet")
     with pytest.raises(LabError, match="can't read"):
         _read(tmp_path)
@@ -339,7 +355,7 @@ def test_parquet_of_any_times_and_names(tmp_path: Path) -> None:
     days = arrow.array([100, 1 << 30, 101, None], arrow.date32())
     columns = {" When": moments, "day": days, "who ": ["a", "b", "a", "c"]}
     parquet.write_table(arrow.table(columns), tmp_path / "log.parquet")
-    found = {time: log.read([tmp_path], time, "who") for time in ("When", "day")}
+    found = {time: _read(tmp_path, time=time) for time in ("When", "day")}
     assert list(found["When"].moments) == [100 * SECOND]
     assert list(found["day"].moments) == [24 * 100 * HOUR, 24 * 101 * HOUR]
     assert [each.bad_time for each in found.values()] == [3, 2]
@@ -351,7 +367,10 @@ def test_parquet_with_two_columns_of_a_name(tmp_path: Path) -> None:
     columns = [arrow.array(values) for values in ([1, 2], [3, 4], ["a", "b"])]
     table = arrow.Table.from_arrays(columns, names=["when", "when", "who"])
     parquet.write_table(table, tmp_path / "log.parquet")
-    assert list(_read(tmp_path).moments) == [SECOND, 2 * SECOND]  # the first, as of a CSV file
+    with pytest.raises(
+        LabError, match=r"log\.parquet has 2 columns 'when': rename those that you do not mean"
+    ):
+        _read(tmp_path)
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

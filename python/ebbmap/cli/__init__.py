@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from ebbmap.cli.errors import UserError
+from ebbmap.lab.printable import printable
 
 # Each is a module of this package with `HELP: str`, `add_arguments(parser)` and `run(args) -> int`; only the
 # one that was asked for is imported, so that no command pays for another's dependencies.
@@ -24,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line and exits with 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {printable(message)}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _cleaning_up():
             result: int = args.run(args)
     except UserError as error:
-        print(f"ebbmap: {error}", file=sys.stderr)
+        print(f"ebbmap: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ebbmap: interrupted", file=sys.stderr)

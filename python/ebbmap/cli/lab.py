@@ -26,6 +26,7 @@ from ebbmap.lab.report.terminal import show
 from ebbmap.lab.scenarios import SCENARIOS
 from ebbmap.lab.subjects import KNOWN
 from ebbmap.lab.traffic.request import Request, prepared
+from ebbmap.lab.traffic.times import EXCEL, SHORT, UNITS, Asked, check_format
 
 HELP = "measure what maps hold as they fill and empty: Go's, Python's, other libraries' and ebbmap's"
 
@@ -97,12 +98,32 @@ def _add_blackfriday(group: argparse._ArgumentGroup) -> None:
         action="extend",
         default=[],
         metavar="FILE|FOLDER",
-        help="replay real logs instead: CSV (.gz, .xz, .bz2) or Parquet, with columns --time and --key",
+        help="replay real logs instead: CSV or TSV (.gz, .xz, .bz2, .zst) or Parquet, with columns --time "
+        "and --key",
     )
     group.add_argument(
-        "--time", metavar="COL", help="the column of the log that says when: ISO 8601, or seconds"
+        "--time",
+        metavar="COL",
+        help="the column of the log that says when: dates in the usual forms, or numbers since 1970; the "
+        "report says how they were read",
     )
     group.add_argument("--key", metavar="COL", help="the column of the log that says which customer")
+    group.add_argument(
+        "--columns",
+        metavar="NAME,NAME...",
+        help="the names of all columns, where the log's first line does not have them",
+    )
+    group.add_argument(
+        "--time-unit",
+        metavar="UNIT",
+        help="what numbers in --time are: seconds, milliseconds, microseconds or nanoseconds since 1970 (s, "
+        "ms, us, ns), or excel, the serial days of a spreadsheet (default: what is plausible)",
+    )
+    group.add_argument(
+        "--time-format",
+        metavar="FORMAT",
+        help="how --time is written, as strptime takes it: '%%d/%%m/%%Y %%H:%%M'",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -156,7 +177,8 @@ def _read_counts(args: argparse.Namespace) -> None:
 
 COUNTS = {"n": (1, 10**9), "peak": (1, 10**9), "base": (0, 10**9), "value_bytes": (0, 1 << 24)}
 """The least and the most that is taken; values of the largest size go through every subject."""
-BLACKFRIDAY = ("window", "peak", "base", "rate_file", "events", "time", "key")
+LOG = ("time", "key", "columns", "time_unit", "time_format")
+BLACKFRIDAY = ("window", "peak", "base", "rate_file", "events", *LOG)
 MADE = ("peak", "base", "rate_file")
 
 
@@ -177,7 +199,7 @@ def _check_flags(args: argparse.Namespace) -> None:
                 "--events needs --time COL and --key COL: the columns that say when, and which customer"
             )
     else:
-        _refuse([name for name in ("time", "key") if name in given], "needs --events")
+        _refuse([name for name in LOG if name in given], "needs --events")
 
 
 def _refuse(given: list[str], why: str) -> None:
@@ -198,9 +220,38 @@ def _asked(args: argparse.Namespace) -> Iterator[tuple[Settings, Traffic | None]
         events=tuple(args.events),
         time=args.time or "",
         key=args.key or "",
+        columns=_columns(args.columns, args.time, args.key),
+        asked=_times(args.time_unit, args.time_format),
     )
     with prepared(request, args.value_bytes) as settled:
         yield settled
+
+
+def _columns(text: str | None, time: str, key: str) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    names = tuple(name.strip() for name in text.split(","))
+    for name in (time, key):
+        if names.count(name) != 1:
+            raise UserError(f"--columns must have {name!r} once, not {text!r}")
+    return names
+
+
+def _times(unit: str | None, form: str | None) -> Asked:
+    if unit is not None and form is not None:
+        raise UserError("--time-unit and --time-format both say what --time holds: give one of them")
+    if unit is not None:
+        name = SHORT.get(unit, unit)
+        if name not in (*UNITS, EXCEL):
+            raise UserError(f"--time-unit is one of {', '.join((*UNITS, *SHORT, EXCEL))}, not {unit!r}")
+        return Asked(unit=name)
+    if form is None:
+        return Asked()
+    try:
+        check_format(form)
+    except ValueError as error:
+        raise UserError(f"--time-format: {error}") from None
+    return Asked(format=form)
 
 
 def _figures(report: Report) -> str:
@@ -217,7 +268,7 @@ def _write(report: Report, json_path: Path | None, html_path: Path | None, comma
 def _command(args: argparse.Namespace) -> str:
     """The words that do this run again."""
     said = ["ebbmap", "lab", args.scenario, "--value-bytes", str(args.value_bytes)]
-    said += [word for name in ("n", "peak", "base", "rate_file", "time", "key") for word in _flag(args, name)]
+    said += [word for name in ("n", "peak", "base", "rate_file", *LOG) for word in _flag(args, name)]
     said += [] if args.window is None else ["--window", durations.write(args.window)]
     said += ["--events", *map(str, args.events)] if args.events else []
     said += [word for name in args.subject for word in ("--subject", name)]

@@ -23,10 +23,10 @@ WIDEST_CHART, WIDEST_TABLE = 100, 1000
 
 def show(report: Report, console: Console) -> None:
     """Print the tables, the chart and what has to be said of subjects; fits 80 columns."""
-    console.print(f"\n{words.heading(report)}", style="bold", highlight=False)
+    console.print(f"\n{words.heading(report)}", style="bold", highlight=False, markup=False)
     if words.story(report):
-        console.print(words.story(report), highlight=False)
-    console.print(words.machine(report), style="dim", highlight=False)
+        console.print(words.story(report), highlight=False, markup=False)
+    console.print(words.machine(report), style="dim", highlight=False, markup=False)
     for sheet in sheets(report):
         console.print()
         _print_whole(_table(sheet), console)

@@ -2,56 +2,77 @@
 
 from __future__ import annotations
 
+import re
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 from ebbmap.lab.course import SECOND, Course, Phase
 from ebbmap.lab.errors import LabError
-from ebbmap.lab.traffic import files, times
+from ebbmap.lab.printable import printable, short
+from ebbmap.lab.traffic import files, folders, judge, tables, times
+from ebbmap.lab.traffic.times import NO_TIME, UNASKED, Asked, Form, Moment, Reader
 from ebbmap.lab.traffic.visits import Visits
 
-SUFFIXES = (".csv", ".csv.gz", ".csv.xz", ".csv.bz2", ".parquet")
-"""What is read in a folder, and in folders in it; a file that is named may be called anything."""
 SAMPLES = 300
-FEW = 0.1
 LONGEST = 200 * 365 * 86_400 * SECOND
 """A log spans no more, so that 64 bits hold every moment of its run (see `durations.LONGEST`)."""
+MISSING = frozenset(
+    [
+        *("", "-", "--", "\\N", "NULL", "null", "(null)", "None", "none", "nil", "undefined"),
+        *("NaN", "nan", "-NaN", "-nan", "NaT", "NA", "N/A", "n/a", "#N/A", "<NA>"),
+    ]
+)
+"""What databases, NumPy and others write where there is no key."""
+SETTLE = {
+    "--time-unit": "say which by --time-unit",
+    "--time-format": "say which by --time-format, such as '%d/%m/%Y %H:%M' or '%m/%d/%Y %I:%M %p'",
+}
+_WHOLE = re.compile(r"-?[0-9]+\.0+")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that say when and who; all of them, where the files do not name them."""
+
+    time: str
+    key: str
+    all: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> tuple[str, str]:
+        """Both."""
+        return self.time, self.key
 
 
 @dataclass(slots=True)
 class Log:
-    """What was read: moments in nanoseconds since 1970, customers by number, and the rows left out.
+    """What was read: moments in nanoseconds since 1970, customers by number, and the rows left out."""
 
-    `unit` is what numbers in the column of times count, of `times.UNITS`.
-    """
-
-    unit: str = "seconds"
     moments: array[int] = field(default_factory=lambda: array("q"))
     customers: array[int] = field(default_factory=lambda: array("q"))
     numbers: dict[str, int] = field(default_factory=dict)
     files: int = 0
     rows: int = 0
-    without_key: int = 0
+    without_key: Counter[str] = field(default_factory=Counter)
+    """How many rows have no key, by what stands there."""
     bad_time: int = 0
-
-    def add(self, moment: int | None, key: str) -> None:
-        """Take one row, or count why not."""
-        self.rows += 1
-        if not key:
-            self.without_key += 1
-        elif moment is None:
-            self.bad_time += 1
-        else:
-            self.moments.append(moment)
-            self.customers.append(self.numbers.setdefault(key, len(self.numbers)))
-
-    def fits(self) -> bool:
-        """Whether more than a few of the times are such, as they were read."""
-        return len(self.moments) > FEW * self.bad_time
+    implausible: int = 0
+    misfits: int = 0
+    """Rows that do not fit the header."""
+    first_misfit: str = ""
+    refused: str = ""
+    """The first value that is no time."""
+    example: int | None = None
+    """The first moment that is implausible."""
+    whole: int = 0
+    """Rows whose key is a whole number written with a fraction of 0."""
+    read_as: dict[str, int] = field(default_factory=dict)
+    passed_over: list[str] = field(default_factory=list)
 
     def visits(self) -> Visits:
         """The rows in order of time, those of one moment in the order of the files."""
@@ -67,9 +88,18 @@ class Log:
         """What the JSON format has of it."""
         return {
             "files": self.files,
+            "passed_over": self.passed_over,
             "rows": self.rows,
-            "without_key": self.without_key,
+            "misfits": self.misfits,
+            "first_misfit": self.first_misfit or None,
+            "without_key": self.without_key.total(),
+            "missing_keys": dict(self.without_key),
+            "whole_number_keys": self.whole,
+            "keys_not_utf8": self._not_utf8(),
             "bad_time": self.bad_time,
+            "implausible_time": self.implausible,
+            "refused_time": self.refused or None,
+            "read_as": self.read_as,
             "visits": len(self.moments),
             "customers": len(self.numbers),
             "first": times.write(min(self.moments) / SECOND),
@@ -79,31 +109,59 @@ class Log:
     def said(self) -> str:
         """The same in words."""
         facts = self.facts()
+        read_as = ", ".join(f"{form} ({count:,})" for form, count in self.read_as.items())
         return (
             f"{facts['visits']:,} visits of {facts['customers']:,} customers, {facts['first']} to "
-            f"{facts['last']}, in {self.rows:,} rows of {self.files:,} files; left out: {self.without_key:,} "
-            f"rows without a key, {self.bad_time:,} with a bad time" + self._remarks()
+            f"{facts['last']}, in {self.rows:,} rows of {self.files:,} files. Times read as: {read_as}. "
+            f"Left out: {self.left_out()}{self._remarks()}"
         )
 
+    def left_out(self) -> str:
+        """How many rows are not among the visits, and why."""
+        refused = f" (such as {short(self.refused)})" if self.refused else ""
+        parts = [self._keyless(), f"{self.bad_time:,} with a bad time{refused}"]
+        if self.example is not None:
+            example = times.write(self.example / SECOND)
+            parts.append(f"{self.implausible:,} with an implausible time (such as {example})")
+        if self.misfits:
+            parts.append(f"{self.misfits:,} that do not fit the header (such as {self.first_misfit})")
+        return ", ".join(parts)
+
+    def _keyless(self) -> str:
+        named = [f"{printable(text)}: {count:,}" for text, count in self.without_key.items() if text]
+        return f"{self.without_key.total():,} rows without a key" + (
+            f" ({', '.join(named)})" if named else ""
+        )
+
+    def _not_utf8(self) -> int:
+        return sum(not files.is_utf8(name) for name in self.numbers)
+
     def _remarks(self) -> str:
-        odd = sum(not files.is_utf8(name) for name in self.numbers)
-        counted = f"; its times are numbers of {self.unit}" if self.unit != "seconds" else ""
-        return counted + (f"; keys not in UTF-8, told apart by their bytes: {odd:,}" if odd else "")
+        odd, over = self._not_utf8(), self.passed_over
+        parts = [
+            self.whole and f"keys such as 17.0 read as 17: {self.whole:,} rows",
+            odd and f"keys not in UTF-8, told apart by their bytes: {odd:,}",
+            over and f"files passed over ({len(over):,}): {printable(folders.listed(over))}",
+        ]
+        return "".join(f". {part[0].upper()}{part[1:]}" for part in parts if part)
 
 
-def read(paths: Sequence[Path], time: str, key: str) -> Log:
-    """Read the columns `time` and `key` of all files.
+def read(paths: Sequence[Path], columns: Columns, asked: Asked = UNASKED) -> Log:
+    """Read the columns of all files, each of them once; what numbers and dates mean is judged by all of them.
 
-    Numbers in `time` are seconds; where hardly a time would then be one, of the next unit that fits.
-    `LabError`: a file can't be read, nothing is left, or what is left spans more than `LONGEST`.
+    `LabError`: a file can't be read, the times can be read in two ways, nothing is left, or what is left
+    spans more than `LONGEST`.
     """
-    logs = (_read(paths, time, key, unit) for unit in times.UNITS)
-    first = next(logs)
-    log = next((found for found in chain([first], logs) if found.fits()), first)
+    found = folders.find(paths)
+    reading = _Reading(Reader(asked))
+    for file in found.files:
+        reading.read(file, columns)
+    log = reading.settle()
+    log.passed_over = found.passed_over
     if not log.moments:
         raise LabError(
-            f"no row has both a time and a key: {log.rows} rows, {log.without_key} without {key}, "
-            f"{log.bad_time} with a bad {time}"
+            f"no row has both a time and a key: {log.rows:,} rows, {log.left_out()}; "
+            f"{columns.time!r} takes {_taken(asked)}"
         )
     if max(log.moments) - min(log.moments) > LONGEST:
         facts = log.facts()
@@ -113,14 +171,89 @@ def read(paths: Sequence[Path], time: str, key: str) -> Log:
     return log
 
 
-def _read(paths: Sequence[Path], time: str, key: str, unit: str) -> Log:
-    log = Log(unit)
-    for file in _files(paths):
-        log.files += 1
-        rows = _parquet if _is_parquet(file) else _csv
-        for moment, customer in rows(file, time, key, times.UNITS[unit]):
-            log.add(moment, customer)
-    return log
+def _taken(asked: Asked) -> str:
+    if asked.format:
+        return f"what --time-format says, {asked.format}"
+    return f"{times.TAKEN}; --time-format takes others"
+
+
+class _Reading:
+    """A log that is being read."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._log = Log()
+        self._reader = reader
+        self._times = judge.Times(reader)
+
+    def read(self, file: Path, columns: Columns) -> None:
+        """Take all rows of a file."""
+        self._log.files += 1
+        (self._parquet if file.suffix.lower() == ".parquet" else self._text)(file, columns)
+
+    def settle(self) -> Log:
+        """The log, when all files were read."""
+        log, read = self._log, self._times
+        if not read.forms:
+            return log
+        try:
+            verdict = judge.judge(read)
+        except judge.UndecidedError as error:
+            raise LabError(f"{error}: {SETTLE[error.flag]}") from None
+        log.read_as, log.implausible, log.example = verdict.read_as, verdict.implausible, verdict.example
+        log.bad_time = read.forms.count(Form.NONE) - verdict.implausible
+        log.moments = array("q", compress(read.moments, read.forms))  # `Form.NONE` is 0
+        log.customers = array("q", compress(log.customers, read.forms))
+        _renumber(log)
+        return log
+
+    def _text(self, file: Path, columns: Columns) -> None:
+        with tables.table(file, columns.wanted, columns.all, self._is_row) as table:
+            hint = "" if columns.all else "; if its first line names no columns, give --columns"
+            when, who = (tables.place(table.columns, name, file, hint) for name in columns.wanted)
+            self._when = when
+            for row in table:
+                if row is None:
+                    self._misfit(f"line {table.line:,} of {printable(str(file))}")
+                else:
+                    self._add(self._reader.text(row[when]), row[who].strip(), row[when])
+
+    def _is_row(self, cells: list[str]) -> bool:
+        return self._reader.text(cells[self._when])[0] != Form.NONE
+
+    def _parquet(self, file: Path, columns: Columns) -> None:
+        for moment, value, key in _parquet(file, columns, self._reader):
+            self._add(moment, _name(key), str(value))
+
+    def _misfit(self, where: str) -> None:
+        self._log.rows += 1
+        self._log.misfits += 1
+        self._log.first_misfit = self._log.first_misfit or where
+
+    def _add(self, moment: Moment, key: str, value: str) -> None:
+        """Take one row, or count why not."""
+        log = self._log
+        log.rows += 1
+        if key in MISSING:
+            log.without_key[key] += 1
+            return
+        if key.endswith("0") and _WHOLE.fullmatch(key):
+            key = key.partition(".")[0]
+            log.whole += 1
+        if moment[0] == Form.NONE and not log.refused:
+            log.refused = value[: times.LONGEST].strip()
+        self._times.add(moment)
+        log.customers.append(log.numbers.setdefault(key, len(log.numbers)))
+
+
+def _renumber(log: Log) -> None:
+    """Number the customers anew who are left, in order of their first rows."""
+    left = dict.fromkeys(log.customers)
+    if len(left) == len(log.numbers):
+        return
+    names = list(log.numbers)
+    log.numbers = {names[old]: new for new, old in enumerate(left)}
+    place = {old: new for new, old in enumerate(left)}
+    log.customers = array("q", (place[old] for old in log.customers))
 
 
 def plan(window: int, file: str, visits: Visits) -> Course:
@@ -140,32 +273,8 @@ def plan(window: int, file: str, visits: Visits) -> Course:
     )
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        inside = sorted(file for file in path.rglob("*") if file.name.lower().endswith(SUFFIXES))
-        if not inside:
-            raise LabError(f"{path} holds no file that ends in {', '.join(SUFFIXES)}")
-        yield from inside
-
-
-def _csv(file: Path, time: str, key: str, unit: int) -> Iterator[tuple[int | None, str]]:
-    with files.rows(file) as rows:
-        columns = next(rows, [])
-        when, who = files.place(columns, time, file), files.place(columns, key, file)
-        for row in rows:
-            if row:
-                moment = times.parse(row[when], unit) if when < len(row) else None
-                yield moment, row[who].strip() if who < len(row) else ""
-
-
-def _is_parquet(file: Path) -> bool:
-    return file.suffix.lower() == ".parquet"
-
-
-def _parquet(file: Path, time: str, key: str, unit: int) -> Iterator[tuple[int | None, str]]:
+def _parquet(file: Path, columns: Columns, reader: Reader) -> Iterator[tuple[Moment, object, object]]:
+    """Each row's moment, the value it was read from, and its key."""
     try:
         import pyarrow as arrow
         from pyarrow import parquet
@@ -174,12 +283,10 @@ def _parquet(file: Path, time: str, key: str, unit: int) -> Iterator[tuple[int |
     try:
         with parquet.ParquetFile(file) as source:
             names = source.schema_arrow.names
-            when, who = (names[files.place(names, column, file)] for column in (time, key))
+            when, who = (names[tables.place(names, column, file)] for column in columns.wanted)
             for batch in source.iter_batches(columns=[when, who]):
                 at, whose = (batch.column(batch.schema.names.index(name)) for name in (when, who))
-                values, counted = _values(at, arrow, unit)
-                moments = (times.convert(value, counted) for value in values)
-                yield from zip(moments, map(_name, whose.to_pylist()), strict=True)
+                yield from zip(*_moments(at, arrow, reader), whose.to_pylist(), strict=True)
     except (OSError, arrow.ArrowException) as error:
         raise LabError(f"can't read {file}: {str(error).splitlines()[0]}") from None
 
@@ -187,16 +294,21 @@ def _parquet(file: Path, time: str, key: str, unit: int) -> Iterator[tuple[int |
 TYPED = {"s": SECOND, "ms": 10**6, "us": 1000, "ns": 1}
 
 
-def _values(column: Any, arrow: Any, unit: int) -> tuple[list[object], int]:
-    """The column's values, and what numbers count; typed times become numbers, as Python's end with 9999."""
+def _moments(column: Any, arrow: Any, reader: Reader) -> tuple[Iterator[Moment], list[object]]:
+    """The column's moments and values; typed times become numbers, as Python's end with 9999."""
     if arrow.types.is_date(column.type):
         column = column.cast(arrow.timestamp("ms"))
-    if arrow.types.is_timestamp(column.type):
-        column, unit = column.cast(arrow.int64()), TYPED[column.type.unit]
-    values: list[object] = column.to_pylist()
-    return values, unit
+    if not arrow.types.is_timestamp(column.type):
+        values: list[object] = column.to_pylist()
+        return map(reader.value, values), values
+    unit = TYPED[column.type.unit]
+    counts: list[int | None] = column.cast(arrow.int64()).to_pylist()
+    moments = (NO_TIME if count is None else reader.typed(count * unit) for count in counts)
+    return moments, list(counts)
 
 
 def _name(value: object) -> str:
     """The key as text; a missing one, which a column of floats says by NaN, is empty."""
-    return "" if value is None or value != value else str(value).strip()
+    if value is None or value != value:
+        return ""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ebbmap.lab.course import SECOND
 from ebbmap.lab.errors import LabError
-from ebbmap.lab.traffic import files, times
+from ebbmap.lab.printable import short
+from ebbmap.lab.traffic import judge, tables, times
 
 DAY = 86_400 * SECOND
 LEAST_PERIOD = SECOND // 100
@@ -35,21 +36,21 @@ def read(file: Path) -> list[float]:
 
 
 def _periods(file: Path) -> Iterator[Period]:
-    with files.rows(file) as rows:
-        columns = next(rows, [])
-        when, count = (files.place(columns, name, file) for name in ("period", "count"))
-        for row in rows:
-            if row:
-                yield _cell(row, when, count, file)
+    with tables.table(file, ("period", "count")) as table:
+        when, count = (tables.place(table.columns, name, file) for name in ("period", "count"))
+        for row in table:
+            yield _cell(row, when, count, file, table.line)
 
 
-def _cell(row: list[str], when: int, count: int, file: Path) -> Period:
+def _cell(row: list[str] | None, when: int, count: int, file: Path, line: int) -> Period:
+    if row is None:
+        raise LabError(f"{file} has a row that does not fit its header: line {line:,}")
     try:
         period, number = row[when], float(row[count])
-    except (ValueError, IndexError):
+    except ValueError:
         period, number = "", math.nan
     if not 0 <= number <= MOST:
-        raise LabError(f"{file} has a row that is not period,count: {','.join(row)[:60]!r}")
+        raise LabError(f"{file} has a row that is not period,count: {short(','.join(row))}")
     return period, number
 
 
@@ -61,18 +62,20 @@ def _day(periods: list[Period], file: Path) -> list[float]:
 
 
 def _dated(periods: list[Period], file: Path) -> list[Dated]:
-    """The periods as times, in whichever unit all are one; none if none is one in any."""
-    mixed = ""
-    for unit in times.UNITS.values():
-        moments = [times.parse(period, unit) for period, _ in periods]
-        dated = [(at, count) for at, (_, count) in zip(moments, periods, strict=True) if at is not None]
-        if len(dated) == len(periods):
-            return dated
-        if dated and not mixed:
-            mixed = periods[moments.index(None)][0]
-    if mixed:
-        raise LabError(f"{file} has periods that are times, and one that is none: {mixed[:60]!r}")
-    return []
+    """The periods as times; none if none is one."""
+    read = judge.Times(times.Reader())
+    for period, _ in periods:
+        read.add(read.reader.text(period))
+    try:
+        judge.judge(read)
+    except judge.UndecidedError as error:
+        raise LabError(f"{file}: {error}; write periods as 2019-01-31 22:00") from None
+    rows = zip(read.forms, read.moments, periods, strict=True)
+    dated = [(at, count) for form, at, (_, count) in rows if form != times.Form.NONE]
+    if dated and len(dated) < len(periods):
+        bad = periods[read.forms.index(times.Form.NONE)][0]
+        raise LabError(f"{file} has periods that are times, and one that is none: {short(bad)}")
+    return dated
 
 
 def _is_numbered(dated: list[Dated]) -> bool:

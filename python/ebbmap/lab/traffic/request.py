@@ -12,7 +12,9 @@ from ebbmap.lab import durations
 from ebbmap.lab.course import SECOND, Course
 from ebbmap.lab.errors import LabError
 from ebbmap.lab.model import Settings, Traffic
+from ebbmap.lab.printable import printable
 from ebbmap.lab.traffic import curve, log, rates
+from ebbmap.lab.traffic.times import UNASKED, Asked
 from ebbmap.lab.traffic.visits import Visits
 
 WINDOW = 20 * SECOND
@@ -34,6 +36,10 @@ class Request:
     events: tuple[Path, ...] = ()
     time: str = ""
     key: str = ""
+    columns: tuple[str, ...] = ()
+    """All columns of logs whose first line does not name them."""
+    asked: Asked = UNASKED
+    """What was said about the times of logs."""
 
 
 @contextmanager
@@ -63,7 +69,9 @@ def _made(request: Request, file: str) -> tuple[int, Course, Visits, Traffic]:
         "visits": len(visits.times),
         "customers": visits.distinct,
     }
-    source = f"the busiest day of {request.rate_file.name}" if request.rate_file else "a day's curve"
+    source = (
+        f"the busiest day of {printable(request.rate_file.name)}" if request.rate_file else "a day's curve"
+    )
     said = (
         f"{len(visits.times):,} visits of {visits.distinct:,} customers, by {source}: up to {asked.peak:,} "
         f"new ones in a window of {durations.write(window)}, {asked.base:,} when it is calm"
@@ -82,7 +90,7 @@ def _rates(request: Request) -> curve.Rates:
 
 
 def _replayed(request: Request, file: str) -> tuple[int, Course, Visits, Traffic]:
-    found = log.read(request.events, request.time, request.key)
+    found = log.read(request.events, log.Columns(request.time, request.key, request.columns), request.asked)
     visits = found.visits()
     course = log.plan(request.window or HOUR, file, visits)
     origin = min(found.moments) / SECOND
