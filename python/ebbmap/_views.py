@@ -92,7 +92,10 @@ class Shared(Generic[K, V]):
         return ValuesView(self)
 
     def items(self) -> ItemsView[K, V]:
-        """A live view of the items, with the operations of a set."""
+        """A live view of the items, with the operations of a set.
+
+        Iterating over it reads each item in one step, and for a cache is no use of the entries.
+        """
         return ItemsView(self)
 
     def delete_many(self, keys: Iterable[K]) -> int:
