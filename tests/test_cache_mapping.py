@@ -163,6 +163,26 @@ def test_union_operators(clock: Clock) -> None:
     adds_up(c)
 
 
+def test_union_operators_call_neither_update_nor_copy_of_a_subclass(clock: Clock) -> None:
+    calls: list[str] = []
+
+    class Overriding(Cache[Any, Any]):
+        def update(self, *args: Any, **kwargs: Any) -> None:
+            calls.append("update")
+
+        def copy(self) -> Any:
+            calls.append("copy")
+
+    c: Any = Overriding(ttl=60, timer=clock)
+    same = c
+    same |= {"a": 1}
+    same |= [("b", 2)]
+    assert same is c and c == {"a": 1, "b": 2}
+    assert c | {"c": 3} == {"a": 1, "b": 2, "c": 3} and {"a": 0, "c": 3} | c == {"a": 1, "b": 2, "c": 3}
+    assert type(c | {}) is type({} | c) is Overriding and calls == []
+    adds_up(c)
+
+
 def test_equality_with_any_mapping(clock: Clock) -> None:
     c = cache_of({"a": 1, "b": [2]}, ttl=60, timer=clock)
     same = {"b": [2], "a": 1}

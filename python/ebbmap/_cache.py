@@ -127,11 +127,14 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
         Counts begin anew, and `on_remove` is the same.
         """
+        return self._copied()
+
+    __copy__ = copy
+
+    def _copied(self) -> Self:
         made = self._empty_like_self()
         made._copy_from(self)
         return made
-
-    __copy__ = copy
 
     @recursive_repr("{...}")
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._views import ABSENT, Shared, bulk, contents_repr, kind_name, set_state
+from ebbmap._views import ABSENT, Shared, bulk, contents_repr, kind_name, merge, set_state
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -97,7 +97,8 @@ class Map(Shared[K, V], _core.Map[K, V]):
             )
         if kinds:
             self._set_kinds(*kinds, *([object] if len(kinds) == 1 else []))
-        self.update(*contents, **kwargs)
+        if contents or kwargs:
+            merge(self, *contents, **kwargs)
 
     def _empty_like_self(self) -> Self:
         """No entries, but the same class, kinds and attributes."""
@@ -123,11 +124,14 @@ class Map(Shared[K, V], _core.Map[K, V]):
 
     def copy(self) -> Self:
         """A shallow copy, of the same kinds and class; `__init__` is not called. O(n)."""
+        return self._copied()
+
+    __copy__ = copy
+
+    def _copied(self) -> Self:
         made = self._empty_like_self()
         self._copy_into(made)
         return made
-
-    __copy__ = copy
 
     @recursive_repr("{...}")
     def __repr__(self) -> str:
