@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import math
 import operator
+import threading
 from collections.abc import Callable, Iterator, MutableMapping
 from reprlib import recursive_repr
 from types import MappingProxyType
@@ -15,7 +17,7 @@ import pytest
 from cache_helpers import AnyCache, Clock, adds_up, cache_of
 from cpython_tests import PROTOCOL_TESTS, passes, subclasses
 from ebbmap import Cache, Map
-from map_helpers import agrees
+from map_helpers import agrees, together
 
 
 class Expiring(Cache[Any, Any]):
@@ -158,6 +160,26 @@ def test_union_operators(clock: Clock) -> None:
             operate()
     with pytest.raises(TypeError):
         c | {1: "a"}
+    adds_up(c)
+
+
+def test_union_operators_call_neither_update_nor_copy_of_a_subclass(clock: Clock) -> None:
+    calls: list[str] = []
+
+    class Overriding(Cache[Any, Any]):
+        def update(self, *args: Any, **kwargs: Any) -> None:
+            calls.append("update")
+
+        def copy(self) -> Any:
+            calls.append("copy")
+
+    c: Any = Overriding(ttl=60, timer=clock)
+    same = c
+    same |= {"a": 1}
+    same |= [("b", 2)]
+    assert same is c and c == {"a": 1, "b": 2}
+    assert c | {"c": 3} == {"a": 1, "b": 2, "c": 3} and {"a": 0, "c": 3} | c == {"a": 1, "b": 2, "c": 3}
+    assert type(c | {}) is type({} | c) is Overriding and calls == []
     adds_up(c)
 
 
@@ -323,6 +345,106 @@ def test_set_many_is_all_or_nothing_for_wrong_kinds(clock: Clock) -> None:
 
 
 # --- walks ---------------------------------------------------------------------------------------------
+
+
+class RunningClock(Clock):
+    """Time that moves on with every look at it, as it does for others while one call is under way."""
+
+    def __call__(self) -> float:
+        return self.advance(1)
+
+
+@pytest.mark.parametrize("limit", ["ttl", "idle"])
+@pytest.mark.parametrize("kinds", [(object, object), (int, bytes), (str, int)])
+def test_a_dict_of_the_items_does_not_fail_while_entries_expire(kinds: tuple[type, type], limit: str) -> None:
+    key_of, value_of = (int if kind is object else kind for kind in kinds)
+    model = {key_of(i): value_of(i % 50) for i in range(200)}
+    lasting = {key_of(-1 - i): value_of(i) for i in range(20)}
+
+    def expiring() -> Any:
+        c = AnyCache(key=kinds[0], value=kinds[1], timer=RunningClock(), **{limit: 300})
+        for key, value in lasting.items():
+            c.set(key, value, ttl=math.inf)
+        c.update(model)
+        return c
+
+    if limit == "ttl":
+        with pytest.raises(KeyError):
+            dict(expiring())  # which reads each key by itself
+    c = expiring()
+    found = dict(c.items())
+    assert found.items() <= (model | lasting).items()
+    assert 0 < len(found) < len(model | lasting), "some expired meanwhile"
+    if limit == "ttl":
+        assert lasting.items() <= found.items()
+    stats = adds_up(c)
+    assert (stats["hits"], stats["misses"]) == (0, 0)
+
+
+def test_a_dict_of_the_items_does_not_fail_beside_a_thread_that_removes(clock: Clock) -> None:
+    c = AnyCache(key=int, value=int, ttl=2, timer=clock)
+    lasting = {-i: i for i in range(1, 100)}
+    for key, value in lasting.items():
+        c.set(key, value, ttl=math.inf)
+    done = threading.Event()
+
+    def churn() -> None:
+        for i in range(2000):
+            c[i] = i
+            if i % 10 == 0:
+                clock.advance(1)
+                c.expire()
+        done.set()
+
+    def read() -> None:
+        while not done.is_set():
+            found = dict(c.items())
+            assert lasting.items() <= found.items()
+            assert all(value == abs(key) for key, value in found.items())
+
+    together(churn, read)
+    assert adds_up(c)["hits"] == 0
+
+
+def test_reading_the_items_is_no_use_of_them(clock: Clock) -> None:
+    c = cache_of({1: 1, 2: 2}, idle=10, timer=clock)
+    clock.advance(6)
+    assert dict(c.items()) == {1: 1, 2: 2}
+    clock.advance(4)
+    assert dict(c.items()) == {}
+    assert (adds_up(c)["hits"], adds_up(c)["misses"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        list,
+        sorted,
+        lambda c: list(c.keys()),
+        lambda c: tuple(c.values()),
+        lambda c: list(c.items()),
+        lambda c: dict(c.items()),
+        lambda c: repr(c.items()),
+        repr,
+    ],
+)
+def test_reading_all_where_on_remove_sets_a_key_anew(read: Callable[[Any], Any], clock: Clock) -> None:
+    """`list` asks for the length once it has the iterator, and `len` removes what has expired."""
+
+    def renew(key: int, value: int, cause: str) -> None:
+        if cause == "expired":
+            c[key + 1000] = value
+
+    c = AnyCache(ttl=10, timer=clock, on_remove=renew)
+    c.update({i: i for i in range(10)})
+    clock.advance(5)
+    c[50] = 50
+    clock.advance(5)
+    assert "50" in str(read(c))
+    c.expire()
+    assert set(c) == {50, *range(1000, 1010)}
+    adds_up(c)
+
 
 VIEWS: list[Callable[[Any], Any]] = [iter, lambda c: iter(c.values()), lambda c: iter(c.items())]
 

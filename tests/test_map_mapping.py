@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from types import MappingProxyType
 from typing import Any
 
@@ -144,6 +144,43 @@ def test_setitem_of_a_subclass_is_not_called_by_update_as_in_dict() -> None:
             m |= other
             assert dict(m) == {"a": 1}
         assert dict(Upper.fromkeys(["a"])) == {"A": None}
+
+
+def test_other_methods_of_a_subclass_are_not_called_where_dict_calls_none() -> None:
+    """What a subclass's `update` needs may not be there while `Map.__init__` runs."""
+    calls: list[str] = []
+
+    def overriding(base: Any) -> Any:
+        class Overriding(base):  # type: ignore[misc]
+            def update(self, *args: Any, **kwargs: Any) -> None:
+                calls.append("update")
+                super().update(*args, **kwargs)
+
+            def copy(self) -> Any:
+                calls.append("copy")
+                return super().copy()
+
+        return Overriding
+
+    operations: list[Callable[[Any], object]] = [
+        lambda cls: cls(),
+        lambda cls: cls({"a": 1}),
+        lambda cls: cls([("a", 1)]),
+        lambda cls: cls(a=1),
+        lambda cls: cls({"a": 1}, update=2, copy=3),
+        lambda cls: cls.fromkeys("ab"),
+        lambda cls: cls(a=1) | {"b": 2},
+        lambda cls: {"b": 2} | cls(a=1),
+        lambda cls: cls(a=1).__ior__({"b": 2}),
+        lambda cls: cls(a=1).__ior__([("b", 2)]),
+        lambda cls: cls(a=1) == {"a": 1},
+        lambda cls: cls(a=1) == cls(a=1),
+        lambda cls: repr(cls(a=1)),
+    ]
+    for base in (dict, Map):
+        for operate in operations:
+            operate(overriding(base))
+        assert calls == [], base
 
 
 def test_update_keeps_what_came_before_an_error_as_dict_does() -> None:

@@ -62,6 +62,10 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     and deleting are O(1); none does work that grows with the cache. `len`, `stats`, `clear` and `popitem`
     first remove all that has expired: O(1) for each.
 
+    To get a dict, write `dict(cache.items())`: it does not fail when entries expire, counts no hits and does
+    not renew `idle`. `dict(cache)` and `{**cache}` list the keys and then call `cache[key]` for each. An
+    entry that expires in between raises `KeyError`, and each read counts as a hit and renews `idle`.
+
     Raises `TypeError` and `ValueError` for settings that are none, `OverflowError` for those far too large,
     and what `Map` does for keys and values.
     """
@@ -130,11 +134,14 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
         Counts begin anew, and `on_remove` is the same.
         """
+        return self._copied()
+
+    __copy__ = copy
+
+    def _copied(self) -> Self:
         made = self._empty_like_self()
         made._copy_from(self)
         return made
-
-    __copy__ = copy
 
     _repr_pretty_ = Shared._repr_pretty_  # IPython looks for it in the class that has `__repr__`
 

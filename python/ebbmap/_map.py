@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
 from ebbmap._absent import ABSENT
-from ebbmap._views import Shared, bulk, contents_repr, kind_name, set_state
+from ebbmap._views import Shared, bulk, contents_repr, kind_name, merge, set_state
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -99,7 +99,7 @@ class Map(Shared[K, V], _core.Map[K, V]):
         if kinds:
             self._set_kinds(*kinds, *([object] if len(kinds) == 1 else []))
         if contents or kwargs:
-            Map.update(self, *contents, **kwargs)  # not what a subclass makes of it, as with dict
+            merge(self, *contents, **kwargs)
 
     def _empty_like_self(self) -> Self:
         """No entries, but the same class, kinds and attributes."""
@@ -125,11 +125,14 @@ class Map(Shared[K, V], _core.Map[K, V]):
 
     def copy(self) -> Self:
         """A shallow copy, of the same kinds and class; `__init__` is not called. O(n)."""
+        return self._copied()
+
+    __copy__ = copy
+
+    def _copied(self) -> Self:
         made = self._empty_like_self()
         self._copy_into(made)
         return made
-
-    __copy__ = copy
 
     _repr_pretty_ = Shared._repr_pretty_  # IPython looks for it in the class that has `__repr__`
 

@@ -44,7 +44,7 @@ class Shared(Generic[K, V]):
         def _iter_items(self) -> Any: ...
         def _iter_values(self) -> Any: ...
         def _set_pairs(self, pairs: Iterable[Iterable[Any]]) -> None: ...
-        def copy(self) -> Self: ...
+        def _copied(self) -> Self: ...
         def _empty_like_self(self) -> Self: ...
         @property
         def nbytes(self) -> int: ...
@@ -72,16 +72,10 @@ class Shared(Generic[K, V]):
     def update(self, other: Any = (), /, **kwargs: Any) -> None:
         """Set every item of a mapping, or of an iterable of pairs, then the keywords. O(items).
 
-        As for `dict`, a subclass's own `__setitem__` is not called.
+        As for `dict`, a subclass's own `__setitem__` is not called. The operators `|` and `|=` call neither
+        its `update` nor its `copy`.
         """
-        if isinstance(other, dict | Shared):
-            self._set_pairs(other.items())
-        elif hasattr(other, "keys"):  # as dict does: any object with keys() and []
-            self._set_pairs((key, other[key]) for key in other.keys())  # noqa: SIM118
-        else:
-            self._set_pairs(other)
-        if kwargs:
-            self._set_pairs(kwargs.items())
+        merge(self, other, **kwargs)
 
     def keys(self) -> KeysView[K]:
         """A live view of the keys, with the operations of a set."""
@@ -92,7 +86,10 @@ class Shared(Generic[K, V]):
         return ValuesView(self)
 
     def items(self) -> ItemsView[K, V]:
-        """A live view of the items, with the operations of a set."""
+        """A live view of the items, with the operations of a set.
+
+        Iterating over it reads each item in one step, and for a cache is no use of the entries.
+        """
         return ItemsView(self)
 
     def delete_many(self, keys: Iterable[K]) -> int:
@@ -131,16 +128,16 @@ class Shared(Generic[K, V]):
     def __or__(self, other: Mapping[K, V]) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
-        made = self.copy()
-        made.update(other)
+        made = self._copied()
+        merge(made, other)
         return made
 
     def __ror__(self, other: Mapping[K, V]) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         made = self._empty_like_self()
-        made.update(other)
-        made.update(self)
+        merge(made, other)
+        merge(made, self)
         return made
 
     @overload  # type: ignore[misc]  # it takes more than `__or__`, as for dict
@@ -148,11 +145,23 @@ class Shared(Generic[K, V]):
     @overload
     def __ior__(self, other: Iterable[tuple[K, V]]) -> Self: ...
     def __ior__(self, other: Any) -> Self:  # type: ignore[misc]  # as above
-        self.update(other)
+        merge(self, other)
         return self
 
     def __sizeof__(self) -> int:
         return self.nbytes
+
+
+def merge(into: Shared[Any, Any], other: Any = (), /, **kwargs: Any) -> None:
+    """What `update` does. A function, as a subclass may override `update`."""
+    if isinstance(other, dict | Shared):
+        into._set_pairs(other.items())
+    elif hasattr(other, "keys"):  # as dict does: any object with keys() and []
+        into._set_pairs((key, other[key]) for key in other.keys())  # noqa: SIM118
+    else:
+        into._set_pairs(other)
+    if kwargs:
+        into._set_pairs(kwargs.items())
 
 
 def bulk() -> Any:

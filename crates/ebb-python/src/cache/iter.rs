@@ -33,28 +33,29 @@ struct Walk {
     position: Option<u64>,
     /// Keys of this part that are still to come.
     keys: Vec<(u64, KeptKey)>,
-    changes: u64,
+    /// The count of new keys at the last step. `None` before the first: `list` makes the iterator and then asks for
+    /// the length, which removes what has expired and may call an `on_remove` that sets keys.
+    changes: Option<u64>,
     left: usize,
 }
 
 impl CacheIterator {
     pub(crate) fn new(cache: &Bound<'_, Cache>, what: What) -> Self {
-        let (changes, left) =
-            cache.get().shared.chest.with(cache.py(), |chest| (chest.inserts(), chest.store.table.len()));
+        let left = cache.get().shared.chest.with(cache.py(), |chest| chest.store.table.len());
         let cache = Some(cache.clone().unbind());
-        CacheIterator { what, walk: Guarded::new(Walk { cache, position: Some(0), keys: Vec::new(), changes, left }) }
+        let walk = Walk { cache, position: Some(0), keys: Vec::new(), changes: None, left };
+        CacheIterator { what, walk: Guarded::new(walk) }
     }
 }
 
 impl Walk {
     /// `RuntimeError` if this thread has set a new key since the last step.
     fn check_for_new(&mut self, chest: &Chest) -> PyResult<()> {
-        if chest.inserts() != self.changes {
-            if chest.last_inserter == this_thread() {
-                return Err(PyRuntimeError::new_err("cache got a new key during iteration"));
-            }
-            self.changes = chest.inserts();
+        let inserts = chest.inserts();
+        if self.changes.is_some_and(|changes| changes != inserts) && chest.last_inserter == this_thread() {
+            return Err(PyRuntimeError::new_err("cache got a new key during iteration"));
         }
+        self.changes = Some(inserts);
         Ok(())
     }
 
