@@ -11,12 +11,13 @@ from ebbmap.cli.counts import count
 from ebbmap.cli.errors import UserError
 from ebbmap.cli.files import STDOUT, write, writing
 from ebbmap.gomap.heap import Outside
-from ebbmap.gomap.plan import DEFAULT_VERSIONS, Plan, as_json, make_plan
+from ebbmap.gomap.plan import DEFAULT_VERSIONS, TURNOVERS, Plan, as_json, make_plan
 from ebbmap.gomap.plan.report import report
 from ebbmap.gomap.predict import MAX_ENTRIES
 from ebbmap.gomap.types import parse_map
 from ebbmap.gomap.version import GoVersion
 
+MAX_TURNOVERS = 10**9
 HELP = "what a Go map will cost at its peak, what stays afterwards, and what each remedy costs"
 
 
@@ -33,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         default="0",
         help="mean bytes of each string or slice, which lie outside the map: 20, or key=20,value=200",
+    )
+    parser.add_argument(
+        "--turnovers",
+        metavar="N",
+        help=f"how often a map of constant size replaces all its entries by new ones (default: {TURNOVERS})",
     )
     parser.add_argument(
         "--json",
@@ -62,13 +68,22 @@ def _plans(args: argparse.Namespace) -> list[Plan]:
         raise UserError(
             f"--steady {steady:,} is more than --peak {peak:,}: the peak is the most there will be"
         )
+    turnovers = _turnovers(args.turnovers, peak == steady)
     outside = outside_of(args.heap_string)
     try:
         kind = parse_map(args.type)
         versions = [GoVersion.parse(text) for text in args.go or []] or list(DEFAULT_VERSIONS)
     except ValueError as error:
         raise UserError(str(error)) from None
-    return [make_plan(kind, peak, steady, version, outside) for version in dict.fromkeys(versions)]
+    return [make_plan(kind, peak, steady, version, outside, turnovers) for version in dict.fromkeys(versions)]
+
+
+def _turnovers(text: str | None, constant: bool) -> int:
+    if text is None:
+        return TURNOVERS
+    if not constant:
+        raise UserError("--turnovers is for a map of constant size: leave out --steady, or give it as --peak")
+    return count("--turnovers", text, 1, MAX_TURNOVERS)
 
 
 def outside_of(text: str) -> Outside:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
 
 WORD = 8
@@ -25,12 +26,20 @@ class GoTypeError(ValueError):
         self.problem = problem
 
 
+class Alg(Enum):
+    """How the compiler compares and hashes a type (`cmd/compile/internal/types`, AlgKind)."""
+
+    MEM = "its memory, as it is"
+    STRING = "one string"
+    SPECIAL = "a function of its own: floats, interfaces, padding, blank fields, several strings"
+
+
 @dataclass(frozen=True, slots=True)
 class GoType:
     """A Go type: `size` and `align` in bytes, whether it holds `pointers`, and what it keeps outside.
 
     `pointees` are the known types it points to, each with how many of them; `strings` counts the strings
-    and slices in it, whose bytes no type could tell.
+    and slices in it, whose bytes no type could tell. `alg` is how a comparable type is hashed.
     """
 
     text: str
@@ -40,6 +49,7 @@ class GoType:
     comparable: bool = True
     pointees: tuple[tuple[GoType, int], ...] = ()
     strings: int = 0
+    alg: Alg = Alg.MEM
 
     def __str__(self) -> str:
         return self.text
@@ -60,7 +70,14 @@ def array_of(length: int, element: GoType) -> GoType:
         element.comparable,
         tuple((kind, count * length) for kind, count in element.pointees if length),
         element.strings * length,
+        _array_alg(length, element.alg),
     )
+
+
+def _array_alg(length: int, alg: Alg) -> Alg:
+    if length == 0 or alg is Alg.MEM:
+        return Alg.MEM
+    return alg if length == 1 else Alg.SPECIAL
 
 
 def struct_of(fields: Iterable[tuple[str, GoType]]) -> GoType:
@@ -76,6 +93,7 @@ def struct_of(fields: Iterable[tuple[str, GoType]]) -> GoType:
         all(kind.comparable for kind in types),
         tuple(pointee for kind in types for pointee in kind.pointees),
         sum(kind.strings for kind in types),
+        _struct_alg(members, align),
     )
 
 
@@ -88,26 +106,39 @@ def _padded(types: list[GoType], align: int) -> int:
     return _align(offset, align)
 
 
+def _struct_alg(members: list[tuple[str, GoType]], align: int) -> Alg:
+    """One field alone is hashed as such; several as memory, if nothing between them may differ."""
+    if len(members) == 1 and members[0][0] != _BLANK:
+        return members[0][1].alg
+    plain = all(name != _BLANK and kind.alg is Alg.MEM for name, kind in members)
+    types = [kind for _, kind in members]
+    gapless = sum(kind.size for kind in types) == _padded(types, align)
+    return Alg.MEM if plain and gapless else Alg.SPECIAL
+
+
 def _align(offset: int, align: int) -> int:
     return -(-offset // align) * align
 
 
-def _basic(name: str, size: int) -> GoType:
-    return GoType(name, size, size)
+def _basic(name: str, size: int, alg: Alg = Alg.MEM) -> GoType:
+    return GoType(name, size, size, alg=alg)
 
 
-_COMPLEX64 = GoType("complex64", 8, 4)
-_COMPLEX128 = GoType("complex128", 16, 8)
-_STRING = GoType("string", 16, 8, pointers=True, strings=1)
-_INTERFACE = GoType("any", 16, 8, pointers=True)
+_BLANK = "_"
+_COMPLEX64 = GoType("complex64", 8, 4, alg=Alg.SPECIAL)
+_COMPLEX128 = GoType("complex128", 16, 8, alg=Alg.SPECIAL)
+_STRING = GoType("string", 16, 8, pointers=True, strings=1, alg=Alg.STRING)
+_INTERFACE = GoType("any", 16, 8, pointers=True, alg=Alg.SPECIAL)
 _TIME = GoType("time.Time", 24, 8, pointers=True)  # wall, ext, *Location (which is shared)
 
 # The basic types, and the few named ones that are common as keys and elements of maps.
 NAMED: dict[str, GoType] = {
     **{name: _basic(name, 1) for name in ("bool", "byte", "int8", "uint8")},
     **{name: _basic(name, 2) for name in ("int16", "uint16")},
-    **{name: _basic(name, 4) for name in ("int32", "uint32", "rune", "float32")},
-    **{name: _basic(name, 8) for name in ("int", "uint", "int64", "uint64", "uintptr", "float64")},
+    **{name: _basic(name, 4) for name in ("int32", "uint32", "rune")},
+    **{name: _basic(name, 8) for name in ("int", "uint", "int64", "uint64", "uintptr")},
+    "float32": _basic("float32", 4, Alg.SPECIAL),
+    "float64": _basic("float64", 8, Alg.SPECIAL),
     "complex64": _COMPLEX64,
     "complex128": _COMPLEX128,
     "string": _STRING,

@@ -15,7 +15,8 @@ from ebbmap.gomap.types import MapType
 from ebbmap.gomap.version import GoVersion
 
 DEFAULT_VERSIONS = (GoVersion(23), GoVersion(27))  # the last classic one, and Swiss
-CHURN_TURNOVERS = 100  # of a map of constant size: overflow buckets and tombstones come slowly
+TURNOVERS = 100  # of a map of constant size, unless asked for others
+LONG_RUN = 1_000_000  # turnovers: a cache whose entries live for ten seconds takes them in four months
 WORTH = 1 << 20  # bytes below which nothing is worth doing
 
 
@@ -34,6 +35,20 @@ class Remedy:
 
 
 @dataclass(frozen=True, slots=True)
+class Churn:
+    """What a map of constant size comes to while new entries replace all of its entries `turnovers` times.
+
+    `most` and `long_run` (after `LONG_RUN` turnovers) are bounds that 99 maps in 100 keep. `compacting` is
+    what a classic map holds while a growth of the same size makes it compact; None if that doesn't happen.
+    """
+
+    turnovers: int
+    most: Footprint
+    compacting: float | None
+    long_run: Footprint
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One map type under one Go release."""
 
@@ -46,7 +61,7 @@ class Plan:
     uncollected: float
     drained: Footprint
     right_sized: Footprint
-    churned: Footprint | None  # only of a map of constant size: the most while its entries are replaced
+    churn: Churn | None  # only of a map of constant size
     pays_below: int
     remedies: tuple[Remedy, ...]
 
@@ -66,7 +81,12 @@ class Plan:
 
 
 def make_plan(
-    kind: MapType, peak: int, steady: int, version: GoVersion, outside: Outside | None = None
+    kind: MapType,
+    peak: int,
+    steady: int,
+    version: GoVersion,
+    outside: Outside | None = None,
+    turnovers: int = TURNOVERS,
 ) -> Plan:
     """Everything `ebbmap plan` says of one map type under one release.
 
@@ -86,10 +106,16 @@ def make_plan(
         uncollected=made.uncollected(peak),
         drained=drained,
         right_sized=made.filled(steady, steady),
-        churned=made.most_churned(peak, CHURN_TURNOVERS) if peak == steady else None,
+        churn=_churn(made, peak, turnovers) if peak == steady else None,
         pays_below=_pays_below(made, peak),
         remedies=_remedies(made, peak, steady),
     )
+
+
+def _churn(made: Predictor, entries: int, turnovers: int) -> Churn:
+    most = made.most_churned(entries, turnovers)
+    long_run = made.most_churned(entries, max(turnovers, LONG_RUN))
+    return Churn(turnovers, most, made.compacting(entries, turnovers), long_run)
 
 
 def _pays_below(made: Predictor, peak: int) -> int:
@@ -174,6 +200,7 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
         "bytes_at_peak": round(plan.at_peak.bytes),
         "bytes_at_peak_uncollected": round(plan.uncollected),
         "bytes_after_delete": round(plan.drained.bytes),
+        "churn": _churn_json(plan.churn),
         "remedies": [
             {
                 "name": remedy.name,
@@ -182,6 +209,18 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
             }
             for remedy in plan.remedies
         ],
+    }
+
+
+def _churn_json(churn: Churn | None) -> dict[str, Any] | None:
+    if churn is None:
+        return None
+    return {
+        "turnovers": churn.turnovers,
+        "most_bytes": round(churn.most.bytes),
+        "compacting_bytes": None if churn.compacting is None else round(churn.compacting),
+        "long_run_turnovers": max(churn.turnovers, LONG_RUN),
+        "long_run_most_bytes": round(churn.long_run.bytes),
     }
 
 

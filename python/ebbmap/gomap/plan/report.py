@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from textwrap import wrap
 
-from ebbmap.gomap.plan import CHURN_TURNOVERS, WORTH, Plan
+from ebbmap.gomap.paths import prunes
+from ebbmap.gomap.plan import LONG_RUN, WORTH, Churn, Plan
 from ebbmap.gomap.plan.chart import bars
 from ebbmap.gomap.predict import ClassicShape, Predictor, predictor
 from ebbmap.gomap.predict.classic import load_limit
 
 _WIDTH = 100
+_LABEL = 32
+_GROWN = 1.1  # times what it was: so little goes without a word
 _COLUMNS = 48  # of the chart's filling half; draining takes half as many
 
 
@@ -42,16 +45,22 @@ def _figures(plan: Plan) -> Iterator[str]:
     for what, size in (
         ("at the peak, collected", plan.at_peak.bytes),
         ("with the garbage of growth", plan.uncollected),
-        _afterwards(plan),
+        *_afterwards(plan),
         (f"a map made for {plan.steady:,}", plan.right_sized.bytes),
     ):
-        yield f"   {what:<28}{human(size):>10}"
+        yield f"   {what:<{_LABEL}}{human(size):>10}"
 
 
-def _afterwards(plan: Plan) -> tuple[str, float]:
-    if plan.churned is not None:
-        return f"in {CHURN_TURNOVERS} turnovers, at most", plan.churned.bytes
-    return f"after {plan.peak - plan.steady:,} deletes", plan.drained.bytes
+def _afterwards(plan: Plan) -> Iterator[tuple[str, float]]:
+    churn = plan.churn
+    if churn is None:
+        yield f"after {plan.peak - plan.steady:,} deletes", plan.drained.bytes
+        return
+    yield f"in {churn.turnovers:,} turnovers, at most", churn.most.bytes
+    if churn.compacting is not None:
+        yield "while it is made compact", churn.compacting
+    if churn.turnovers < LONG_RUN:
+        yield f"in {LONG_RUN:,}, at most", churn.long_run.bytes
 
 
 def _shape(plan: Plan) -> str:
@@ -120,8 +129,8 @@ def recommendation(plan: Plan) -> str:
 
 
 def _nothing(plan: Plan) -> str:
-    if plan.churned is not None:
-        return _constant(plan, plan.churned.bytes)
+    if plan.churn is not None:
+        return _constant(plan, plan.churn)
     return (
         f"Do nothing: {human(plan.drained.bytes)} stay; a map made for {plan.steady:,} entries would spare "
         f"{human(max(0.0, plan.kept))}, and beside the old one take "
@@ -129,17 +138,33 @@ def _nothing(plan: Plan) -> str:
     )
 
 
-def _constant(plan: Plan, churned: float) -> str:
+def _constant(plan: Plan, churn: Churn) -> str:
     """A cache of constant size: safe, but for the overflow buckets or tombstones of its turnover."""
-    filled = plan.at_peak.bytes
-    if churned < 1.1 * filled:
-        return "Do nothing: a map of constant size stays at its size."
-    why = "tombstones split tables" if plan.version.swiss else "overflow buckets pile up"
-    grows = f"grows from {human(filled)} to {human(churned)} within {CHURN_TURNOVERS} turnovers"
-    if churned < filled + WORTH:
-        return f"Do nothing. At a constant size the map {grows}, as {why}; but that is little."
+    filled, most, long_run = plan.at_peak.bytes, churn.most.bytes, churn.long_run.bytes
+    later = f"in {LONG_RUN:,} it may come to {human(long_run)}" if long_run > _GROWN * most else ""
+    if most < _GROWN * filled:
+        if not later:
+            return "Do nothing: a map of constant size stays at its size."
+        turnovers = f"{churn.turnovers:,} turnovers"
+        stays = f"A map of constant size stays at its size for {turnovers}; {later}, as {_why(plan)}"
+        return f"Do nothing. {stays}." if long_run < filled + WORTH else f"{stays}. {_afresh(plan)}"
+    grows = f"grows from {human(filled)} to {human(most)} within {churn.turnovers:,} turnovers"
+    if max(most, long_run) < filled + WORTH:
+        return f"Do nothing. At a constant size the map {grows}, as {_why(plan)}; but that is little."
+    further = f" I{later[1:]}." if later else ""
     return (
-        f"Nothing needs to be freed at a constant size, but allow for {human(churned)}: as new entries "
-        f"replace the oldest, {why}, and the map {grows}. A new one in its place would begin at "
-        f"{human(plan.right_sized.bytes)} again."
+        f"Nothing needs to be freed at a constant size, but allow for {human(most)}: as new entries replace "
+        f"the oldest, {_why(plan)}, and the map {grows}.{further} {_afresh(plan)}"
     )
+
+
+def _why(plan: Plan) -> str:
+    if not plan.version.swiss:
+        return "overflow buckets pile up"
+    if prunes(plan.kind, plan.version):
+        return "tombstones split tables"
+    return f"tombstones split tables: Go {plan.version} doesn't prune those of such a type"
+
+
+def _afresh(plan: Plan) -> str:
+    return f"A new one in its place would begin at {human(plan.right_sized.bytes)} again."

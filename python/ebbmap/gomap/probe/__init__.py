@@ -92,16 +92,21 @@ def measure(
     kinds: Iterable[str],
     sizes: Sequence[int],
     *,
-    turnovers: float = 0,
+    turnovers: float | Sequence[float] = 0,
     left: int = 0,
     hint: bool = False,
     repeat: int = 1,
 ) -> list[Measurement]:
-    """Run a built program over all `kinds` and `sizes`."""
-    words = ["-n", ",".join(map(str, sizes)), "-turnovers", str(turnovers), "-left", str(left)]
+    """Run a built program over all `kinds` and `sizes`; several `turnovers`, ascending, are all reported."""
+    stops = turnovers if isinstance(turnovers, Sequence) else [turnovers]
+    words = ["-n", _listed(sizes), "-turnovers", _listed(stops), "-left", str(left)]
     words += ["-repeat", str(repeat), f"-hint={str(hint).lower()}"]
     result = subprocess.run([program, *words, *kinds], capture_output=True, text=True, check=True)
     return [Measurement(**_fields(line)) for line in result.stdout.splitlines()]
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return ",".join(map(str, numbers))
 
 
 def _fields(line: str) -> dict[str, Any]:
