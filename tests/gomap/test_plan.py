@@ -38,7 +38,7 @@ def test_the_document_of_a_classic_map(capsys: pytest.CaptureFixture[str]) -> No
     document = documented(
         capsys, "map[int][128]byte", "--peak", "1_000_000", "--steady", "1_000", "--go", "1.23"
     )
-    assert list(document) == ["type", "peak", "steady", "plans"]
+    assert list(document) == ["type", "peak", "steady", "outside", "plans"]
     assert (document["type"], document["peak"], document["steady"]) == ("map[int][128]byte", 1_000_000, 1_000)
     (one,) = document["plans"]
     assert list(one) == [
@@ -81,10 +81,85 @@ def test_strings_outside_are_counted(capsys: pytest.CaptureFixture[str]) -> None
         size: int = document["plans"][0]["bytes_at_peak"]
         return size
 
-    bare = at_peak()
-    assert at_peak("--heap-string", "16") - bare == 100_000 * 32
+    bare = at_peak("--heap-string", "0")
+    assert at_peak() == at_peak("--heap-string", "16") == bare + 100_000 * 32
     assert at_peak("--heap-string", "key=16,value=200") - bare == 100_000 * (16 + 208)
-    assert at_peak("--heap-string", "key=16") - bare == 100_000 * 16
+    assert at_peak("--heap-string", "key=0") - bare == 100_000 * 16  # who isn't named keeps the default
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "more"),
+    [
+        ("map[int]*Customer", ["--heap-pointer", "0"], 0),
+        ("map[int]*Customer", ["--heap-pointer", "72"], 80),
+        ("map[int]chan int", ["--heap-pointer", "96"], 96),
+        ("map[any]any", ["--heap-any", "0"], -16),
+        ("map[any]any", ["--heap-any", "16"], 16),
+        ("map[int]map[int]int", ["--heap-map", "0"], -144),
+        ("map[int]map[int]int", ["--heap-map", "9"], 48 + 32 + 288 + 8 - 192),
+        ("map[int]map[int]string", ["--heap-string", "32"], 8 * 16),
+    ],
+)
+def test_what_the_type_does_not_tell_is_an_option(
+    kind: str, options: list[str], more: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (kind, "--peak", "100_000", "--go", "1.27")
+    before, after = (
+        documented(capsys, *words, *options)["plans"][0]["bytes_at_peak"] for options in ([], options)
+    )
+    assert after - before == more * 100_000
+
+
+def test_inner_maps_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Go 1.27.3 holds 36.9 MiB, keys included."""
+    words = ("map[string]map[string]int", "--peak", "1e5", "--go", "1.27", "--heap-map", "5")
+    document = documented(capsys, *words)
+    assert document["plans"][0]["bytes_at_peak"] == pytest.approx(36.9 * MIB, rel=3e-3)
+    assert document["outside"] == {
+        **{"key_string_bytes": 16, "value_string_bytes": 16, "pointee_bytes": None},
+        **{"box_bytes": 8, "inner_map_entries": 5, "not_counted": []},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        ("map[int]int", []),
+        ("map[string]int", ["counted with it: 16 bytes for each string or slice (--heap-string)"]),
+        ("map[any]int", ["counted with it: 8 bytes for each value in an interface (--heap-any)"]),
+        ("map[int]map[int]int", ["counted with it: 8 entries in each inner map (--heap-map)"]),
+        ("map[int]*T", ["not counted: what *T refers to (--heap-pointer BYTES)"]),
+        (
+            "map[*T]struct{A []*U; B *T}",
+            [
+                "counted with it: 16 bytes for each string or slice (--heap-string)",
+                "not counted: what *T refers to (--heap-pointer BYTES); what the elements of",
+                "  []*U refer to",
+            ],
+        ),
+    ],
+)
+def test_the_report_says_what_is_assumed_and_what_is_left_out(kind: str, lines: list[str]) -> None:
+    _, *body = report(plan(1_000, 0, "1.27", kind), chart=False)
+    assert [line[3:] for line in body if "counted" in line or "[]" in line] == lines
+
+
+def test_what_is_given_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--peak", "9", "--go", "1.27", "--heap-string", "value=30", "--heap-pointer", "64")
+    assert main(["plan", "map[string]struct{A string; B *T}", *words]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "16 bytes for each string or slice in keys, 30 in values (--heap-string)" in output
+    assert "64 bytes behind each unknown pointer (--heap-pointer)" in output and "not counted" not in output
+
+
+@pytest.mark.parametrize(
+    "kind", ["map[string]*Customer", "map[int]int", "map[int][]int", "map[int][129]byte"]
+)
+def test_pointers_are_no_remedy_for_pointers(kind: str) -> None:
+    names = [remedy.name for remedy in plan(1_000_000, 1_000, kind=kind).remedies]
+    assert ("pointers" in names) == ("both" in names) == (kind == "map[int][]int")
+    assert "pointers" in recommendation(plan(1_000_000, 1_000, kind="map[int][128]byte"))
+    assert "pointers spare" not in recommendation(plan(1_000_000, 1_000, kind="map[string]*Customer"))
 
 
 def test_advice_after_a_peak() -> None:
@@ -233,8 +308,21 @@ def test_human(size: float, text: str) -> None:
             "--turnovers is for a map of constant",
         ),
         (["map[int]int", "--peak", "3", "--go", "python"], "not a Go version: 'python'"),
-        (["map[int]int", "--peak", "3", "--heap-string", "-2"], "--heap-string takes bytes"),
-        (["map[int]int", "--peak", "3", "--heap-string", "a=2"], "--heap-string takes bytes"),
+        (["map[string]int", "--peak", "3", "--heap-string", "-2"], "--heap-string takes bytes"),
+        (["map[string]int", "--peak", "3", "--heap-string", "a=2"], "--heap-string takes bytes"),
+        (
+            ["map[int]*T", "--peak", "3", "--heap-pointer", "x"],
+            "--heap-pointer takes bytes such as 20, not 'x'",
+        ),
+        (["map[int]any", "--peak", "3", "--heap-any", "nan"], "--heap-any takes bytes such as 20, not 'nan'"),
+        (["map[int]map[int]int", "--peak", "3", "--heap-map", "x"], "--heap-map takes a whole number"),
+        (
+            ["map[int]int", "--peak", "3", "--heap-string", "9"],
+            "--heap-string has no meaning for map[int]int",
+        ),
+        (["map[int]*int", "--peak", "3", "--heap-pointer", "9"], "no pointer to an unknown type in it"),
+        (["map[int]int", "--peak", "3", "--heap-any", "9"], "there is no interface in it"),
+        (["map[int]int", "--peak", "3", "--heap-map", "9"], "there is no inner map in it"),
         (["map[int]int", "--peak", "3", "--json", "/nowhere/plan.json"], "can't write /nowhere/plan.json"),
     ],
 )

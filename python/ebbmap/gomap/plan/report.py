@@ -12,6 +12,7 @@ from ebbmap.gomap.predict import ClassicShape, Predictor, predictor
 from ebbmap.gomap.predict.classic import load_limit
 
 _WIDTH = 100
+_NARROW = 80
 _LABEL = 32
 _GROWN = 1.1  # times what it was: so little goes without a word
 _COLUMNS = 48  # of the chart's filling half; draining takes half as many
@@ -49,6 +50,54 @@ def _figures(plan: Plan) -> Iterator[str]:
         (f"a map made for {plan.steady:,}", plan.right_sized.bytes),
     ):
         yield f"   {what:<{_LABEL}}{human(size):>10}"
+    for text in (_counted(plan), _not_counted(plan)):
+        yield from wrap(text, _NARROW, initial_indent="   ", subsequent_indent="     ")
+
+
+def _counted(plan: Plan) -> str:
+    """The sizes that the type doesn't tell, each with the option that sets it."""
+    held, outside = plan.kind.held, plan.outside
+    counted = [
+        (held.strings, f"{_strings(plan)} (--heap-string)"),
+        (held.boxes, f"{_plain(outside.box)} bytes for each value in an interface (--heap-any)"),
+        (
+            held.maps and outside.entries is not None,
+            f"{outside.entries or 0:,} entries in each inner map (--heap-map)",
+        ),
+        (
+            held.unknown and outside.pointee is not None,
+            f"{_plain(outside.pointee or 0)} bytes behind each unknown pointer (--heap-pointer)",
+        ),
+    ]
+    parts = [text for present, text in counted if present]
+    return f"counted with it: {', '.join(parts)}" if parts else ""
+
+
+def _strings(plan: Plan) -> str:
+    pairs = ((plan.kind.key, plan.outside.key), (plan.kind.elem, plan.outside.elem))
+    sides = {size for kind, size in pairs if kind.held.everything().strings}
+    if len(sides) == 2:
+        key, elem = _plain(plan.outside.key), _plain(plan.outside.elem)
+        return f"{key} bytes for each string or slice in keys, {elem} in values"
+    return f"{_plain(next(iter(sides), 0))} bytes for each string or slice"
+
+
+def _plain(size: float) -> str:
+    return f"{size:,.0f}" if size == int(size) else f"{size:,.2f}"
+
+
+def _not_counted(plan: Plan) -> str:
+    unknown, beyond = plan.not_counted
+    parts = []
+    if unknown:
+        parts.append(f"what {', '.join(unknown)} {_refers(unknown)} to (--heap-pointer BYTES)")
+    if beyond:
+        parts.append(f"what the elements of {', '.join(beyond)} refer to")
+    return f"not counted: {'; '.join(parts)}" if parts else ""
+
+
+def _refers(names: tuple[str, ...]) -> str:
+    return "refers" if len(names) == 1 else "refer"
 
 
 def _afterwards(plan: Plan) -> Iterator[tuple[str, float]]:
@@ -113,13 +162,14 @@ def recommendation(plan: Plan) -> str:
     """What to do, and why; "nothing" where nothing is needed."""
     if not plan.needed:
         return _nothing(plan)
-    recreate, pointers = plan.remedy("recreate"), plan.remedy("pointers")
+    recreate = plan.remedy("recreate")
     words = [
         f"Re-create the map once it has fallen below {plan.pays_below:,} entries: {human(plan.kept)} of "
         f"{human(plan.drained.bytes)} stay only because no delete makes a table smaller.",
         f"A new one takes {human(recreate.steady_bytes)}, both together {human(recreate.transient_bytes)}.",
     ]
-    if pointers.steady_bytes < 0.5 * plan.drained.bytes:
+    pointers = next((remedy for remedy in plan.remedies if remedy.name == "pointers"), None)
+    if pointers and pointers.steady_bytes < 0.5 * plan.drained.bytes:
         words.append(
             f"If the peak comes back often, pointers spare the copying: {human(pointers.steady_bytes)} stay."
         )

@@ -70,7 +70,11 @@ class Predictor(ABC):
     @cached_property
     def entry_outside(self) -> float:
         """Mean bytes an entry keeps outside the map."""
-        return outside_bytes(self.kind, self.version, self.outside)
+        return outside_bytes(self.kind, self.version, self.outside, self._inner_bytes)
+
+    def _inner_bytes(self, kind: MapType) -> float:
+        entries = self.outside.entries
+        return 0.0 if entries is None else type(self)(kind, self.version, self.outside).filled(entries).bytes
 
     def filled(self, entries: int, hint: int = 0) -> Footprint:
         """After `entries` inserts into `make(m, hint)`, collected."""

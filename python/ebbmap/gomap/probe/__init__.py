@@ -20,7 +20,8 @@ from ebbmap.gomap.types import parse_map
 from ebbmap.gomap.version import GoVersion
 
 SOURCE = Path(__file__).parent
-STRING_BYTES = 16  # of each string the program makes
+OUTSIDE = Outside(key=16, elem=16, pointee=72, box=8, entries=5)
+"""The sizes of strings and so on that the program makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,7 @@ class Measurement:
 
     def predicted(self) -> Footprint:
         """What the predictor says of the same."""
-        outside = Outside(STRING_BYTES, STRING_BYTES)
-        made = predictor(parse_map(self.type), GoVersion.parse(self.go), outside)
+        made = predictor(parse_map(self.type), GoVersion.parse(self.go), OUTSIDE)
         if self.step == "churned":
             return made.churned(self.n, self.turnovers)
         return made.drained(self.n, self.entries) if self.step == "drained" else made.filled(self.entries)
