@@ -127,7 +127,7 @@ class SwissPredictor(Predictor):
             deviation = math.sqrt(held * (1 - 0.5**depth)) / size
             further = share * rebuilt_share(load, deviation, groups, left, pruned)
             if most:
-                further = min(share, unusual_share(max(1, round(count)), further))
+                further = min(share, unusual_share(max(1, round(count)), _at_twice_the_odds(further)))
             else:
                 left = max(0.0, left - turnovers_to_rebuild(load, turnovers))
             yield slots, share - further
@@ -136,6 +136,11 @@ class SwissPredictor(Predictor):
                 size *= 2
             else:
                 held, depth, count = held / 2, depth + 1, 2 * count
+
+
+def _at_twice_the_odds(share: float) -> float:
+    """The share for a bound: the odds in real maps were up to 1.6 times those that are predicted."""
+    return 2 * share / (1 + share)
 
 
 def _leaves(entries: int, depth: int, capacity: int) -> dict[tuple[int, int], float]:
