@@ -300,6 +300,30 @@ def test_tombstones_make_a_swiss_map_of_constant_size_grow() -> None:
         assert made.heap_bytes > 1.5 * predictor(made.kind, made.version).filled(entries).bytes
 
 
+@pytest.mark.parametrize(
+    ("version", "kind", "slots"),
+    [
+        ("1.25", "map[int]int", 4_096),
+        ("1.27", "map[string]int", 4_096),
+        ("1.25", "map[[16]byte]int", 8_192),
+        ("1.27", "map[[20]byte]bool", 8_192),
+        ("1.27", "map[int][129]byte", 8_192),
+        ("1.26", "map[*int]int", 8_192),
+        ("1.27", "map[*int]int", 4_096),
+    ],
+)
+def test_only_some_types_prune(version: str, kind: str, slots: int) -> None:
+    """As in real Go, after 50 turnovers of 1,537 entries (see the probe)."""
+    made = make(version, kind)
+    for key in range(1_537 * 51):
+        if key >= 1_537:
+            del made[key - 1_537]
+        made[key] = None
+    check(made)
+    assert isinstance(made, SwissMap)
+    assert sum(table.capacity for table in made.tables()) == slots
+
+
 @pytest.mark.parametrize("load", [3.3, 4.5, 5.5, 6.4])
 def test_overflow_under_churn_is_predicted(load: float) -> None:
     entries = int(1024 * load)

@@ -9,6 +9,7 @@ from statistics import mean, median
 
 import pytest
 
+from ebbmap.gomap.paths import prunes
 from ebbmap.gomap.predict import ClassicShape, SwissShape, predictor
 from ebbmap.gomap.predict.base import HEADER
 from ebbmap.gomap.probe import Measurement, Toolchain, kinds, measure
@@ -123,6 +124,37 @@ def test_the_most_in_many_turnovers(toolchain: Toolchain, probe: Path) -> None:
             most = made.most_churned(one.n, 50).bytes
             assert made.churned(one.n, 50).bytes <= most * (1 + 1e-9)
             assert 0.93 * most < one.alloc < 1.07 * most
+
+
+PATH_KINDS = (
+    *("map[int64]int64", "map[uint32]int64", "map[string]int64", "map[struct{A string}]int64"),
+    *("map[*struct{}]int64", "map[[2]uint32]int64", "map[float64]int64", "map[[16]byte]int64"),
+    *("map[[20]byte]bool", "map[int64][128]byte", "map[int64][129]byte"),
+)
+
+
+def test_only_some_paths_prune(toolchain: Toolchain, probe: Path) -> None:
+    """Of each function that assigns: 1,537 entries double twice by tombstones, or, pruned, once."""
+    if not toolchain.version.swiss:
+        pytest.skip("classic maps have no tombstones")
+    for one in measure(probe, PATH_KINDS, [1_537], turnovers=[100]):
+        if one.step == "churned":
+            pruned = prunes(parse_map(one.type), toolchain.version)
+            assert one.slots == (4_096 if pruned else 8_192), one.type
+            assert one.alloc == pytest.approx(one.predicted().bytes, rel=0.01), one.type
+
+
+@pytest.mark.parametrize("kind", ["map[int64]int64", "map[[16]byte]int64"])
+def test_no_map_holds_more_than_the_most(toolchain: Toolchain, probe: Path, kind: str) -> None:
+    """A few hundred bytes are the runtime's own; a classic map is met at any moment."""
+    stops = [1, 10, 100, 1_000, 10_000]
+    for n, made in [(n, predictor(parse_map(kind), toolchain.version)) for n in (9, 14, 20, 100, 300, 700)]:
+        for one in measure(probe, [kind], [n], turnovers=stops[: 5 if n < 300 else 4], repeat=5):
+            if one.step == "churned":
+                most = made.most_churned(n, one.turnovers).bytes
+                moment = made.compacting(n, one.turnovers) or most
+                assert one.alloc < max(most, moment) * 1.02 + 600, one
+                assert toolchain.version.swiss is False or 2.1 * one.alloc + 600 > most, one
 
 
 def test_the_documents_figures(classic_and_swiss: tuple[Toolchain, Toolchain], tmp_path: Path) -> None:

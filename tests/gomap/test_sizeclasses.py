@@ -102,5 +102,4 @@ def test_what_changed_when() -> None:
     facts = {minor: GoVersion(minor) for minor in (21, 22, 23, 24, 25)}
     assert [v.swiss for v in facts.values()] == [False, False, False, True, True]
     assert [v.malloc_header for v in facts.values()] == [False, True, True, True, True]
-    assert [v.prunes for v in facts.values()] == [False, False, False, False, True]
     assert not GoVersion(24, noswissmap=True).swiss

@@ -104,9 +104,44 @@ def test_the_128_byte_rule(size: int) -> None:
 
 def test_what_lies_outside() -> None:
     kind = parse("struct{A string; B [2]*struct{C []int; D string}; E *Unknown}")
-    assert kind.strings == 1
-    ((pointee, count),) = kind.pointees
-    assert (pointee.size, pointee.strings, count) == (40, 2, 2)
+    assert kind.held.strings == 1
+    ((pointee, count),) = kind.held.pointees
+    assert (pointee.size, pointee.held.strings, count) == (40, 2, 2)
+    assert kind.held.unknown == (("*Unknown", 1),)
+    assert kind.held.everything().strings == 1 + 2
+
+
+@pytest.mark.parametrize(
+    ("text", "strings", "boxes", "unknown", "maps", "beyond"),
+    [
+        ("[3]string", 3, 0, (), (), ()),
+        ("[0]any", 0, 0, (), (), ()),
+        ("[2]any", 0, 2, (), (), ()),
+        ("struct{A error; B interface{ Close() error }}", 0, 2, (), (), ()),
+        ("[2]*Customer", 0, 0, (("*Customer", 2),), (), ()),
+        ("chan int", 0, 0, (("chan int", 1),), (), ()),
+        ("func(int) string", 0, 0, (("func(int) string", 1),), (), ()),
+        ("map[string]Order", 0, 0, (("map[string]Order", 1),), (), ()),
+        ("map[string][2]any", 1, 2, (), ("map[string][2]any",), ()),
+        ("*map[string]int", 1, 0, (), ("map[string]int",), ()),
+        ("map[int]map[int]*T", 0, 0, (("*T", 1),), ("map[int]map[int]*T", "map[int]*T"), ()),
+        ("[]byte", 1, 0, (), (), ()),
+        ("[]string", 1, 0, (), (), ("[]string",)),
+        ("[]Order", 1, 0, (), (), ("[]Order",)),
+        ("time.Time", 0, 0, (), (), ()),
+    ],
+)
+def test_what_a_type_refers_to(
+    text: str,
+    strings: int,
+    boxes: int,
+    unknown: tuple[tuple[str, int], ...],
+    maps: tuple[str, ...],
+    beyond: tuple[str, ...],
+) -> None:
+    held = parse(text).held.everything()
+    assert (held.strings, held.boxes, held.unknown, held.beyond) == (strings, boxes, unknown, beyond)
+    assert tuple(str(kind) for kind, _ in held.maps) == maps
 
 
 def test_the_same_map_with_pointers() -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from typing import TextIO
 
 from ebbmap.cli.counts import count
 from ebbmap.cli.errors import UserError
 from ebbmap.cli.files import STDOUT, write, writing
-from ebbmap.gomap.heap import Outside
-from ebbmap.gomap.plan import DEFAULT_VERSIONS, Plan, as_json, make_plan
+from ebbmap.gomap.heap import ASSUMED, Outside
+from ebbmap.gomap.plan import DEFAULT_VERSIONS, TURNOVERS, Plan, as_json, make_plan
 from ebbmap.gomap.plan.report import report
 from ebbmap.gomap.predict import MAX_ENTRIES
 from ebbmap.gomap.types import MapType, parse_map
 from ebbmap.gomap.version import GoVersion
 
+MAX_TURNOVERS = 10**9
 HELP = "what a Go map will cost at its peak, what stays afterwards, and what each remedy costs"
 
 
@@ -31,8 +33,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--heap-string",
         metavar="BYTES",
-        default="0",
-        help="mean bytes of each string or slice, which lie outside the map: 20, or key=20,value=200",
+        help="mean bytes of each string or slice, which lie outside the map: 20, or key=20,value=200 "
+        f"(default: {ASSUMED.key:g})",
+    )
+    parser.add_argument(
+        "--heap-pointer",
+        metavar="BYTES",
+        help="mean bytes of what each pointer to an unknown type leads to (default: not counted)",
+    )
+    parser.add_argument(
+        "--heap-any",
+        metavar="BYTES",
+        help=f"mean bytes of the value in each interface (default: {ASSUMED.box:g}, an int)",
+    )
+    parser.add_argument(
+        "--heap-map", metavar="ENTRIES", help=f"mean entries of each inner map (default: {ASSUMED.entries})"
+    )
+    parser.add_argument(
+        "--turnovers",
+        metavar="N",
+        help=f"how often a map of constant size replaces all its entries by new ones (default: {TURNOVERS})",
     )
     parser.add_argument(
         "--json",
@@ -62,25 +82,50 @@ def _plans(args: argparse.Namespace) -> list[Plan]:
         raise UserError(
             f"--steady {steady:,} is more than --peak {peak:,}: the peak is the most there will be"
         )
-    outside = outside_of(args.heap_string)
+    turnovers = _turnovers(args.turnovers, peak == steady)
     try:
         kind = parse_map(args.type)
         versions = [GoVersion.parse(text) for text in args.go or []] or list(DEFAULT_VERSIONS)
     except ValueError as error:
         raise UserError(str(error)) from None
-    if (outside.key and not kind.key.strings) or (outside.elem and not kind.elem.strings):
-        _refuse_strings(args.heap_string, kind)
-    return [make_plan(kind, peak, steady, version, outside) for version in dict.fromkeys(versions)]
+    outside = outside_of(args, kind)
+    return [make_plan(kind, peak, steady, version, outside, turnovers) for version in dict.fromkeys(versions)]
 
 
-def _refuse_strings(given: str, kind: MapType) -> None:
-    """For bytes of strings where there are none; a plain number is for keys and elements that have some."""
-    if "=" in given or not (kind.key.strings or kind.elem.strings):
-        raise UserError(f"--heap-string {given}: {kind.text} has no strings or slices there")
+def _turnovers(text: str | None, constant: bool) -> int:
+    if text is None:
+        return TURNOVERS
+    if not constant:
+        raise UserError("--turnovers is for a map of constant size: leave out --steady, or give it as --peak")
+    return count("--turnovers", text, 1, MAX_TURNOVERS)
 
 
-def outside_of(text: str) -> Outside:
-    """`20` for keys and values alike, or `key=20,value=200`."""
+def outside_of(args: argparse.Namespace, kind: MapType) -> Outside:
+    """What the options say of the sizes that the type doesn't tell."""
+    outside, held = ASSUMED, kind.held
+    if args.heap_string is not None:
+        _applies("--heap-string", "string or slice", held.strings, kind)
+        key, elem = _strings(args.heap_string)
+        outside = replace(outside, key=key, elem=elem)
+    if args.heap_pointer is not None:
+        _applies("--heap-pointer", "pointer to an unknown type", held.unknown, kind)
+        outside = replace(outside, pointee=_size("--heap-pointer", args.heap_pointer))
+    if args.heap_any is not None:
+        _applies("--heap-any", "interface", held.boxes, kind)
+        outside = replace(outside, box=_size("--heap-any", args.heap_any))
+    if args.heap_map is not None:
+        _applies("--heap-map", "inner map", held.maps, kind)
+        outside = replace(outside, entries=count("--heap-map", args.heap_map, 0, MAX_ENTRIES))
+    return outside
+
+
+def _applies(option: str, what: str, present: object, kind: MapType) -> None:
+    if not present:
+        raise UserError(f"{option} has no meaning for {kind}: there is no {what} in it")
+
+
+def _strings(text: str) -> tuple[float, float]:
+    """`20` for keys and values alike, or `key=20,value=200`; who isn't named keeps the default."""
     parts = (
         dict(part.partition("=")[::2] for part in text.split(","))
         if "=" in text
@@ -88,17 +133,29 @@ def outside_of(text: str) -> Outside:
     )
     if not parts.keys() <= {"key", "value"}:
         raise UserError(f"--heap-string takes bytes, or key=BYTES,value=BYTES, not {text!r}")
-    return Outside(*(_size(parts.get(name, "0"), text) for name in ("key", "value")))
-
-
-def _size(number: str, text: str) -> float:
-    try:
-        size = float(number)
-    except ValueError:
-        size = -1.0
-    if not 0 <= size < 1 << 40:
+    sizes = {name: _bytes(size) for name, size in parts.items()}
+    if None in sizes.values():
         raise UserError(f"--heap-string takes bytes such as 20 or key=20,value=200, not {text!r}")
+    return _either(sizes.get("key"), ASSUMED.key), _either(sizes.get("value"), ASSUMED.elem)
+
+
+def _either(size: float | None, default: float) -> float:
+    return default if size is None else size
+
+
+def _size(option: str, text: str) -> float:
+    size = _bytes(text)
+    if size is None:
+        raise UserError(f"{option} takes bytes such as 20, not {text!r}")
     return size
+
+
+def _bytes(text: str) -> float | None:
+    try:
+        size = float(text)
+    except ValueError:
+        return None
+    return size if 0 <= size < 1 << 40 else None
 
 
 def _print(plans: list[Plan], chart: bool, out: TextIO) -> None:

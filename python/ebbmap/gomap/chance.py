@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+UNUSUAL = 2.33  # standard deviations that one normal variable in a hundred exceeds
 _FAR = 9.0  # standard deviations beyond which a tail is nothing
+_FEW = 30
 
 
 def binomial(n: int, p: float) -> Iterator[float]:
@@ -31,6 +33,18 @@ def binomial_tail(n: int, p: float, k: int) -> float:
     skew = (1 - 2 * p) / sigma
     tail = 0.5 * math.erfc(z / math.sqrt(2)) + skew / 6 * (z * z - 1) * _density(z)
     return min(1.0, max(0.0, tail))
+
+
+def unusual_share(n: int, p: float) -> float:
+    """X / n for the X that Bin(n, p) exceeds once in a hundred; O(1)."""
+    if n > _FEW:
+        return min(1.0, p + UNUSUAL * math.sqrt(p * (1 - p) / n) + 0.5 / n)
+    total = 0.0
+    for k, chance in enumerate(binomial(n, min(p, 1 - 1e-9))):
+        total += chance
+        if total >= 0.99:
+            return k / n
+    return 1.0
 
 
 def expected_excess(mean: float, variance: float, limit: float) -> float:

@@ -15,16 +15,45 @@ _PHASES = 4
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Mean bytes of each string or slice in a key and in an element; they lie outside the map."""
+    """Mean sizes of what keys and elements refer to, as far as their types don't tell.
+
+    `key` and `elem`: bytes of each string or slice in a key and in an element. `pointee`: bytes behind each
+    pointer to a type that isn't known, each channel and each function. `box`: bytes of the value in each
+    interface. `entries`: of each inner map. What is None or 0 is not counted.
+    """
 
     key: float = 0.0
     elem: float = 0.0
+    pointee: float | None = None
+    box: float = 0.0
+    entries: int | None = None
 
 
-def outside_bytes(kind: MapType, version: GoVersion, outside: Outside) -> float:
-    """Mean heap bytes that one entry keeps outside the map's own memory."""
-    key = _held(kind.key, version, outside.key) + _own(kind.key, kind.indirect_key, version)
-    return key + _held(kind.elem, version, outside.elem) + _own(kind.elem, kind.indirect_elem, version)
+ASSUMED = Outside(key=16, elem=16, box=8, entries=8)
+"""What `ebbmap plan` and `ebbmap draw` count by default: an int in each box, a full group in each map."""
+
+
+def outside_bytes(
+    kind: MapType, version: GoVersion, outside: Outside, inner: Callable[[MapType], float]
+) -> float:
+    """Mean heap bytes that one entry keeps outside the map's own memory.
+
+    `inner` tells those of one inner map.
+    """
+
+    def held(kind: GoType, mean: float) -> float:
+        return (
+            kind.held.strings * average_bytes(mean, version)
+            + kind.held.boxes * average_bytes(outside.box, version)
+            + sum(count for _, count in kind.held.unknown) * average_bytes(outside.pointee or 0, version)
+            + sum(count * inner(map_) for map_, count in kind.held.maps)
+            + sum(
+                count * (_object(pointee, version) + held(pointee, mean))
+                for pointee, count in kind.held.pointees
+            )
+        )
+
+    return held(kind.key, outside.key) + held(kind.elem, outside.elem) + copied_bytes(kind, version)
 
 
 def copied_bytes(kind: MapType, version: GoVersion) -> float:
@@ -33,15 +62,11 @@ def copied_bytes(kind: MapType, version: GoVersion) -> float:
 
 
 def _own(kind: GoType, indirect: bool, version: GoVersion) -> float:
-    return small_object_bytes(kind.size, kind.pointers, version) if indirect else 0.0
+    return _object(kind, version) if indirect else 0.0
 
 
-def _held(kind: GoType, version: GoVersion, mean: float) -> float:
-    strings = kind.strings * average_bytes(mean, version)
-    return strings + sum(
-        count * (small_object_bytes(pointee.size, pointee.pointers, version) + _held(pointee, version, mean))
-        for pointee, count in kind.pointees
-    )
+def _object(kind: GoType, version: GoVersion) -> float:
+    return small_object_bytes(kind.size, kind.pointers, version)
 
 
 def next_collection(marked: float) -> float:

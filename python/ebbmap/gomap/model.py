@@ -9,7 +9,8 @@ from hashlib import blake2b
 from random import Random
 from typing import Self, TypeVar, cast
 
-from ebbmap.gomap.heap import Heap, Outside, outside_bytes
+from ebbmap.gomap.heap import Heap, Outside
+from ebbmap.gomap.predict import predictor
 from ebbmap.gomap.predict.base import ClassicShape, SwissShape
 from ebbmap.gomap.types import MapType, parse_map
 from ebbmap.gomap.version import GoVersion
@@ -39,8 +40,8 @@ class GoMap(MutableMapping[K, V]):
     """A Go map, executed: a `MutableMapping` that lays its entries out as the runtime does.
 
     `kind` is Go's type, as text or parsed; it gives the sizes (keys and elements may be any Python objects).
-    `outside` tells the bytes of strings and slices; `seed` makes all deterministic; `paced=False` lets
-    garbage pile up until `collect()`. Each operation takes time as in Go: amortized O(1).
+    `outside` tells the sizes of strings and of whatever else the type doesn't. A `seed` decides all hashes.
+    `paced=False` lets garbage pile up until `collect()`. Each operation takes time as in Go: amortized O(1).
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class GoMap(MutableMapping[K, V]):
         self.kind = parse_map(kind) if isinstance(kind, str) else kind
         self.version = GoVersion.parse(version) if isinstance(version, str) else version
         self.heap = Heap(paced)
-        self._entry_bytes = outside_bytes(self.kind, self.version, outside or Outside())
+        self._entry_bytes = predictor(self.kind, self.version, outside).entry_outside
         self._random = Random(seed)
         self._seed = self._random.getrandbits(64)
         self._count = 0

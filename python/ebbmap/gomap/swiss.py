@@ -12,6 +12,7 @@ from typing import cast
 
 from ebbmap.gomap.heap import Outside
 from ebbmap.gomap.model import GoMap, K, V, hash64
+from ebbmap.gomap.paths import prunes
 from ebbmap.gomap.predict.base import HEADER, SLOTS, SwissShape
 from ebbmap.gomap.predict.swiss import MAX_TABLE, directory_bytes, hinted, table_bytes, table_limit
 from ebbmap.gomap.sizeclasses import object_bytes
@@ -165,6 +166,7 @@ class SwissMap(GoMap[K, V]):
             raise ValueError(f"Go {self.version} has classic maps: see HMap")
         self.directory: list[Table] = []
         self.depth = 0
+        self._prunes = prunes(self.kind, self.version)
         self._tables = 0
         self._groups = 0
         self._small: Table | None = None  # at most eight entries, before there is a table
@@ -236,7 +238,7 @@ class SwissMap(GoMap[K, V]):
         slot = table.free(hash_)
         if table.growth_left > 0 or table.ctrl[slot] == DELETED:
             return slot
-        if self.version.prunes:
+        if self._prunes:
             table.prune(self._seed)
         return slot if table.growth_left > 0 else -1
 

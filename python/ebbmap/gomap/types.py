@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
 
 WORD = 8
@@ -25,12 +26,66 @@ class GoTypeError(ValueError):
         self.problem = problem
 
 
+class Alg(Enum):
+    """How the compiler compares and hashes a type (`cmd/compile/internal/types`, AlgKind)."""
+
+    MEM = "its memory, as it is"
+    STRING = "one string"
+    SPECIAL = "a function of its own: floats, interfaces, padding, blank fields, several strings"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a value refers to outside itself, each with how many there are.
+
+    The type doesn't tell the sizes of `strings` (and slices), of the `boxes` behind interfaces and of what is
+    `unknown` (pointers to types that aren't known, channels, functions), nor the lengths of inner `maps`.
+    `beyond` names slices whose elements refer to something in turn.
+    """
+
+    strings: int = 0
+    boxes: int = 0
+    pointees: tuple[tuple[GoType, int], ...] = ()
+    unknown: tuple[tuple[str, int], ...] = ()
+    maps: tuple[tuple[MapType, int], ...] = ()
+    beyond: tuple[str, ...] = ()
+
+    def __mul__(self, length: int) -> Held:
+        """Those of `length` such values."""
+        if length == 0:
+            return Held()
+        return Held(
+            self.strings * length,
+            self.boxes * length,
+            tuple((kind, count * length) for kind, count in self.pointees),
+            tuple((text, count * length) for text, count in self.unknown),
+            tuple((kind, count * length) for kind, count in self.maps),
+            self.beyond,
+        )
+
+    def __add__(self, other: Held) -> Held:
+        """Those of two values."""
+        return Held(
+            self.strings + other.strings,
+            self.boxes + other.boxes,
+            self.pointees + other.pointees,
+            self.unknown + other.unknown,
+            self.maps + other.maps,
+            self.beyond + other.beyond,
+        )
+
+    def everything(self) -> Held:
+        """The same, with what pointees and inner maps refer to in turn."""
+        inner = [kind.held for kind, _ in self.pointees]
+        inner += [part.held for kind, _ in self.maps for part in (kind.key, kind.elem)]
+        return sum((held.everything() for held in inner), start=self)
+
+
 @dataclass(frozen=True, slots=True)
 class GoType:
-    """A Go type: `size` and `align` in bytes, whether it holds `pointers`, and what it keeps outside.
+    """A Go type: `size` and `align` in bytes, whether it holds `pointers`, and what it refers to: `held`.
 
-    `pointees` are the known types it points to, each with how many of them; `strings` counts the strings
-    and slices in it, whose bytes no type could tell.
+    `alg` is how a comparable type is hashed.
     """
 
     text: str
@@ -38,16 +93,21 @@ class GoType:
     align: int
     pointers: bool = False
     comparable: bool = True
-    pointees: tuple[tuple[GoType, int], ...] = ()
-    strings: int = 0
+    held: Held = Held()
+    alg: Alg = Alg.MEM
 
     def __str__(self) -> str:
         return self.text
 
 
-def pointer_to(target: GoType | None, text: str | None = None) -> GoType:
-    """`*target`; None for a type that isn't known here."""
-    return GoType(text or f"*{target}", WORD, WORD, pointers=True, pointees=((target, 1),) if target else ())
+def pointer_to(target: GoType) -> GoType:
+    """`*target`."""
+    return GoType(f"*{target}", WORD, WORD, pointers=True, held=Held(pointees=((target, 1),)))
+
+
+def reference(text: str, comparable: bool = True) -> GoType:
+    """One word that refers to what isn't known: `*Customer`, a channel, a function."""
+    return GoType(text, WORD, WORD, True, comparable, Held(unknown=((text, 1),)))
 
 
 def array_of(length: int, element: GoType) -> GoType:
@@ -58,9 +118,15 @@ def array_of(length: int, element: GoType) -> GoType:
         element.align,
         element.pointers and length > 0,
         element.comparable,
-        tuple((kind, count * length) for kind, count in element.pointees if length),
-        element.strings * length,
+        element.held * length,
+        _array_alg(length, element.alg),
     )
+
+
+def _array_alg(length: int, alg: Alg) -> Alg:
+    if length == 0 or alg is Alg.MEM:
+        return Alg.MEM
+    return alg if length == 1 else Alg.SPECIAL
 
 
 def struct_of(fields: Iterable[tuple[str, GoType]]) -> GoType:
@@ -74,8 +140,8 @@ def struct_of(fields: Iterable[tuple[str, GoType]]) -> GoType:
         align,
         any(kind.pointers for kind in types),
         all(kind.comparable for kind in types),
-        tuple(pointee for kind in types for pointee in kind.pointees),
-        sum(kind.strings for kind in types),
+        sum((kind.held for kind in types), start=Held()),
+        _struct_alg(members, align),
     )
 
 
@@ -88,32 +154,45 @@ def _padded(types: list[GoType], align: int) -> int:
     return _align(offset, align)
 
 
+def _struct_alg(members: list[tuple[str, GoType]], align: int) -> Alg:
+    """One field alone is hashed as such; several as memory, if nothing between them may differ."""
+    if len(members) == 1 and members[0][0] != _BLANK:
+        return members[0][1].alg
+    plain = all(name != _BLANK and kind.alg is Alg.MEM for name, kind in members)
+    types = [kind for _, kind in members]
+    gapless = sum(kind.size for kind in types) == _padded(types, align)
+    return Alg.MEM if plain and gapless else Alg.SPECIAL
+
+
 def _align(offset: int, align: int) -> int:
     return -(-offset // align) * align
 
 
-def _basic(name: str, size: int) -> GoType:
-    return GoType(name, size, size)
+def _basic(name: str, size: int, alg: Alg = Alg.MEM) -> GoType:
+    return GoType(name, size, size, alg=alg)
 
 
-_COMPLEX64 = GoType("complex64", 8, 4)
-_COMPLEX128 = GoType("complex128", 16, 8)
-_STRING = GoType("string", 16, 8, pointers=True, strings=1)
-_INTERFACE = GoType("any", 16, 8, pointers=True)
+_BLANK = "_"
+_COMPLEX64 = GoType("complex64", 8, 4, alg=Alg.SPECIAL)
+_COMPLEX128 = GoType("complex128", 16, 8, alg=Alg.SPECIAL)
+_STRING = GoType("string", 16, 8, pointers=True, held=Held(strings=1), alg=Alg.STRING)
+_INTERFACE = GoType("any", 16, 8, pointers=True, held=Held(boxes=1), alg=Alg.SPECIAL)
 _TIME = GoType("time.Time", 24, 8, pointers=True)  # wall, ext, *Location (which is shared)
 
 # The basic types, and the few named ones that are common as keys and elements of maps.
 NAMED: dict[str, GoType] = {
     **{name: _basic(name, 1) for name in ("bool", "byte", "int8", "uint8")},
     **{name: _basic(name, 2) for name in ("int16", "uint16")},
-    **{name: _basic(name, 4) for name in ("int32", "uint32", "rune", "float32")},
-    **{name: _basic(name, 8) for name in ("int", "uint", "int64", "uint64", "uintptr", "float64")},
+    **{name: _basic(name, 4) for name in ("int32", "uint32", "rune")},
+    **{name: _basic(name, 8) for name in ("int", "uint", "int64", "uint64", "uintptr")},
+    "float32": _basic("float32", 4, Alg.SPECIAL),
+    "float64": _basic("float64", 8, Alg.SPECIAL),
     "complex64": _COMPLEX64,
     "complex128": _COMPLEX128,
     "string": _STRING,
     "any": _INTERFACE,
     "error": replace(_INTERFACE, text="error"),
-    "unsafe.Pointer": GoType("unsafe.Pointer", WORD, WORD, pointers=True),
+    "unsafe.Pointer": reference("unsafe.Pointer"),
     "time.Time": _TIME,
     "time.Duration": _basic("time.Duration", 8),
     "netip.Addr": GoType("netip.Addr", 24, 8, pointers=True),
@@ -233,8 +312,8 @@ class _Parser:
         return self.text[start.position : last.position + len(last.text)]
 
     def _pointer(self, token: _Token) -> GoType:
-        target = None if self._foreign() else self.type()
-        return pointer_to(target, self._text(token))
+        target = self._known_type()
+        return replace(pointer_to(target), text=self._text(token)) if target else reference(self._text(token))
 
     def _foreign(self) -> bool:
         """Skip a name whose type isn't known: behind a pointer its size doesn't matter to the map."""
@@ -243,9 +322,9 @@ class _Parser:
         self.index += foreign
         return foreign
 
-    def _skip_type(self) -> None:
-        if not self._foreign():
-            self.type()
+    def _known_type(self) -> GoType | None:
+        """A type, or None for a name that isn't known."""
+        return None if self._foreign() else self.type()
 
     def _parenthesis(self, token: _Token) -> GoType:
         inner = self.type()
@@ -254,8 +333,10 @@ class _Parser:
 
     def _bracket(self, token: _Token) -> GoType:
         if self.accept("]"):
-            self._skip_type()
-            return GoType(self._text(token), 24, 8, pointers=True, comparable=False, strings=1)
+            element = self._known_type()
+            text = self._text(token)
+            beyond = (text,) if element is None or element.pointers else ()
+            return GoType(text, 24, 8, pointers=True, comparable=False, held=Held(strings=1, beyond=beyond))
         length_token = self.token
         length = self._length()
         self.expect("]")
@@ -285,26 +366,30 @@ class _Parser:
 
     def _map_reference(self, token: _Token) -> GoType:
         self.expect("[")
-        self._skip_type()
+        key = self._known_type()
         self.expect("]")
-        self._skip_type()
-        return GoType(self._text(token), WORD, WORD, pointers=True, comparable=False)
+        elem = self._known_type()
+        text = self._text(token)
+        if key is None or elem is None:
+            return reference(text, comparable=False)
+        held = Held(maps=((MapType(key, elem, text), 1),))
+        return GoType(text, WORD, WORD, pointers=True, comparable=False, held=held)
 
     def _channel(self, token: _Token) -> GoType:
         if token.text == "<-":
             self.expect("chan")
         else:
             self.accept("<-")
-        self._skip_type()
-        return GoType(self._text(token), WORD, WORD, pointers=True)
+        self._known_type()
+        return reference(self._text(token))
 
     def _function(self, token: _Token) -> GoType:
         self._balanced("(", ")")
         if self.token.text == "(":
             self._balanced("(", ")")
         elif self.token.kind == "name" or self.token.text in ("*", "[", "<-"):
-            self._skip_type()
-        return GoType(self._text(token), WORD, WORD, pointers=True, comparable=False)
+            self._known_type()
+        return reference(self._text(token), comparable=False)
 
     def _interface(self, token: _Token) -> GoType:
         self._balanced("{", "}")
@@ -400,6 +485,11 @@ class MapType:
     def entry_bytes(self) -> int:
         """Bytes of one key and one element: the payload."""
         return self.key.size + self.elem.size
+
+    @cached_property
+    def held(self) -> Held:
+        """What a key and an element refer to, and all that this refers to in turn."""
+        return (self.key.held + self.elem.held).everything()
 
     def with_pointers(self) -> MapType:
         """The same map with its elements behind pointers: `map[K]*V`."""

@@ -50,10 +50,5 @@ class GoVersion:
         """Objects of more than 512 bytes that hold pointers carry an 8-byte header (1.22 and later)."""
         return self.minor >= 22
 
-    @property
-    def prunes(self) -> bool:
-        """A table that ran out of slots first tries to clear its tombstones (1.25 and later)."""
-        return self.minor >= 25
-
     def __str__(self) -> str:
         return f"1.{self.minor}" + ("-noswissmap" if self.noswissmap else "")

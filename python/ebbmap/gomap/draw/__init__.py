@@ -9,19 +9,17 @@ from typing import Any
 
 from ebbmap.gomap.draw.scene import AnyMap, scene
 from ebbmap.gomap.draw.svg import to_svg
-from ebbmap.gomap.heap import Outside
+from ebbmap.gomap.heap import ASSUMED
 from ebbmap.gomap.hmap import HMap
 from ebbmap.gomap.swiss import SwissMap
 from ebbmap.gomap.types import MapType
 from ebbmap.gomap.version import GoVersion
 
-STRING_BYTES = 16  # of each string or slice, which lie outside Go's map
-
 
 def new_map(kind: MapType, version: GoVersion, seed: int = 0) -> AnyMap:
     """An empty executable model of the map type under that release."""
     model = SwissMap[Any, Any] if version.swiss else HMap[Any, Any]
-    made: AnyMap = model(kind, version, seed=seed, outside=Outside(STRING_BYTES, STRING_BYTES))
+    made: AnyMap = model(kind, version, seed=seed, outside=ASSUMED)
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ebbmap import Map
+from ebbmap.gomap.heap import ASSUMED, Outside
 from ebbmap.gomap.plan.python import content_bytes
 from ebbmap.gomap.types import MapType
 
@@ -29,10 +30,10 @@ class Beside:
     """An `ebbmap.Map` of integers, or of `key_bytes` long keys, to bytes; written to as the Go map is."""
 
     @classmethod
-    def of(cls, kind: MapType, string_bytes: float) -> Beside:
+    def of(cls, kind: MapType, outside: Outside = ASSUMED) -> Beside:
         """One for the contents of a Go map: what its pointers and strings lead to is in the entries."""
-        key, value = content_bytes(kind.key, string_bytes), content_bytes(kind.elem, string_bytes)
-        return cls(round(key), round(value))
+        key = content_bytes(kind.key, outside, outside.key)
+        return cls(round(key), round(content_bytes(kind.elem, outside, outside.elem)))
 
     def __init__(self, key_bytes: int, value_bytes: int) -> None:
         self.name = f"Map({'int' if key_bytes <= _WORD else 'bytes'}, bytes)"

@@ -8,7 +8,6 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from ebbmap.gomap.draw import STRING_BYTES
 from ebbmap.gomap.draw.engine import Beside
 from ebbmap.gomap.draw.story import Frame, story
 from ebbmap.gomap.draw.svg import DEFINITIONS, STYLE
@@ -21,7 +20,7 @@ _CHART_WIDTH, _CHART_HEIGHT = 960, 150
 
 def page(kind: MapType, version: GoVersion, entries: int, deleted: int, seed: int = 0) -> str:
     """The page for `entries` inserts and `deleted` deletes, with the engine's figures as they are now."""
-    beside = Beside.of(kind, STRING_BYTES)
+    beside = Beside.of(kind)
     frames = list(story(kind, version, entries, deleted, seed, beside))
     template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     return template.substitute(

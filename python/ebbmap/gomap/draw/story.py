@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ebbmap.gomap.draw import STRING_BYTES, new_map
+from ebbmap.gomap.draw import new_map
 from ebbmap.gomap.draw.engine import Beside, Held
 from ebbmap.gomap.draw.scene import AnyMap, scene
 from ebbmap.gomap.draw.svg import to_svg
@@ -58,7 +58,7 @@ def story(
 ) -> Iterator[Frame]:
     """Fill, delete the oldest first, collect; a frame for each write, or for several if there are many."""
     made = new_map(kind, version, seed)
-    beside = beside or Beside.of(kind, STRING_BYTES)
+    beside = beside or Beside.of(kind)
     told: set[str] = set()
     yield _frame(made, beside, "An empty map.", "")
     for first, last, inserting in _spans(entries, deleted):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ebbmap.gomap.heap import Outside
 from ebbmap.gomap.types import GoType, MapType
 
@@ -19,20 +21,34 @@ def _aligned(size: float) -> float:
     return -(-size // 16) * 16
 
 
-def python_object_bytes(kind: GoType, mean: float) -> float:
-    """Bytes of the Python object that stands for a value: an int, a str, or bytes of the same size."""
+def python_object_bytes(kind: GoType, outside: Outside, mean: float) -> float:
+    """Bytes of the Python object that stands for a value: an int, a str, a dict, or bytes of the same size.
+
+    `mean` are the bytes of each string in it.
+    """
     if kind.text in _INTEGERS:
         return _INT
     if kind.text == "string":
         return _aligned(_STR + mean)
-    content = content_bytes(kind, mean)
-    return _aligned(_BYTES + content) if content else 0.0
+    entries = outside.entries or 0
+    inner = sum(count * dict_bytes(map_, outside, entries, entries) for map_, count in kind.held.maps)
+    content = content_bytes(kind, replace(outside, entries=0), mean)
+    return inner + (_aligned(_BYTES + content) if content else 0.0)
 
 
-def content_bytes(kind: GoType, mean: float) -> float:
+def content_bytes(kind: GoType, outside: Outside, mean: float) -> float:
     """Bytes of the value itself: pointers and string headers are replaced by what they lead to."""
-    behind = sum(count * (content_bytes(pointee, mean) - 8) for pointee, count in kind.pointees)
-    return max(0.0, kind.size + behind + kind.strings * (mean - 16))
+    held = kind.held
+    behind = held.strings * (mean - 16)
+    behind += sum(count * (content_bytes(pointee, outside, mean) - 8) for pointee, count in held.pointees)
+    if outside.box:
+        behind += held.boxes * (outside.box - 16)
+    if outside.pointee is not None:
+        behind += sum(count for _, count in held.unknown) * (outside.pointee - 8)
+    if outside.entries is not None:
+        inner = (count * (outside.entries * payload_bytes(map_, outside) - 8) for map_, count in held.maps)
+        behind += sum(inner)
+    return max(0.0, kind.size + behind)
 
 
 def dict_table_bytes(entries: int) -> int:
@@ -51,7 +67,8 @@ def dict_slots(entries: int) -> int:
 
 def dict_bytes(kind: MapType, outside: Outside, peak: int, left: int) -> float:
     """A dict that had `peak` entries and has `left`: its table, which stays, and the objects."""
-    objects = python_object_bytes(kind.key, outside.key) + python_object_bytes(kind.elem, outside.elem)
+    key = python_object_bytes(kind.key, outside, outside.key)
+    objects = key + python_object_bytes(kind.elem, outside, outside.elem)
     return dict_table_bytes(peak) + left * objects
 
 
@@ -63,7 +80,8 @@ def dict_resizing_bytes(kind: MapType, outside: Outside, peak: int) -> float:
 
 def payload_bytes(kind: MapType, outside: Outside) -> float:
     """Bytes of one key and one value themselves."""
-    return content_bytes(kind.key, outside.key) + content_bytes(kind.elem, outside.elem)
+    key = content_bytes(kind.key, outside, outside.key)
+    return key + content_bytes(kind.elem, outside, outside.elem)
 
 
 def ebbmap_bytes(kind: MapType, outside: Outside, entries: int) -> float:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from textwrap import wrap
 
-from ebbmap.gomap.plan import CHURN_TURNOVERS, WORTH, Plan
+from ebbmap.gomap.paths import prunes
+from ebbmap.gomap.plan import LONG_RUN, WORTH, Churn, Plan
 from ebbmap.gomap.plan.chart import bars
 from ebbmap.gomap.predict import ClassicShape, Predictor, predictor
 from ebbmap.gomap.predict.classic import load_limit
 
 _WIDTH = 100
+_NARROW = 80
+_LABEL = 32
+_GROWN = 1.1  # times what it was: so little goes without a word
 _COLUMNS = 48  # of the chart's filling half; draining takes half as many
 
 
@@ -42,16 +46,70 @@ def _figures(plan: Plan) -> Iterator[str]:
     for what, size in (
         ("at the peak, collected", plan.at_peak.bytes),
         ("with the garbage of growth", plan.uncollected),
-        _afterwards(plan),
+        *_afterwards(plan),
         (f"a map made for {plan.steady:,}", plan.right_sized.bytes),
     ):
-        yield f"   {what:<28}{human(size):>10}"
+        yield f"   {what:<{_LABEL}}{human(size):>10}"
+    for text in (_counted(plan), _not_counted(plan)):
+        yield from wrap(text, _NARROW, initial_indent="   ", subsequent_indent="     ")
 
 
-def _afterwards(plan: Plan) -> tuple[str, float]:
-    if plan.churned is not None:
-        return f"in {CHURN_TURNOVERS} turnovers, at most", plan.churned.bytes
-    return f"after {plan.peak - plan.steady:,} deletes", plan.drained.bytes
+def _counted(plan: Plan) -> str:
+    """The sizes that the type doesn't tell, each with the option that sets it."""
+    held, outside = plan.kind.held, plan.outside
+    counted = [
+        (held.strings, f"{_strings(plan)} (--heap-string)"),
+        (held.boxes, f"{_plain(outside.box)} bytes for each value in an interface (--heap-any)"),
+        (
+            held.maps and outside.entries is not None,
+            f"{outside.entries or 0:,} entries in each inner map (--heap-map)",
+        ),
+        (
+            held.unknown and outside.pointee is not None,
+            f"{_plain(outside.pointee or 0)} bytes behind each unknown pointer (--heap-pointer)",
+        ),
+    ]
+    parts = [text for present, text in counted if present]
+    return f"counted with it: {', '.join(parts)}" if parts else ""
+
+
+def _strings(plan: Plan) -> str:
+    pairs = ((plan.kind.key, plan.outside.key), (plan.kind.elem, plan.outside.elem))
+    sides = {size for kind, size in pairs if kind.held.everything().strings}
+    if len(sides) == 2:
+        key, elem = _plain(plan.outside.key), _plain(plan.outside.elem)
+        return f"{key} bytes for each string or slice in keys, {elem} in values"
+    return f"{_plain(next(iter(sides), 0))} bytes for each string or slice"
+
+
+def _plain(size: float) -> str:
+    return f"{size:,.0f}" if size == int(size) else f"{size:,.2f}"
+
+
+def _not_counted(plan: Plan) -> str:
+    unknown, beyond = plan.not_counted
+    parts = []
+    if unknown:
+        parts.append(f"what {', '.join(unknown)} {_refers(unknown)} to (--heap-pointer BYTES)")
+    if beyond:
+        parts.append(f"what the elements of {', '.join(beyond)} refer to")
+    return f"not counted: {'; '.join(parts)}" if parts else ""
+
+
+def _refers(names: tuple[str, ...]) -> str:
+    return "refers" if len(names) == 1 else "refer"
+
+
+def _afterwards(plan: Plan) -> Iterator[tuple[str, float]]:
+    churn = plan.churn
+    if churn is None:
+        yield f"after {plan.peak - plan.steady:,} deletes", plan.drained.bytes
+        return
+    yield f"in {churn.turnovers:,} turnovers, at most", churn.most.bytes
+    if churn.compacting is not None:
+        yield "while it is made compact", churn.compacting
+    if churn.turnovers < LONG_RUN:
+        yield f"in {LONG_RUN:,}, at most", churn.long_run.bytes
 
 
 def _shape(plan: Plan) -> str:
@@ -104,13 +162,14 @@ def recommendation(plan: Plan) -> str:
     """What to do, and why; "nothing" where nothing is needed."""
     if not plan.needed:
         return _nothing(plan)
-    recreate, pointers = plan.remedy("recreate"), plan.remedy("pointers")
+    recreate = plan.remedy("recreate")
     words = [
         f"Re-create the map once it has fallen below {plan.pays_below:,} entries: {human(plan.kept)} of "
         f"{human(plan.drained.bytes)} stay only because no delete makes a table smaller.",
         f"A new one takes {human(recreate.steady_bytes)}, both together {human(recreate.transient_bytes)}.",
     ]
-    if pointers.steady_bytes < 0.5 * plan.drained.bytes:
+    pointers = next((remedy for remedy in plan.remedies if remedy.name == "pointers"), None)
+    if pointers and pointers.steady_bytes < 0.5 * plan.drained.bytes:
         words.append(
             f"If the peak comes back often, pointers spare the copying: {human(pointers.steady_bytes)} stay."
         )
@@ -120,8 +179,8 @@ def recommendation(plan: Plan) -> str:
 
 
 def _nothing(plan: Plan) -> str:
-    if plan.churned is not None:
-        return _constant(plan, plan.churned.bytes)
+    if plan.churn is not None:
+        return _constant(plan, plan.churn)
     return (
         f"Do nothing: {human(plan.drained.bytes)} stay; a map made for {plan.steady:,} entries would spare "
         f"{human(max(0.0, plan.kept))}, and beside the old one take "
@@ -129,17 +188,33 @@ def _nothing(plan: Plan) -> str:
     )
 
 
-def _constant(plan: Plan, churned: float) -> str:
+def _constant(plan: Plan, churn: Churn) -> str:
     """A cache of constant size: safe, but for the overflow buckets or tombstones of its turnover."""
-    filled = plan.at_peak.bytes
-    if churned < 1.1 * filled:
-        return "Do nothing: a map of constant size stays at its size."
-    why = "tombstones split tables" if plan.version.swiss else "overflow buckets pile up"
-    grows = f"grows from {human(filled)} to {human(churned)} within {CHURN_TURNOVERS} turnovers"
-    if churned < filled + WORTH:
-        return f"Do nothing. At a constant size the map {grows}, as {why}; but that is little."
+    filled, most, long_run = plan.at_peak.bytes, churn.most.bytes, churn.long_run.bytes
+    later = f"in {LONG_RUN:,} it may come to {human(long_run)}" if long_run > _GROWN * most else ""
+    if most < _GROWN * filled:
+        if not later:
+            return "Do nothing: a map of constant size stays at its size."
+        turnovers = f"{churn.turnovers:,} turnovers"
+        stays = f"A map of constant size stays at its size for {turnovers}; {later}, as {_why(plan)}"
+        return f"Do nothing. {stays}." if long_run < filled + WORTH else f"{stays}. {_afresh(plan)}"
+    grows = f"grows from {human(filled)} to {human(most)} within {churn.turnovers:,} turnovers"
+    if max(most, long_run) < filled + WORTH:
+        return f"Do nothing. At a constant size the map {grows}, as {_why(plan)}; but that is little."
+    further = f" I{later[1:]}." if later else ""
     return (
-        f"Nothing needs to be freed at a constant size, but allow for {human(churned)}: as new entries "
-        f"replace the oldest, {why}, and the map {grows}. A new one in its place would begin at "
-        f"{human(plan.right_sized.bytes)} again."
+        f"Nothing needs to be freed at a constant size, but allow for {human(most)}: as new entries replace "
+        f"the oldest, {_why(plan)}, and the map {grows}.{further} {_afresh(plan)}"
     )
+
+
+def _why(plan: Plan) -> str:
+    if not plan.version.swiss:
+        return "overflow buckets pile up"
+    if prunes(plan.kind, plan.version):
+        return "tombstones split tables"
+    return f"tombstones split tables: Go {plan.version} doesn't prune those of such a type"
+
+
+def _afresh(plan: Plan) -> str:
+    return f"A new one in its place would begin at {human(plan.right_sized.bytes)} again."

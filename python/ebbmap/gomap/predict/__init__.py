@@ -27,5 +27,8 @@ __all__ = [
 
 
 def predictor(kind: MapType, version: GoVersion, outside: Outside | None = None) -> Predictor:
-    """The predictor for `kind` under `version`; `outside`: the bytes of strings and slices (default: 0)."""
+    """The predictor for `kind` under `version`.
+
+    What `outside` gives no size for is not counted: by default no string, box or inner map.
+    """
     return (SwissPredictor if version.swiss else ClassicPredictor)(kind, version, outside or Outside())

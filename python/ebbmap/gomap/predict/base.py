@@ -70,7 +70,11 @@ class Predictor(ABC):
     @cached_property
     def entry_outside(self) -> float:
         """Mean bytes an entry keeps outside the map."""
-        return outside_bytes(self.kind, self.version, self.outside)
+        return outside_bytes(self.kind, self.version, self.outside, self._inner_bytes)
+
+    def _inner_bytes(self, kind: MapType) -> float:
+        entries = self.outside.entries
+        return 0.0 if entries is None else type(self)(kind, self.version, self.outside).filled(entries).bytes
 
     def filled(self, entries: int, hint: int = 0) -> Footprint:
         """After `entries` inserts into `make(m, hint)`, collected."""
@@ -91,11 +95,19 @@ class Predictor(ABC):
         return self._footprint(entries, self._churned(_checked(entries), turnovers, _checked(hint), False))
 
     def most_churned(self, entries: int, turnovers: float, hint: int = 0) -> Footprint:
-        """The most at any moment of those steps: a classic map's overflow buckets go when they are too many.
+        """A bound that 99 maps in 100 keep during those steps; of a classic map, see also `compacting`.
 
-        Not counted is the moment in which it is made compact, and both its old and its new array are there.
+        A classic map never has more overflow buckets than buckets, and a Swiss map that prunes stops growing.
+        One that doesn't has no such limit, but each doubling takes many times as long as the one before.
         """
         return self._footprint(entries, self._churned(_checked(entries), turnovers, _checked(hint), True))
+
+    def compacting(self, entries: int, turnovers: float, hint: int = 0) -> float | None:
+        """Bytes while a growth of the same size makes a classic map compact: both arrays are live.
+
+        None for Swiss maps, and if no such growth happens within that many turnovers.
+        """
+        return None
 
     def uncollected(self, entries: int, hint: int = 0) -> float:
         """Heap bytes right after `entries` inserts, with the garbage that growth has left (`GOGC=100`)."""

@@ -7,59 +7,68 @@ as shares of all buckets. Time is counted in turnovers: one is as many steps as 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
-from ebbmap.gomap.chance import binomial
+from ebbmap.gomap.chance import UNUSUAL, binomial
 from ebbmap.gomap.predict.base import SLOTS
 
-_STEP = 0.02
-_LATE, _LATE_STEP = 5.0, 0.05  # tables that last so long change slowly, and are so empty that longer steps do
-_PRUNED_FOR_GOOD = 10.0  # turnovers: a table that pruning has kept so long, it keeps
+# A step of the chain: so many turnovers, or this share of those that have passed, if that is more.
+_STEP, _GROWTH = 0.02, 0.04
 # The chain is of entries that go at random; ones that go in order mix the counts faster. Fitted to the
 # executable models, for loads of 0.5 to 0.75 (Swiss) and 3.3 to 6.4 (classic).
 _IN_ORDER = 0.75
 _IN_ORDER_CLASSIC = 0.9
-_PASSED = 0.8  # of the entries that a closed group passed on, how many keep it closed; fitted likewise
-# How often in a turnover a table's load is as good as drawn anew: where pruning starts it afresh, each draw
-# may be one too many. From real Go 1.26, 100 turnovers around the load at which tables begin to split.
-_DRAWN_AGAIN = 0.1
-_PRUNED_SHARE = 0.1  # of a table's slots that pruning must win back
+# Tables of the same load are not rebuilt at the same time. This is the standard deviation of a table of one
+# group, as a share of the load at which half of the tables are rebuilt; it falls with the square root of the
+# groups. From the chain's own variance, for 3 to 1,000,000 turnovers.
+_NOISE = 0.25
+# Where tables are pruned: the load at which one attempt fails for half of them, its deviation for one group,
+# and independent attempts a turnover. Fitted to Go 1.27: tables of 16 to 1,024 slots, 1 to 100,000 turnovers.
+_PRUNED_LOAD, _PRUNED_NOISE, _ATTEMPTS = 0.665, 0.1, 0.2
+_NEGLIGIBLE = 1e-6
 
 
-@lru_cache(maxsize=256)
 def overflow_share(entries: int, b: int, turnovers: float) -> float:
     """Overflow buckets for each of the 2^b buckets of a classic map of `entries`, after so many turnovers.
 
     A chain is as long as its fullest moment needed, until there are as many overflow buckets as buckets;
     then a growth of the same size makes all chains compact again.
     """
-    return list(_overflow_shares(entries, b, turnovers))[-1]
+    times, shares = _overflow_course(entries, b, turnovers)
+    if shares[-1] < 1:
+        return shares[-1]
+    whole = sum(
+        (after - before) * share for (before, after), share in zip(pairwise(times), shares, strict=False)
+    )
+    return whole / times[-1]  # the mean of a cycle: after the first, maps are at different points of theirs
+
+
+def compacts(entries: int, b: int, turnovers: float) -> bool:
+    """Whether the chains of a classic map are made compact within so many turnovers."""
+    return most_overflow_share(entries, b, turnovers) == 1
+
+
+def most_overflow_share(entries: int, b: int, turnovers: float) -> float:
+    """The most at any moment of so many turnovers, of 99 maps in 100; never more than one a bucket."""
+    most = max(_overflow_course(entries, b, turnovers)[1])
+    return min(1.0, most + UNUSUAL * math.sqrt(most / (1 << b)))
 
 
 @lru_cache(maxsize=256)
-def most_overflow_share(entries: int, b: int, turnovers: float) -> float:
-    """The most that there are at any moment of so many turnovers."""
-    most = 0.0
-    for share in _overflow_shares(entries, b, turnovers):
-        most = max(most, share)
-        if most >= 1:
-            return 1.0
-    return most
-
-
-def _overflow_shares(entries: int, b: int, turnovers: float) -> Iterator[float]:
-    """The share after each step of the chain."""
+def _overflow_course(entries: int, b: int, turnovers: float) -> tuple[list[float], list[float]]:
+    """Turnovers, and the share that there is after so many, to the last or to when all is made compact."""
     if b == 0:
-        yield 0.0  # one bucket that always holds the same
-        return
-    load, fresh = entries / (1 << b), _fresh_chains(entries, b)
-    chains = fresh
-    for _ in range(round(turnovers / _IN_ORDER_CLASSIC / _STEP)):
-        yield (share := sum(map(_outgrown, chains)))
-        chains = [_step(chain, load) for chain in (fresh if share >= 1 else chains)]
-    yield sum(map(_outgrown, chains))
+        return [turnovers], [0.0]  # one bucket that always holds the same
+    load, chains = entries / (1 << b), _fresh_chains(entries, b)
+    times, shares = [0.0], [sum(map(_outgrown, chains))]
+    while times[-1] < turnovers and shares[-1] < 1:
+        long = min(_step_at(times[-1]), (turnovers - times[-1]) / _IN_ORDER_CLASSIC)
+        chains = [_flow(chain, load, long) for chain in chains]
+        times.append(times[-1] + long * _IN_ORDER_CLASSIC)
+        shares.append(sum(map(_outgrown, chains)))
+    return times, shares
 
 
 def _fresh_chains(entries: int, b: int) -> list[list[float]]:
@@ -71,17 +80,6 @@ def _fresh_chains(entries: int, b: int) -> list[list[float]]:
 
 def _outgrown(chain: list[float]) -> float:
     return 1 - sum(chain)
-
-
-def _step(counts: list[float], load: float) -> list[float]:
-    """One step of the chain; what passes its end has outgrown it."""
-    arrive = load * _STEP
-    came = [0.0, *(share * arrive for share in counts[:-1])]
-    went = [share * k * _STEP for k, share in enumerate(counts)]
-    return [
-        share * (1 - arrive) + came[k] - went[k] + (went[k + 1] if k + 1 < len(counts) else 0.0)
-        for k, share in enumerate(counts)
-    ]
 
 
 @dataclass
@@ -112,72 +110,81 @@ class _Groups:
         return sum(share * (SLOTS - k) for k, share in enumerate(self.closed))
 
     def step(self, long: float) -> None:
-        """Entries come and go for one step of time."""
-        arrive = SLOTS * self.load / (1 - self.closed[SLOTS]) * long
-        closing = self.open[-1] * arrive
-        self.open = _flow(self.open, arrive, long)
-        self.closed = _flow(self.closed, arrive, long, full=True)
-        self.closed[SLOTS] += closing
-
-    def prune(self) -> bool:
-        """Open the groups no search passes; False if that wins too little."""
-        passing = SLOTS * self.load / (1 - self.closed[SLOTS]) * self.closed[SLOTS] / sum(self.closed)
-        free = math.exp(-_PASSED * passing)
-        if self.tombstones * free < _PRUNED_SHARE * SLOTS:
-            return False
-        self.open = [share + free * self.closed[k] for k, share in enumerate(self.open)]
-        self.closed = [*(share * (1 - free) for share in self.closed[:SLOTS]), self.closed[SLOTS]]
-        return True
+        """Entries come and go for one step of time, of any length."""
+        arrive = SLOTS * self.load / (1 - self.closed[SLOTS])
+        opened = _flow(self.open, arrive, long)
+        closing = opened[-1] * arrive * long
+        self.closed = _flow([*self.closed[:SLOTS], self.closed[SLOTS] + closing], arrive, long, full=True)
+        self.open = opened
 
 
 def _flow(counts: list[float], arrive: float, long: float, full: bool = False) -> list[float]:
-    """One step: each count goes up with `arrive` (a full group's doesn't) and down with its entries."""
+    """One step: each count goes up with `arrive` (a full group's doesn't) and down with its entries.
+
+    By the backward Euler method, which no length of step makes unstable: a tridiagonal system is solved.
+    """
     last = len(counts) - 1
-    up = [share * (arrive if k < last or not full else 0.0) for k, share in enumerate(counts)]
-    down = [share * k * long for k, share in enumerate(counts)]
-    return [
-        share - up[k] - down[k] + (up[k - 1] if k else 0.0) + (down[k + 1] if k < last else 0.0)
-        for k, share in enumerate(counts)
-    ]
+    ratios, result = [0.0], [0.0]
+    for k, share in enumerate(counts):
+        up = arrive if k < last or not full else 0.0
+        pivot = 1 + long * (up + k - arrive * ratios[-1])
+        ratios.append(long * (k + 1) / pivot)
+        result.append((share + long * arrive * result[-1]) / pivot)
+    for k in range(last, 0, -1):
+        result[k] += ratios[k] * result[k + 1]
+    return result[1:]
 
 
 @lru_cache(maxsize=1024)
-def turnovers_to_rebuild(load: float, prunes: bool, limit: float) -> float:
+def turnovers_to_rebuild(load: float, limit: float) -> float:
     """Turnovers until tombstones fill a Swiss table of `load` entries a slot, so that it doubles or splits.
 
-    Infinity if that takes more than `limit`.
+    Infinity if that takes more than `limit`. Pruning isn't counted on. O(log limit).
     """
     groups, room, spent = _Groups.filled(load), SLOTS * (7 / 8 - load), 0.0
-    last = min(limit, _PRUNED_FOR_GOOD) if prunes else limit
-    while spent <= last:
-        if groups.tombstones >= room and not (prunes and groups.prune()):
+    while spent <= limit:
+        if groups.tombstones >= room:
             return spent
-        long = _STEP if spent < _LATE else _LATE_STEP
+        long = _step_at(spent)
         groups.step(long)
         spent += long * _IN_ORDER
     return math.inf
 
 
+def _step_at(spent: float) -> float:
+    return max(_STEP, _GROWTH * spent)
+
+
 @lru_cache(maxsize=64)
-def rebuilding_load(turnovers: float, prunes: bool) -> float:
-    """The load (entries a slot) above which a Swiss table is rebuilt within so many turnovers."""
+def rebuilding_load(turnovers: float) -> float:
+    """The load (entries a slot) above which a Swiss table without pruning is rebuilt in that time."""
     low, high = 0.0, 7 / 8
     limit = 2.0 ** math.ceil(math.log2(turnovers))  # one for many, so that answers are found again
     while high - low > 0.002:
         middle = (low + high) / 2
-        rebuilt = turnovers_to_rebuild(middle, prunes, limit) <= turnovers
+        rebuilt = turnovers_to_rebuild(middle, limit) <= turnovers
         low, high = (low, middle) if rebuilt else (middle, high)
     return high
 
 
-def rebuilt_share(load: float, deviation: float, turnovers: float, prunes: bool) -> float:
-    """The share of tables with `load` entries a slot (deviating so much) that are rebuilt in that time."""
+def rebuilt_share(load: float, deviation: float, groups: int, turnovers: float, prunes: bool) -> float:
+    """The share of tables of so many groups that are rebuilt in that time.
+
+    `load` is the mean in entries a slot, and `deviation` its spread over the tables. Every turnover draws a
+    table's load anew. Without pruning a table is rebuilt by its mean over time; with it, by its worst draw.
+    """
     if turnovers <= 0:
         return 0.0
-    bound = rebuilding_load(turnovers, prunes)
-    if deviation <= 0:
-        return float(load > bound)
-    chance = 0.5 * math.erfc((bound - load) / deviation / math.sqrt(2))
-    again = _DRAWN_AGAIN * max(0.0, turnovers - 1) if prunes else 0.0
-    spared: float = (1 - chance) ** (1 + again)
-    return 1 - spared
+    root, unpruned = math.sqrt(groups), 1.0
+    if prunes:
+        fails = _above(load, _PRUNED_LOAD, math.hypot(deviation, _PRUNED_NOISE / root))
+        unpruned = 1 - (1 - fails) ** (1 + _ATTEMPTS * turnovers)
+        if unpruned < _NEGLIGIBLE:
+            return 0.0
+    bound = rebuilding_load(turnovers)
+    spread = math.hypot(deviation / math.sqrt(1 + turnovers), _NOISE * bound / root)
+    return unpruned * _above(load, bound, spread)
+
+
+def _above(load: float, bound: float, deviation: float) -> float:
+    return 0.5 * math.erfc((bound - load) / deviation / math.sqrt(2))

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 
 from ebbmap.gomap.chance import binomial, expected_excess
 from ebbmap.gomap.predict.base import HEADER, MAX_ENTRIES, SLOTS, ClassicShape, Predictor
-from ebbmap.gomap.predict.churn import most_overflow_share, overflow_share
+from ebbmap.gomap.predict.churn import compacts, most_overflow_share, overflow_share
 from ebbmap.gomap.sizeclasses import appended_bytes, object_bytes, round_up
 from ebbmap.gomap.types import MapType
 from ebbmap.gomap.version import GoVersion
@@ -109,6 +109,12 @@ class ClassicPredictor(Predictor):
         mean = share * (1 << b)
         total = HEADER + bucket_array_bytes(self.kind, self.version, b) + self._overflow_bytes(mean, mean, b)
         return total, ClassicShape(b, 1 << b, self.kind.bucket_bytes, mean, False)
+
+    def compacting(self, entries: int, turnovers: float, hint: int = 0) -> float | None:
+        if not compacts(entries, self._b(entries, hint), turnovers):
+            return None
+        new, _ = self._filled(entries, hint, entries)
+        return self.most_churned(entries, turnovers, hint).bytes + new - HEADER
 
 
 @lru_cache(maxsize=4096)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
-from ebbmap.gomap.chance import binomial_tail
+from ebbmap.gomap.chance import binomial_tail, unusual_share
 from ebbmap.gomap.heap import next_collection, phases
+from ebbmap.gomap.paths import prunes
 from ebbmap.gomap.predict.base import HEADER, SLOTS, Predictor, SwissShape
 from ebbmap.gomap.predict.churn import rebuilt_share, turnovers_to_rebuild
 from ebbmap.gomap.sizeclasses import object_bytes
@@ -14,6 +16,8 @@ from ebbmap.gomap.types import MapType
 from ebbmap.gomap.version import GoVersion
 
 TABLE = 32  # the struct of one table
+_NEVER = 1e-3  # a share of the tables that doesn't count
+_DEEPER = 2  # levels that the deepest of many tables lies below the mean, at most (measured)
 MAX_TABLE = 1024  # slots; a full table of that size splits
 
 
@@ -102,28 +106,41 @@ class SwissPredictor(Predictor):
         tables = groups = size = 0.0
         for (d, slots), count in _leaves(entries, depth, capacity).items():
             held = min(entries / (1 << d), table_limit(slots))  # a fuller one would have split
-            for grown, share in self._rebuilt(held, slots, d, turnovers).items():
+            for grown, share in self._rebuilt(count, held, slots, d, turnovers, most):
                 tables += count * share * max(1, grown // MAX_TABLE)
                 groups += count * share * grown / SLOTS
                 size += count * share * self._one(min(grown, MAX_TABLE)) * max(1, grown // MAX_TABLE)
-        deepest = math.ceil(math.log2(tables))
+        deepest = math.ceil(math.log2(tables)) + (_DEEPER if most else 0)
         size += HEADER + directory_bytes(self.version, deepest)
         return size, SwissShape(tables, deepest, groups, self.kind.group_bytes)
 
-    def _rebuilt(self, held: float, slots: int, depth: int, turnovers: float) -> dict[int, float]:
-        """What becomes of a table of `slots` with `held` entries: slots in all -> chance."""
-        deviation = math.sqrt(held * (1 - 0.5**depth)) / slots
-        share = rebuilt_share(held / slots, deviation, turnovers, self.version.prunes)
-        chances = {slots: 1 - share}
-        if share > 1e-3:
-            spent = turnovers_to_rebuild(held / slots, self.version.prunes, turnovers)
-            left = max(0.0, turnovers - min(spent, turnovers))
-            inner = self._rebuilt(held / 2, slots, depth + 1, left) if slots == MAX_TABLE else {}
-            inner = inner or self._rebuilt(held, 2 * slots, depth, left)
-            factor = 2 if slots == MAX_TABLE else 1
-            for grown, chance in inner.items():
-                chances[factor * grown] = chances.get(factor * grown, 0.0) + share * chance
-        return chances
+    def _rebuilt(
+        self, count: float, held: float, slots: int, depth: int, turnovers: float, most: bool
+    ) -> Iterator[tuple[int, float]]:
+        """What becomes of `count` tables of `slots` with `held` entries: slots in all, and their share.
+
+        With `most`, the shares that one map in a hundred exceeds.
+        """
+        pruned, size, share, left = prunes(self.kind, self.version), slots, 1.0, turnovers
+        while share > _NEVER:
+            load, groups = held / size, size // SLOTS
+            deviation = math.sqrt(held * (1 - 0.5**depth)) / size
+            further = share * rebuilt_share(load, deviation, groups, left, pruned)
+            if most:
+                further = min(share, unusual_share(max(1, round(count)), _at_twice_the_odds(further)))
+            else:
+                left = max(0.0, left - turnovers_to_rebuild(load, turnovers))
+            yield slots, share - further
+            share, slots = further, 2 * slots
+            if size < MAX_TABLE:
+                size *= 2
+            else:
+                held, depth, count = held / 2, depth + 1, 2 * count
+
+
+def _at_twice_the_odds(share: float) -> float:
+    """The share for a bound: the odds in real maps were up to 1.6 times those that are predicted."""
+    return 2 * share / (1 + share)
 
 
 def _leaves(entries: int, depth: int, capacity: int) -> dict[tuple[int, int], float]:

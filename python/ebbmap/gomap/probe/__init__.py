@@ -20,7 +20,8 @@ from ebbmap.gomap.types import parse_map
 from ebbmap.gomap.version import GoVersion
 
 SOURCE = Path(__file__).parent
-STRING_BYTES = 16  # of each string the program makes
+OUTSIDE = Outside(key=16, elem=16, pointee=72, box=8, entries=5)
+"""The sizes of strings and so on that the program makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,7 @@ class Measurement:
 
     def predicted(self) -> Footprint:
         """What the predictor says of the same."""
-        outside = Outside(STRING_BYTES, STRING_BYTES)
-        made = predictor(parse_map(self.type), GoVersion.parse(self.go), outside)
+        made = predictor(parse_map(self.type), GoVersion.parse(self.go), OUTSIDE)
         if self.step == "churned":
             return made.churned(self.n, self.turnovers)
         return made.drained(self.n, self.entries) if self.step == "drained" else made.filled(self.entries)
@@ -92,16 +92,21 @@ def measure(
     kinds: Iterable[str],
     sizes: Sequence[int],
     *,
-    turnovers: float = 0,
+    turnovers: float | Sequence[float] = 0,
     left: int = 0,
     hint: bool = False,
     repeat: int = 1,
 ) -> list[Measurement]:
-    """Run a built program over all `kinds` and `sizes`."""
-    words = ["-n", ",".join(map(str, sizes)), "-turnovers", str(turnovers), "-left", str(left)]
+    """Run a built program over all `kinds` and `sizes`; several `turnovers`, ascending, are all reported."""
+    stops = turnovers if isinstance(turnovers, Sequence) else [turnovers]
+    words = ["-n", _listed(sizes), "-turnovers", _listed(stops), "-left", str(left)]
     words += ["-repeat", str(repeat), f"-hint={str(hint).lower()}"]
     result = subprocess.run([program, *words, *kinds], capture_output=True, text=True, check=True)
     return [Measurement(**_fields(line)) for line in result.stdout.splitlines()]
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return ",".join(map(str, numbers))
 
 
 def _fields(line: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 // Command probe fills, drains and churns a map of a given type and prints, after each step, what MemStats says the
 // heap has grown by and what the runtime's own map header says.
 //
-//	probe -n 1000,2000 -turnovers 2 'map[int64]int64'
+//	probe -n 1000,2000 -turnovers 2,20 'map[int64]int64'
 //
 // It prints one JSON object a line. `-list` prints the types it was built for.
 package main
@@ -48,7 +48,7 @@ var held any
 
 type options struct {
 	sizes     []int
-	turnovers float64
+	turnovers []float64
 	left      int
 	hint      bool
 	repeat    int
@@ -118,12 +118,12 @@ func fill[K comparable, V any](name string, key func(int) K, elem func(int) V, o
 	}
 	report("filled", m, 0)
 	oldest, newest := 0, n
-	if o.turnovers > 0 {
-		for ; newest < n+int(float64(n)*o.turnovers); newest, oldest = newest+1, oldest+1 {
+	for _, turnovers := range o.turnovers {
+		for ; newest < n+int(float64(n)*turnovers); newest, oldest = newest+1, oldest+1 {
 			delete(m, key(oldest))
 			m[key(newest)] = elem(newest)
 		}
-		report("churned", m, o.turnovers)
+		report("churned", m, turnovers)
 	}
 	for ; len(m) > o.left; oldest++ {
 		delete(m, key(oldest))
@@ -144,6 +144,20 @@ func sizes(text string) []int {
 	return all
 }
 
+func turnovers(text string) []float64 {
+	var all []float64
+	for _, part := range strings.Split(text, ",") {
+		n, err := strconv.ParseFloat(part, 64)
+		if err != nil {
+			fail("not a number of turnovers: " + part)
+		}
+		if n > 0 {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
 func fail(message string) {
 	fmt.Fprintln(os.Stderr, "probe: "+message)
 	os.Exit(2)
@@ -151,7 +165,7 @@ func fail(message string) {
 
 func main() {
 	n := flag.String("n", "1000", "numbers of entries, separated by commas")
-	turnovers := flag.Float64("turnovers", 0, "after filling, delete the oldest and insert a new one this many times n")
+	churn := flag.String("turnovers", "0", "after filling, delete the oldest and insert a new one this many times n;\nseveral, ascending and separated by commas: report after each")
 	left := flag.Int("left", 0, "entries to leave when draining")
 	hint := flag.Bool("hint", false, "make the map with n as its hint")
 	repeat := flag.Int("repeat", 1, "how often to measure each (hashes differ from map to map)")
@@ -168,7 +182,7 @@ func main() {
 	}
 	debug.SetGCPercent(100)
 	startThreads()
-	o := options{sizes(*n), *turnovers, *left, *hint, *repeat}
+	o := options{sizes(*n), turnovers(*churn), *left, *hint, *repeat}
 	for _, name := range flag.Args() {
 		measure, ok := kinds[name]
 		if !ok {
