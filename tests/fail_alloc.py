@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cache_helpers import Clock
 from ebbmap import Cache, Map, _core
 
 shim = ctypes.PyDLL(None)
@@ -28,14 +29,6 @@ KINDS: dict[str, tuple[Any, Any, Callable[[int], Any], Callable[[int], Any]]] = 
     "text": (str, bytes, str, lambda i: b"x" * (i % 300)),
     "large": (bytes, bytes, lambda i: str(i).encode(), lambda i: b"x" * (40_000 if i % 8 == 0 else 10)),
 }
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def made(name: str, entries: int) -> tuple[Any, Any, Any]:
@@ -73,7 +66,7 @@ def delete_missing(t: Any, k: Any, v: Any) -> None:
 def expire(t: Any, k: Any, v: Any) -> None:
     if isinstance(t, Cache):
         if isinstance(t.timer, Clock):
-            t.timer.now = 100.0
+            t.timer.advance(100)
         t.expire()
 
 

@@ -131,6 +131,11 @@ def run(script: str, *args: object, timeout: float = 60) -> str:
     return done.stdout
 
 
+def run_to_done(script: str, timeout: float = 60) -> None:
+    """Run a script, which prints `done` as its last step, in a process of its own."""
+    assert run(script, timeout=timeout).strip() == "done"
+
+
 def together(*works: Callable[[], object]) -> None:
     """Run each in a thread, all from one moment on; raise what any of them raised."""
     barrier, errors = threading.Barrier(len(works)), list[BaseException]()

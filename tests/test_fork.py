@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import os
 
 import pytest
 
-from programs import run_program
+from map_helpers import run_to_done
 
-if not hasattr(sys, "getswitchinterval") or sys.platform == "win32":
+if not hasattr(os, "fork"):
     pytest.skip("there is no fork here", allow_module_level=True)
 
 FORKS = {
@@ -56,7 +56,7 @@ HEAD = """
 @pytest.mark.parametrize("fork", FORKS.values(), ids=FORKS)
 @pytest.mark.parametrize("kinds", ["key=int, value=bytes", ""], ids=["inline", "objects"])
 def test_a_child_is_swept(fork: str, kinds: str) -> None:
-    run_program(
+    run_to_done(
         HEAD
         + f"""
     c = Cache(ttl=0.5, {kinds})
@@ -74,7 +74,7 @@ def test_a_child_is_swept(fork: str, kinds: str) -> None:
 
 @pytest.mark.parametrize("fork", FORKS.values(), ids=FORKS)
 def test_a_child_may_fork_again(fork: str) -> None:
-    run_program(
+    run_to_done(
         HEAD
         + f"""
     c = Cache(ttl=0.5, key=int, value=bytes)
@@ -91,7 +91,7 @@ def test_a_child_may_fork_again(fork: str) -> None:
 
 def test_a_child_inherits_no_half_change() -> None:
     pytest.importorskip("numpy")
-    run_program(
+    run_to_done(
         HEAD
         + """
     import numpy as np
@@ -121,7 +121,7 @@ def test_a_child_inherits_no_half_change() -> None:
 
 
 def test_a_child_forked_in_a_callback_of_the_sweeper_ends() -> None:
-    run_program(
+    run_to_done(
         HEAD
         + """
     children = []

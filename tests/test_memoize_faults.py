@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
 import pytest
 
-from ebbmap import Cache, Map
+from ebbmap import Cache
 from ebbmap._absent import ABSENT
-from programs import run_program
+from map_helpers import run_to_done
 
 SECONDS = float(os.environ.get("EBBMAP_STORM_SECONDS", "1.5"))  # of interrupts in each test
 KEYS = 50
@@ -184,7 +183,7 @@ def test_the_sentinel_is_itself_wherever_it_goes() -> None:
 )
 def test_a_function_sent_by_value_works_where_it_arrives(options: str) -> None:
     pytest.importorskip("cloudpickle")
-    run_program(f"""
+    run_to_done(f"""
         import cloudpickle
         from ebbmap import Cache
         @Cache(ttl=60).memoize{options}
@@ -201,7 +200,7 @@ def test_a_function_sent_by_value_works_where_it_arrives(options: str) -> None:
 
 def test_a_function_works_in_joblib_workers() -> None:
     pytest.importorskip("joblib")
-    run_program("""
+    run_to_done("""
         from joblib import Parallel, delayed
         from ebbmap import Cache
         @Cache(ttl=60).memoize
@@ -210,14 +209,3 @@ def test_a_function_works_in_joblib_workers() -> None:
         assert Parallel(n_jobs=2)(delayed(square)(n % 3) for n in range(6)) == [0, 1, 4, 0, 1, 4]
         print("done")
     """)
-
-
-def test_a_value_is_what_its_dtype_has_whatever_its_class_says() -> None:
-    class Odd(np.bytes_):  # type: ignore[misc]  # final for type checkers only
-        def tobytes(self, order: Any = "C") -> bytes:
-            return b"x"
-
-    for table in (Map(int, "S64"), Cache(key=int, value="S64")):
-        table[1] = Odd(b"a" * 64)
-        assert table[1] == b"a" * 64
-        table._check()

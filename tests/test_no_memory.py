@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from programs import run_program
+from map_helpers import run_to_done
 
 HERE = Path(__file__).parent
 
@@ -43,7 +43,7 @@ def test_each_allocation_of_each_operation_may_fail(shim: Path, entries: int) ->
 @pytest.mark.parametrize("spare", [1, 4, 9, 10, 16])
 def test_a_process_at_its_limit_is_swept(spare: int) -> None:
     pytest.importorskip("resource")
-    run_program(f"""
+    run_to_done(f"""
         import resource, time
         from ebbmap import Cache
         caches = [Cache(ttl=0.3, key=int, value=bytes) for _ in range(50)]

@@ -11,20 +11,13 @@ from typing import Any
 
 import pytest
 
+from cache_helpers import Clock
 from ebbmap import Cache, Map
-from programs import run_program
+from map_helpers import run_to_done
 
 
 class Value:
     """An object that can be weakly referenced, and compares by identity."""
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def _wait_until(done: Callable[[], bool]) -> None:
@@ -162,7 +155,7 @@ def test_what_expires_dies(how: str, tells: bool) -> None:
     c[1] = value = Value()
     gone = weakref.ref(value)
     del value
-    clock.now = 11
+    clock.advance(11)
     if how == "operation":
         c[2] = None
         for i in range(10):
@@ -217,7 +210,7 @@ def test_a_callback_gains_no_reference() -> None:
 
 
 def test_a_value_that_sets_in_another_cache_as_it_dies_does_not_hang() -> None:
-    run_program("""
+    run_to_done("""
         from ebbmap import Cache
         other = Cache(ttl=3600)
         class Dying:
@@ -234,7 +227,7 @@ def test_a_value_that_sets_in_another_cache_as_it_dies_does_not_hang() -> None:
 
 
 def test_threads_whose_values_set_as_they_die_do_not_hang() -> None:
-    run_program("""
+    run_to_done("""
         import threading
         from ebbmap import Cache
         for _ in range(8):
@@ -267,7 +260,7 @@ def test_threads_whose_values_set_as_they_die_do_not_hang() -> None:
 )
 def test_resident_memory_stays_flat(cache: str) -> None:
     pytest.importorskip("psutil")
-    run_program(f"""
+    run_to_done(f"""
         import psutil, warnings
         warnings.simplefilter("ignore")
         from ebbmap import Cache

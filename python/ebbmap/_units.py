@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from math import inf
 from operator import index
 from typing import Any
@@ -71,8 +72,7 @@ def item_count(given: object, name: str) -> int:
 def _as_seconds(given: Any) -> float | None:
     if isinstance(given, str):
         return _sum_of_units(given)
-    datetime = sys.modules.get("datetime")  # who has a timedelta has imported it
-    if datetime is not None and isinstance(given, datetime.timedelta):
+    if isinstance(given, timedelta):
         return float(given.total_seconds())
     if _is_bool(given) or not hasattr(type(given), "__float__"):
         return None
@@ -103,9 +103,7 @@ def _sum_of_units(text: str) -> float | None:
     total, rest = 0.0, text.strip()
     for unit in reversed(_SECONDS):
         number, found, after = rest.partition(unit)
-        if (
-            found and number.isascii() and number.isdecimal()
-        ):  # "5m" in "5ms" leaves an "s", which is no number
+        if found and number.isascii() and number.isdecimal():
             total, rest = total + float(number[: 2 * _DIGITS]) * _SECONDS[unit], after.lstrip()
         if not rest:
             return total
