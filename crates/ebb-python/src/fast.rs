@@ -4,7 +4,6 @@
 #![allow(unsafe_code)] // type slots
 
 use crate::cache::Cache;
-use crate::calls;
 use crate::convert::new_object;
 use crate::kinds::Kinds;
 use crate::layout::New;
@@ -89,11 +88,13 @@ impl HasLanes for Map {
             return resize(py, self, New { hash, key: &K::key(key), value: &V::value(value) });
         }
         let at = &mut entry[range];
-        let replaced = V::take(py, at);
+        let replaced = V::take(at);
         V::write(value, at);
         V::keep(value);
         drop(store);
-        calls::release_any(replaced);
+        if let Some(replaced) = replaced {
+            replaced.release(py); // may run `__del__`
+        }
         Some(())
     }
 
@@ -108,7 +109,7 @@ impl HasLanes for Map {
         if unsure {
             return None;
         }
-        let dropped = Dropped::of::<K>(py, layout, entry);
+        let dropped = Dropped::of::<K>(layout, entry);
         store.forget::<K>(found);
         drop(store);
         dropped.release(py); // may run `__del__`
@@ -131,7 +132,7 @@ impl HasLanes for Map {
 fn resize(py: Python<'_>, map: &Map, new: New<'_>) -> Option<()> {
     let mut store = map.store.try_hold()?;
     let found = store.find_plain(new.hash, new.key).ok()?;
-    let dropped = store.set(py, found, new).ok()?;
+    let dropped = store.set(found, new).ok()?;
     drop(store);
     dropped.release(py);
     Some(())

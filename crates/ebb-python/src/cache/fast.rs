@@ -7,7 +7,6 @@ use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
 use crate::cache::moment::Moment;
 use crate::cache::settings::Settings;
-use crate::calls;
 use crate::convert::new_object;
 use crate::kinds::Kinds;
 use crate::layout::New;
@@ -125,7 +124,7 @@ impl HasLanes for Cache {
                     look.mark();
                     (counts.sets, counts.replaced) = (counts.sets + 1, counts.replaced + 1);
                     let at = &mut look.entry[range];
-                    let replaced = V::take(py, at);
+                    let replaced = V::take(at);
                     V::write(value, at);
                     V::keep(value);
                     Some(replaced)
@@ -136,14 +135,22 @@ impl HasLanes for Cache {
             }
             None => {
                 let new = New { hash, key: &K::key(key), value: &V::value(value) };
-                // Refused or not, those who made room have left.
-                chest.put_at(py, None, new, deadlines, &moment, &mut gone).is_ok().then_some(None)
+                // Refused or not, those who made room have left. The slot behind meets the error again.
+                match chest.put_at(py, None, new, deadlines, &moment, &mut gone) {
+                    Ok(()) => Some(None),
+                    Err(refused) => {
+                        refused.into_gone(&mut gone);
+                        None
+                    }
+                }
             }
         };
         self.end_step(py, &mut chest, &moment, &mut gone);
         drop(chest);
         self.after_step(py, gone);
-        calls::release_any(done?);
+        if let Some(replaced) = done? {
+            replaced.release(py); // may run `__del__`
+        }
         Some(())
     }
 
@@ -163,7 +170,7 @@ impl HasLanes for Cache {
             return None;
         }
         counts.deleted += 1;
-        let dropped = Dropped::of::<K>(py, layout, entry);
+        let dropped = Dropped::of::<K>(layout, entry);
         store.forget::<K>(found);
         self.end_step(py, &mut chest, &Moment::later(), &mut Gone::default());
         drop(chest);

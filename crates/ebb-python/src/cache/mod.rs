@@ -244,6 +244,9 @@ impl Drop for Cache {
             if let Some(contents) = self.shared.chest.try_with(Chest::take) {
                 break contents;
             }
+            if self.shared.chest.is_broken() {
+                return;
+            }
             std::thread::yield_now();
         };
         if contents.has_objects() {
