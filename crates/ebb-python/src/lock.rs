@@ -8,7 +8,6 @@ use crate::cache::sweeper;
 use pyo3::prelude::*;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
-use std::ops::{Deref, DerefMut};
 use std::panic::{catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError, TryLockError};
@@ -36,16 +35,31 @@ const SPINS: usize = 1000;
 // threads, one at a time, so it must be Send.
 unsafe impl<T: Send, const BEYOND: bool> Sync for Guarded<T, BEYOND> {}
 
+/// The right to use the value, which ends with [`open`](Self::open). Dropped by a panic that unwinds, it leaves the value
+/// broken.
+#[must_use]
 struct Held<'a>(&'a AtomicU8);
 
-impl Drop for Held<'_> {
+impl Held<'_> {
     #[inline(always)]
-    fn drop(&mut self) {
-        let state = if std::thread::panicking() { BROKEN } else { FREE };
+    fn open(self) {
+        self.leave(FREE);
+        std::mem::forget(self);
+    }
+
+    #[inline(always)]
+    fn leave(&self, state: u8) {
         self.0.store(state, Ordering::Release);
         if WAITERS.load(Ordering::Relaxed) > 0 {
             wake_waiters();
         }
+    }
+}
+
+impl Drop for Held<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.leave(BROKEN);
     }
 }
 
@@ -69,9 +83,11 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     /// If the value is broken.
     #[inline]
     pub(crate) fn with<R>(&self, py: Python<'_>, work: impl FnOnce(&mut T) -> R) -> R {
-        let _held = self.acquire(py);
-        // SAFETY: `_held` says that nobody else uses the value until it is dropped.
-        work(unsafe { &mut *self.pointer() })
+        let held = self.acquire(py);
+        // SAFETY: `held` says that nobody else uses the value until it is open.
+        let result = work(unsafe { &mut *self.pointer() });
+        held.open();
+        result
     }
 
     /// Use the value with the interpreter released.
@@ -83,15 +99,17 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         let Some(working) = Working::begin() else {
             // Who forks, or a hook of another module that waits for what this thread holds, must not be waited for. Without
             // the interpreter nobody gets to fork, so nothing is half done when it happens.
-            // SAFETY: `held` says that nobody else uses the value until it is dropped.
-            return work(unsafe { &mut *self.pointer() });
+            // SAFETY: `held` says that nobody else uses the value until it is open.
+            let result = work(unsafe { &mut *self.pointer() });
+            held.open();
+            return result;
         };
         let value = Exclusive(self.pointer());
         py.detach(move || {
             let value = value; // the whole, not the pointer in it, which is not Send
-            // SAFETY: `held` says that nobody else uses the value until it is dropped, here.
+            // SAFETY: `held` says that nobody else uses the value until it is open.
             let result = work(unsafe { &mut *value.0 });
-            drop(held);
+            held.open();
             drop(working);
             result
         })
@@ -101,9 +119,11 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     /// a thread that has the interpreter.
     #[inline(always)]
     pub(crate) fn try_with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let _held = self.try_acquire()?;
+        let held = self.try_acquire()?;
         // SAFETY: as in `with`.
-        Some(work(unsafe { &mut *self.pointer() }))
+        let result = work(unsafe { &mut *self.pointer() });
+        held.open();
+        Some(result)
     }
 
     /// Use the value if nobody does and nobody forks, from a thread that has not attached.
@@ -117,13 +137,6 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
             wake_waiters();
         }
         result
-    }
-
-    /// As [`try_with`](Self::try_with), for as long as the guard lives.
-    #[inline(always)]
-    pub(crate) fn try_hold(&self) -> Option<Holding<'_, T>> {
-        let held = self.try_acquire()?;
-        Some(Holding { value: self.pointer(), _held: held })
     }
 
     /// The value of a guard that is going, unless it is broken.
@@ -228,30 +241,6 @@ impl<T, const BEYOND: bool> Drop for Guarded<T, BEYOND> {
             // SAFETY: it is dropped once, here.
             unsafe { ManuallyDrop::drop(self.value.get_mut()) }
         }
-    }
-}
-
-/// The value, in use.
-pub(crate) struct Holding<'a, T> {
-    value: *mut T,
-    _held: Held<'a>,
-}
-
-impl<T> Deref for Holding<'_, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: `_held` says that nobody else uses the value until it is dropped, with this.
-        unsafe { &*self.value }
-    }
-}
-
-impl<T> DerefMut for Holding<'_, T> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as in `deref`.
-        unsafe { &mut *self.value }
     }
 }
 

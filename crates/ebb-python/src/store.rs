@@ -65,6 +65,12 @@ impl Dropped {
         Dropped { key: None, value }
     }
 
+    /// The value, where that is all there is.
+    pub(crate) fn into_value(self) -> Option<Leaving> {
+        debug_assert!(self.key.is_none());
+        self.value
+    }
+
     pub(crate) fn is_nothing(&self) -> bool {
         self.key.is_none() && self.value.is_none()
     }

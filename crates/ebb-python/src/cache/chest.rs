@@ -107,7 +107,7 @@ impl Chest {
 
     // --- time ----------------------------------------------------------------------------------------------------
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
         self.limits.deadlines(lives, moment)
     }
@@ -264,7 +264,7 @@ impl Chest {
     }
 
     /// The sweeping that goes with an operation: none where it had no need of the time.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tidy(&mut self, py: Python<'_>, moment: &Moment, gone: &mut Gone) {
         if let Some(now) = moment.was_read()
             && self.store.table.is_due(now)

@@ -81,9 +81,10 @@ impl Gone {
         self.error.is_some()
     }
 
+    /// Whether it never had anything, nor room for it.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.departed.as_ref().is_none_or(Vec::is_empty) && !self.has_error()
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.departed.is_none() && !self.has_error()
     }
 
     /// Tell of those who left, and drop them. Runs Python code, so never under a lock.

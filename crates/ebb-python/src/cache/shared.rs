@@ -76,8 +76,8 @@ impl Shared {
     /// Tell of those who left, and drop them. Runs Python code, so never under a lock.
     #[inline]
     pub(crate) fn settle(&self, py: Python<'_>, gone: Gone) {
-        if gone.is_empty() {
-            return;
+        if gone.is_untouched() {
+            return std::mem::forget(gone); // for dropping takes a call
         }
         // What is told, and an error, is dropped by PyO3. What is only dropped goes past it, and needs no attaching, which takes 15 ns of an
         // eviction's 200.
