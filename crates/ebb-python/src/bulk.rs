@@ -281,7 +281,7 @@ impl Map {
         }
         let mut removed = 0;
         for key in &keys {
-            let dropped = self.locate(py, key, |store, _, found| found.map(|found| store.remove(py, found)))?;
+            let dropped = self.locate(py, key, |store, _, found| found.map(|found| store.remove(found)))?;
             removed += usize::from(dropped.map(|dropped| dropped.release(py)).is_some());
         }
         Ok(removed)

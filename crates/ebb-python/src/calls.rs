@@ -172,14 +172,6 @@ pub(crate) fn attached<R>(py: Python<'_>, work: impl FnOnce(Python<'_>) -> R) ->
     done.expect("it was done once")
 }
 
-/// As [`release`], if there is something to drop.
-#[inline(always)]
-pub(crate) fn release_any(object: Option<Bound<'_, PyAny>>) {
-    if let Some(object) = object {
-        release(object.py(), object.unbind());
-    }
-}
-
 /// Drop a reference, perhaps the last: then it runs `__del__`.
 #[inline]
 pub(crate) fn release(_: Python<'_>, object: Py<PyAny>) {

@@ -4,11 +4,11 @@
 #![allow(unsafe_code)] // type slots
 
 use crate::cache::Cache;
-use crate::calls;
 use crate::convert::new_object;
 use crate::kinds::Kinds;
 use crate::layout::New;
 use crate::map::Map;
+use crate::objects::Leaving;
 use crate::slots::{HasLanes, Lanes};
 use crate::store::{Dropped, Store, rehasher};
 use crate::typed::{TypedKey, TypedValue};
@@ -54,13 +54,14 @@ impl HasLanes for Map {
     fn lane_get<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
         let key = K::of(key)?;
         let hash = K::hash(key);
-        let store = self.store.try_hold()?;
-        let (layout, mut unsure) = (&store.layout, false);
-        let entry = store.table.get(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
-        if unsure {
-            return None;
-        }
-        new_object(py, layout.value, &entry[K::value(layout, entry)])
+        self.store.try_with(|store| {
+            let (layout, mut unsure) = (&store.layout, false);
+            let entry = store.table.get(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+            if unsure {
+                return None;
+            }
+            new_object(py, layout.value, &entry[K::value(layout, entry)])
+        })?
     }
 
     #[inline(always)]
@@ -72,28 +73,30 @@ impl HasLanes for Map {
     ) -> Option<()> {
         let key = K::of(key)?;
         let hash = K::hash(key);
-        let mut store = self.store.try_hold()?;
-        let Store { layout, table, .. } = &mut *store;
-        let value = V::of(layout.value, value)?;
-        let mut unsure = false;
-        let found = table.get_mut(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
-        if unsure {
-            return None;
+        let replaced = self.store.try_with(|store| {
+            let Store { layout, table, .. } = &mut *store;
+            let value = V::of(layout.value, value)?;
+            let mut unsure = false;
+            let found = table.get_mut(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+            if unsure {
+                return None;
+            }
+            let Some(entry) = found else {
+                return store.insert_typed::<K, V>(hash, key, value).ok().map(|()| None);
+            };
+            let range = K::value(layout, entry);
+            if range.len() != V::len(value) {
+                return resize(store, New { hash, key: &K::key(key), value: &V::value(value) });
+            }
+            let at = &mut entry[range];
+            let replaced = V::take(at);
+            V::write(value, at);
+            V::keep(value);
+            Some(replaced)
+        })??;
+        if let Some(replaced) = replaced {
+            replaced.release(py); // may run `__del__`
         }
-        let Some(entry) = found else {
-            return store.insert_typed::<K, V>(hash, key, value).ok();
-        };
-        let range = K::value(layout, entry);
-        if range.len() != V::len(value) {
-            drop(store);
-            return resize(py, self, New { hash, key: &K::key(key), value: &V::value(value) });
-        }
-        let at = &mut entry[range];
-        let replaced = V::take(py, at);
-        V::write(value, at);
-        V::keep(value);
-        drop(store);
-        calls::release_any(replaced);
         Some(())
     }
 
@@ -101,16 +104,17 @@ impl HasLanes for Map {
     fn lane_delete<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<()> {
         let key = K::of(key)?;
         let hash = K::hash(key);
-        let mut store = self.store.try_hold()?;
-        let (layout, mut unsure) = (&store.layout, false);
-        store.table.prefetch_removal(&rehasher::<K>(layout));
-        let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
-        if unsure {
-            return None;
-        }
-        let dropped = Dropped::of::<K>(py, layout, entry);
-        store.forget::<K>(found);
-        drop(store);
+        let dropped = self.store.try_with(|store| {
+            let (layout, mut unsure) = (&store.layout, false);
+            store.table.prefetch_removal(&rehasher::<K>(layout));
+            let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+            if unsure {
+                return None;
+            }
+            let dropped = Dropped::of::<K>(layout, entry);
+            store.forget::<K>(found);
+            Some(dropped)
+        })??;
         dropped.release(py); // may run `__del__`
         Some(())
     }
@@ -119,20 +123,17 @@ impl HasLanes for Map {
     fn lane_contains<K: TypedKey>(&self, _: Python<'_>, key: &Bound<'_, PyAny>) -> Option<bool> {
         let key = K::of(key)?;
         let hash = K::hash(key);
-        let store = self.store.try_hold()?;
-        let (layout, mut unsure) = (&store.layout, false);
-        let found = store.table.get(hash, |entry| K::is(key, hash, layout, entry, &mut unsure)).is_some();
-        (!unsure).then_some(found)
+        self.store.try_with(|store| {
+            let (layout, mut unsure) = (&store.layout, false);
+            let found = store.table.get(hash, |entry| K::is(key, hash, layout, entry, &mut unsure)).is_some();
+            (!unsure).then_some(found)
+        })?
     }
 }
 
 /// Set a key to a value of another length than it has.
 #[inline(never)]
-fn resize(py: Python<'_>, map: &Map, new: New<'_>) -> Option<()> {
-    let mut store = map.store.try_hold()?;
+fn resize(store: &mut Store, new: New<'_>) -> Option<Option<Leaving>> {
     let found = store.find_plain(new.hash, new.key).ok()?;
-    let dropped = store.set(py, found, new).ok()?;
-    drop(store);
-    dropped.release(py);
-    Some(())
+    store.set(found, new).ok().map(Dropped::into_value)
 }

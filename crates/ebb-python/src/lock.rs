@@ -7,36 +7,59 @@
 use crate::cache::sweeper;
 use pyo3::prelude::*;
 use std::cell::{Cell, RefCell, UnsafeCell};
-use std::ops::{Deref, DerefMut};
-use std::panic::catch_unwind;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use std::mem::ManuallyDrop;
+use std::panic::{catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// A value that one thread at a time uses; with `BEYOND`, also threads that have not attached to the interpreter.
 pub(crate) struct Guarded<T, const BEYOND: bool = false> {
-    busy: AtomicBool,
+    state: AtomicU8,
     /// How many wait.
     wanted: AtomicU32,
-    value: UnsafeCell<T>,
+    value: UnsafeCell<ManuallyDrop<T>>,
 }
+
+/// Nobody uses the value.
+const FREE: u8 = 0;
+/// Somebody does.
+const BUSY: u8 = 1;
+/// A panic has unwound through a use of it, and may have left it half changed. Nobody uses it any more, nor drops it.
+const BROKEN: u8 = 2;
 
 /// How often who finds the lock taken looks again before it lets the interpreter go: some ten microseconds.
 const SPINS: usize = 1000;
 
-// SAFETY: `value` is only reached by whoever set `busy`, which only one can: see `try_acquire`. It is used from many
+// SAFETY: `value` is only reached by whoever made it `BUSY`, which only one can: see `try_acquire`. It is used from many
 // threads, one at a time, so it must be Send.
 unsafe impl<T: Send, const BEYOND: bool> Sync for Guarded<T, BEYOND> {}
 
-struct Held<'a>(&'a AtomicBool);
+/// The right to use the value, which ends with [`open`](Self::open). Dropped by a panic that unwinds, it leaves the value
+/// broken.
+#[must_use]
+struct Held<'a>(&'a AtomicU8);
 
-impl Drop for Held<'_> {
+impl Held<'_> {
     #[inline(always)]
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+    fn open(self) {
+        self.leave(FREE);
+        std::mem::forget(self);
+    }
+
+    #[inline(always)]
+    fn leave(&self, state: u8) {
+        self.0.store(state, Ordering::Release);
         if WAITERS.load(Ordering::Relaxed) > 0 {
             wake_waiters();
         }
+    }
+}
+
+impl Drop for Held<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.leave(BROKEN);
     }
 }
 
@@ -50,15 +73,21 @@ fn wake_waiters() {
 
 impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     pub(crate) fn new(value: T) -> Self {
-        Guarded { busy: AtomicBool::new(false), wanted: AtomicU32::new(0), value: UnsafeCell::new(value) }
+        let value = UnsafeCell::new(ManuallyDrop::new(value));
+        Guarded { state: AtomicU8::new(FREE), wanted: AtomicU32::new(0), value }
     }
 
-    /// Use the value. `work` must not run Python code.
+    /// Use the value. `work` must not run Python code. If it panics, the value is [broken](Self::is_broken).
+    ///
+    /// # Panics
+    /// If the value is broken.
     #[inline]
     pub(crate) fn with<R>(&self, py: Python<'_>, work: impl FnOnce(&mut T) -> R) -> R {
-        let _held = self.acquire(py);
-        // SAFETY: `_held` says that nobody else uses the value until it is dropped.
-        work(unsafe { &mut *self.value.get() })
+        let held = self.acquire(py);
+        // SAFETY: `held` says that nobody else uses the value until it is open.
+        let result = work(unsafe { &mut *self.pointer() });
+        held.open();
+        result
     }
 
     /// Use the value with the interpreter released.
@@ -70,15 +99,17 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         let Some(working) = Working::begin() else {
             // Who forks, or a hook of another module that waits for what this thread holds, must not be waited for. Without
             // the interpreter nobody gets to fork, so nothing is half done when it happens.
-            // SAFETY: `held` says that nobody else uses the value until it is dropped.
-            return work(unsafe { &mut *self.value.get() });
+            // SAFETY: `held` says that nobody else uses the value until it is open.
+            let result = work(unsafe { &mut *self.pointer() });
+            held.open();
+            return result;
         };
-        let value = Exclusive(self.value.get());
+        let value = Exclusive(self.pointer());
         py.detach(move || {
             let value = value; // the whole, not the pointer in it, which is not Send
-            // SAFETY: `held` says that nobody else uses the value until it is dropped, here.
+            // SAFETY: `held` says that nobody else uses the value until it is open.
             let result = work(unsafe { &mut *value.0 });
-            drop(held);
+            held.open();
             drop(working);
             result
         })
@@ -88,9 +119,11 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     /// a thread that has the interpreter.
     #[inline(always)]
     pub(crate) fn try_with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let _held = self.try_acquire()?;
+        let held = self.try_acquire()?;
         // SAFETY: as in `with`.
-        Some(work(unsafe { &mut *self.value.get() }))
+        let result = work(unsafe { &mut *self.pointer() });
+        held.open();
+        Some(result)
     }
 
     /// Use the value if nobody does and nobody forks, from a thread that has not attached.
@@ -106,31 +139,34 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         result
     }
 
-    /// As [`try_with`](Self::try_with), for as long as the guard lives.
-    #[inline(always)]
-    pub(crate) fn try_hold(&self) -> Option<Holding<'_, T>> {
-        let held = self.try_acquire()?;
-        Some(Holding { value: self.value.get(), _held: held })
+    /// The value of a guard that is going, unless it is broken.
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+        (*self.state.get_mut() == FREE).then(|| &mut **self.value.get_mut())
     }
 
-    /// The value of a guard that is going.
-    pub(crate) fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut()
+    /// Whether a panic has unwound through a use of the value, and may have left it half changed.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == BROKEN
+    }
+
+    #[inline(always)]
+    fn pointer(&self) -> *mut T {
+        self.value.get().cast() // `ManuallyDrop` is transparent
     }
 
     #[inline]
     fn try_acquire(&self) -> Option<Held<'_>> {
         if BEYOND || cfg!(Py_GIL_DISABLED) {
-            let taken = self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
-            return taken.is_ok().then(|| Held(&self.busy));
+            let taken = self.state.compare_exchange(FREE, BUSY, Ordering::Acquire, Ordering::Relaxed);
+            return taken.is_ok().then(|| Held(&self.state));
         }
         // Only a thread with the GIL gets here, so looking and setting need not be one step. (Without `BEYOND` all come
         // with a `py`, from a type's slot or from the garbage collector.)
-        if self.busy.load(Ordering::Acquire) {
+        if self.state.load(Ordering::Acquire) != FREE {
             return None;
         }
-        self.busy.store(true, Ordering::Relaxed);
-        Some(Held(&self.busy))
+        self.state.store(BUSY, Ordering::Relaxed);
+        Some(Held(&self.state))
     }
 
     #[inline]
@@ -154,7 +190,7 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         let turns = if BEYOND { SPINS } else { 0 };
         (0..turns).find_map(|_| {
             std::hint::spin_loop();
-            if self.busy.load(Ordering::Relaxed) { None } else { self.try_acquire() }
+            if self.state.load(Ordering::Relaxed) == FREE { self.try_acquire() } else { None }
         })
     }
 
@@ -169,15 +205,18 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     }
 
     fn sleep(&self, py: Python<'_>) -> Held<'_> {
-        let busy = &self.busy;
+        let state = &self.state;
         loop {
+            if self.is_broken() {
+                refuse();
+            }
             py.detach(|| {
                 let Some(gate) = try_gate() else {
                     // Who has closed it may wait for this thread in another module's hook.
                     return std::thread::sleep(Duration::from_micros(50));
                 };
                 WAITERS.fetch_add(1, Ordering::SeqCst);
-                if busy.load(Ordering::SeqCst) {
+                if state.load(Ordering::SeqCst) == BUSY {
                     // The time limit covers a holder that looked for waiters just before this one came.
                     drop(FREED.wait_timeout(gate, Duration::from_millis(5)));
                 }
@@ -190,27 +229,18 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     }
 }
 
-/// The value, in use.
-pub(crate) struct Holding<'a, T> {
-    value: *mut T,
-    _held: Held<'a>,
+/// Raise that a value is broken.
+#[cold]
+fn refuse() -> ! {
+    resume_unwind(Box::new("an internal error has left this map or cache half changed: it can't be used any more"));
 }
 
-impl<T> Deref for Holding<'_, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: `_held` says that nobody else uses the value until it is dropped, with this.
-        unsafe { &*self.value }
-    }
-}
-
-impl<T> DerefMut for Holding<'_, T> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as in `deref`.
-        unsafe { &mut *self.value }
+impl<T, const BEYOND: bool> Drop for Guarded<T, BEYOND> {
+    fn drop(&mut self) {
+        if *self.state.get_mut() == FREE {
+            // SAFETY: it is dropped once, here.
+            unsafe { ManuallyDrop::drop(self.value.get_mut()) }
+        }
     }
 }
 

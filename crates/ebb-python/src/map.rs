@@ -66,7 +66,7 @@ impl Map {
     }
 
     pub(crate) fn set_typed(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyResult<()> {
-        let done = self.locate(py, key, |store, hash, found| store.set(py, found, New { hash, key, value }))?;
+        let done = self.locate(py, key, |store, hash, found| store.set(found, New { hash, key, value }))?;
         done.map_err(out_of_memory)?.release(py); // what was replaced
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Map {
         let take = || {
             let taken = self.locate(py, key, |store, _, found| {
                 let found = found?;
-                Some(store.value_to_take(py, found).map(|value| store.remove_made(py, found, value)))
+                Some(store.value_to_take(py, found).map(|value| store.remove_made(found, value)))
             })?;
             released(py, taken)
         };
@@ -88,7 +88,7 @@ impl Map {
         let take = || {
             let taken = self.store.with(py, |store| {
                 let found = store.table.any()?;
-                Some(store.pair_to_take(py, found).map(|pair| store.remove_made(py, found, pair)))
+                Some(store.pair_to_take(py, found).map(|pair| store.remove_made(found, pair)))
             });
             released(py, taken)
         };
@@ -97,7 +97,7 @@ impl Map {
 
     /// Take out what was seen, if nobody else has changed it; whether it was.
     fn take_seen(&self, py: Python<'_>, seen: &Seen) -> bool {
-        let dropped = self.store.with(py, |store| store.find_seen(seen).map(|found| store.remove(py, found)));
+        let dropped = self.store.with(py, |store| store.find_seen(seen).map(|found| store.remove(found)));
         dropped.map(|dropped| dropped.release(py)).is_some()
     }
 
@@ -163,7 +163,7 @@ impl Map {
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = key.py();
-        let removed = self.locate(py, &self.key(key)?, |store, _, found| found.map(|found| store.remove(py, found)))?;
+        let removed = self.locate(py, &self.key(key)?, |store, _, found| found.map(|found| store.remove(found)))?;
         removed.map(|removed| removed.release(py)).ok_or_else(|| missing(key))
     }
 
@@ -356,7 +356,8 @@ pub(crate) fn call_missing(slf: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> Py
 
 impl Drop for Map {
     fn drop(&mut self) {
-        let contents = self.store.get_mut().take();
+        let Some(store) = self.store.get_mut() else { return };
+        let contents = store.take();
         if contents.has_objects() {
             Python::attach(|py| release_nested(py, |py| contents.release(py)));
         }

@@ -4,11 +4,13 @@
 //! they are. That the object is alive, and whose the reference is, rests on it.
 #![allow(unsafe_code)] // reference counts by hand
 
+use crate::calls;
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
 
 /// The object as bytes; the reference is counted by [`keep`], once the bytes are where they stay.
 #[inline]
@@ -51,11 +53,24 @@ pub(crate) fn keep_word(py: Python<'_>, word: &[u8]) {
     std::mem::forget(clone_word(py, word));
 }
 
-/// The reference that was in a table. The bytes there must not be used again.
-#[inline]
-pub(crate) fn take_word(py: Python<'_>, word: &[u8]) -> Py<PyAny> {
-    // SAFETY: the table's reference passes to the caller, who forgets the bytes.
-    unsafe { Bound::from_owned_ptr(py, pointer(word)).unbind() }
+/// A reference that leaves a table. It has no destructor: a panic that unwinds through a lock leaks it, and no object
+/// is dropped there.
+#[must_use]
+pub(crate) struct Leaving(NonNull<ffi::PyObject>);
+
+impl Leaving {
+    /// The reference that is in a table. The bytes there must not be used again.
+    #[inline(always)]
+    pub(crate) fn of(word: &[u8]) -> Self {
+        Leaving(NonNull::new(pointer(word)).expect("an object"))
+    }
+
+    /// Drop the reference, perhaps the last. Runs `__del__`, so never under a lock.
+    #[inline]
+    pub(crate) fn release(self, py: Python<'_>) {
+        // SAFETY: the table's reference has passed to this, and passes on.
+        calls::release(py, unsafe { Bound::from_owned_ptr(py, self.0.as_ptr()).unbind() });
+    }
 }
 
 /// A tuple of two; `MemoryError` where there is no room for it.
@@ -96,7 +111,7 @@ impl<'py> RoomForPair<'py> {
 
 /// Show the object to the garbage collector.
 pub(crate) fn visit_word(visit: PyVisit<'_>, word: &[u8]) -> Result<(), PyTraverseError> {
-    let Some(object) = std::ptr::NonNull::new(pointer(word)) else { return Ok(()) };
+    let Some(object) = NonNull::new(pointer(word)) else { return Ok(()) };
     // SAFETY: 1. `Py` is a transparent `NonNull<PyObject>`. 2. The reference stays the table's: it is not dropped here.
     let object: ManuallyDrop<Py<PyAny>> = unsafe { std::mem::transmute(object) };
     visit.call(&*object)

@@ -5,7 +5,7 @@ use crate::convert::{Key, Read, read_value};
 use crate::errors::out_of_memory;
 use crate::kinds::{KeyKind, ValueKind};
 use crate::layout::{KeptKey, Layout, New, word};
-use crate::objects;
+use crate::objects::{self, Leaving};
 use crate::take::Taken;
 use crate::typed::{TypedKey, TypedValue, with_key_type};
 use ebb::{Cursor, Found, OutOfMemory, RawTable, Stats, Table};
@@ -46,17 +46,29 @@ impl Asked {
 /// Objects that came out of a table, to be dropped once it is unlocked.
 #[must_use]
 pub(crate) struct Dropped {
-    key: Option<Py<PyAny>>,
-    value: Option<Py<PyAny>>,
+    key: Option<Leaving>,
+    value: Option<Leaving>,
 }
 
 impl Dropped {
     /// The objects of an entry that is about to be taken out.
     #[inline(always)]
-    pub(crate) fn of<K: TypedKey>(py: Python<'_>, layout: &Layout, entry: &[u8]) -> Self {
+    pub(crate) fn of<K: TypedKey>(layout: &Layout, entry: &[u8]) -> Self {
         let is_object = layout.value == ValueKind::Object;
-        let value = is_object.then(|| objects::take_word(py, &entry[K::value(layout, entry)]));
-        Dropped { key: K::take(py, entry), value }
+        let value = is_object.then(|| Leaving::of(&entry[K::value(layout, entry)]));
+        Dropped { key: K::take(entry), value }
+    }
+
+    /// The object that was an entry's value, if it was one.
+    #[inline(always)]
+    fn of_value(value: Option<Leaving>) -> Self {
+        Dropped { key: None, value }
+    }
+
+    /// The value, where that is all there is.
+    pub(crate) fn into_value(self) -> Option<Leaving> {
+        debug_assert!(self.key.is_none());
+        self.value
     }
 
     pub(crate) fn is_nothing(&self) -> bool {
@@ -67,10 +79,10 @@ impl Dropped {
     #[inline]
     pub(crate) fn release(self, py: Python<'_>) {
         if let Some(key) = self.key {
-            calls::release(py, key);
+            key.release(py);
         }
         if let Some(value) = self.value {
-            calls::release(py, value);
+            value.release(py);
         }
     }
 }
@@ -108,17 +120,6 @@ pub(crate) fn writer<K: TypedKey, V: TypedValue>(
     }
 }
 
-/// The bytes of an object, if it was one, that an entry had as its value: nobody else has their reference.
-#[must_use]
-pub(crate) struct Replaced(Option<[u8; 8]>);
-
-impl Replaced {
-    #[inline]
-    pub(crate) fn into_dropped(self, py: Python<'_>) -> Dropped {
-        Dropped { key: None, value: self.0.map(|word| objects::take_word(py, &word)) }
-    }
-}
-
 /// The table of one map or cache.
 pub(crate) struct Store<T: RawTable = Table> {
     pub(crate) layout: Layout,
@@ -136,11 +137,11 @@ impl Store {
 
     /// Insert or replace; `found` is what a search for the key has found.
     #[inline]
-    pub(crate) fn set(&mut self, py: Python<'_>, found: Option<Found>, new: New<'_>) -> Result<Dropped, OutOfMemory> {
+    pub(crate) fn set(&mut self, found: Option<Found>, new: New<'_>) -> Result<Dropped, OutOfMemory> {
         let Some(found) = found else {
-            return self.insert(new).map(|()| Replaced(None).into_dropped(py));
+            return self.insert(new).map(|()| Dropped::of_value(None));
         };
-        self.overwrite(found, new).map(|(_, replaced)| replaced.into_dropped(py))
+        self.overwrite(found, new).map(|(_, dropped)| dropped)
     }
 
     /// Add an entry whose key a search has not found.
@@ -192,13 +193,8 @@ impl Store {
 
     /// Take out an entry if what it becomes is made.
     #[inline(always)]
-    pub(crate) fn remove_made<T, R>(
-        &mut self,
-        py: Python<'_>,
-        found: Found,
-        taken: Taken<T, R>,
-    ) -> (Taken<T, R>, Option<Dropped>) {
-        let dropped = matches!(taken, Taken::Made(_)).then(|| self.remove(py, found));
+    pub(crate) fn remove_made<T, R>(&mut self, found: Found, taken: Taken<T, R>) -> (Taken<T, R>, Option<Dropped>) {
+        let dropped = matches!(taken, Taken::Made(_)).then(|| self.remove(found));
         (taken, dropped)
     }
 
@@ -314,17 +310,17 @@ impl<T: RawTable> Store<T> {
     /// Give an entry another value; where the entry is then, and what it had. Only a value of variable size may take
     /// memory.
     #[inline]
-    pub(crate) fn overwrite(&mut self, found: Found, new: New<'_>) -> Result<(Found, Replaced), OutOfMemory> {
+    pub(crate) fn overwrite(&mut self, found: Found, new: New<'_>) -> Result<(Found, Dropped), OutOfMemory> {
         let layout = self.layout;
         if layout.value.is_variable() {
-            return Ok((self.replace(found, new)?, Replaced(None)));
+            return Ok((self.replace(found, new)?, Dropped::of_value(None)));
         }
         let (from, bytes) = (layout.key_bytes, layout.value_bytes);
         let at = &mut self.table.entry_mut(found)[from..from + bytes];
-        let replaced = Replaced((layout.value == ValueKind::Object).then(|| word(at).to_ne_bytes()));
+        let replaced = (layout.value == ValueKind::Object).then(|| Leaving::of(at));
         new.value.write(at);
         new.value.keep();
-        Ok((found, replaced))
+        Ok((found, Dropped::of_value(replaced)))
     }
 
     /// The bytes of an object key.
@@ -380,14 +376,14 @@ impl<T: RawTable> Store<T> {
 
     /// Take an entry out.
     #[inline(never)]
-    pub(crate) fn remove(&mut self, py: Python<'_>, found: Found) -> Dropped {
-        with_key_type!(self.layout.key, K => self.remove_typed::<K>(py, found))
+    pub(crate) fn remove(&mut self, found: Found) -> Dropped {
+        with_key_type!(self.layout.key, K => self.remove_typed::<K>(found))
     }
 
     /// As [`remove`](Self::remove), where the kind of key is known.
     #[inline(always)]
-    pub(crate) fn remove_typed<K: TypedKey>(&mut self, py: Python<'_>, found: Found) -> Dropped {
-        let dropped = Dropped::of::<K>(py, &self.layout, self.table.entry(found));
+    pub(crate) fn remove_typed<K: TypedKey>(&mut self, found: Found) -> Dropped {
+        let dropped = Dropped::of::<K>(&self.layout, self.table.entry(found));
         self.forget::<K>(found);
         dropped
     }
@@ -471,10 +467,10 @@ impl<T: RawTable> Contents<T> {
             let mut cursor = Cursor::default();
             while let Some(entry) = self.table.next(&mut cursor) {
                 if self.layout.key == KeyKind::Object {
-                    calls::release(py, objects::take_word(py, &entry[8..]));
+                    Leaving::of(&entry[8..]).release(py);
                 }
                 if self.layout.value == ValueKind::Object {
-                    calls::release(py, objects::take_word(py, self.layout.value(entry)));
+                    Leaving::of(self.layout.value(entry)).release(py);
                 }
             }
         }

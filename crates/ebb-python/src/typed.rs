@@ -5,7 +5,7 @@ use crate::convert::{Key, Value, plain_bytes, plain_hash, plain_int, plain_text,
 use crate::hash::{hash_int, hash_text};
 use crate::kinds::ValueKind;
 use crate::layout::{Layout, word};
-use crate::objects;
+use crate::objects::{self, Leaving};
 use crate::store::is_object;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
@@ -35,7 +35,7 @@ pub(crate) trait TypedKey {
     /// The key has been written to stay.
     fn keep(_: Self::Key<'_>) {}
     /// The reference that an entry's key is, to be dropped once the entry has let go of it.
-    fn take(_: Python<'_>, _entry: &[u8]) -> Option<Py<PyAny>> {
+    fn take(_entry: &[u8]) -> Option<Leaving> {
         None
     }
 }
@@ -131,8 +131,8 @@ impl TypedKey for ObjectKeys {
     }
 
     #[inline(always)]
-    fn take(py: Python<'_>, entry: &[u8]) -> Option<Py<PyAny>> {
-        Some(objects::take_word(py, &entry[8..]))
+    fn take(entry: &[u8]) -> Option<Leaving> {
+        Some(Leaving::of(&entry[8..]))
     }
 }
 
@@ -199,7 +199,7 @@ pub(crate) trait TypedValue {
     /// The value has been written to stay.
     fn keep(_: Self::Value<'_>) {}
     /// The reference that an entry's value is, to be dropped once the entry has let go of it.
-    fn take<'py>(_: Python<'py>, _value: &[u8]) -> Option<Bound<'py, PyAny>> {
+    fn take(_value: &[u8]) -> Option<Leaving> {
         None
     }
 }
@@ -235,8 +235,8 @@ impl TypedValue for ObjectValues {
     }
 
     #[inline(always)]
-    fn take<'py>(py: Python<'py>, value: &[u8]) -> Option<Bound<'py, PyAny>> {
-        Some(objects::take_word(py, value).into_bound(py))
+    fn take(value: &[u8]) -> Option<Leaving> {
+        Some(Leaving::of(value))
     }
 }
 

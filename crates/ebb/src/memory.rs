@@ -36,13 +36,16 @@ pub(crate) struct Block {
     pub(crate) bytes: usize,
 }
 
+/// Added to an allowance: the allocation after it panics instead of being refused, as if the engine had a fault.
+const PANIC: u64 = 1 << 63;
+
 /// Counts what one table holds, and can be told to refuse.
 #[derive(Debug)]
 pub(crate) struct Memory {
     held: usize,
     got: u64,
     returned: u64,
-    /// How many more allocations succeed; tests lower it.
+    /// How many more allocations succeed; tests lower it, and may add [`PANIC`].
     allowance: u64,
     /// No more than this is held at any moment.
     limit: usize,
@@ -79,7 +82,8 @@ impl Memory {
         (self.got, self.returned)
     }
 
-    /// Let only `allocations` more succeed; `u64::MAX` lifts the limit.
+    /// Let only `allocations` more succeed; `u64::MAX` lifts the limit. With the highest bit set, the next one panics
+    /// instead of being refused. For tests.
     pub(crate) fn set_allowance(&mut self, allocations: u64) {
         self.allowance = allocations;
     }
@@ -95,7 +99,8 @@ impl Memory {
 
     /// A zeroed block of at least `bytes` (more than 0).
     pub(crate) fn allocate(&mut self, bytes: usize) -> Result<Block, OutOfMemory> {
-        if self.allowance == 0 {
+        if self.allowance & !PANIC == 0 {
+            assert!(self.allowance & PANIC == 0, "a test asked for this panic");
             return Err(OutOfMemory);
         }
         // Sizes beyond the address space must not wrap when rounded.

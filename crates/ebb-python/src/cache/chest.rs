@@ -51,6 +51,13 @@ impl From<PyErr> for Refused {
 }
 
 impl Refused {
+    /// Have it dropped after the lock.
+    pub(crate) fn into_gone(self, gone: &mut Gone) {
+        if let Refused::Error(error) = self {
+            gone.push_error(error);
+        }
+    }
+
     pub(crate) fn into_error(self, max_bytes: Option<usize>) -> PyErr {
         match self {
             Refused::OutOfMemory => out_of_memory(()),
@@ -100,7 +107,7 @@ impl Chest {
 
     // --- time ----------------------------------------------------------------------------------------------------
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
         self.limits.deadlines(lives, moment)
     }
@@ -169,7 +176,7 @@ impl Chest {
         if told.is_some() || self.store.layout.has_objects() {
             gone.reserve()?;
         }
-        let dropped = self.store.remove(py, found);
+        let dropped = self.store.remove(found);
         self.count(cause);
         if told.is_some() || !dropped.is_nothing() {
             gone.push(Departed { cause, told, dropped });
@@ -257,12 +264,14 @@ impl Chest {
     }
 
     /// The sweeping that goes with an operation: none where it had no need of the time.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tidy(&mut self, py: Python<'_>, moment: &Moment, gone: &mut Gone) {
         if let Some(now) = moment.was_read()
             && self.store.table.is_due(now)
+            && !gone.has_error()
         {
-            let _ = self.sweep(py, now, STEPS, gone); // never owed
+            // The operation does not owe it, so it does not fail by it.
+            self.sweep(py, now, STEPS, gone).unwrap_or_else(|error| gone.push_error(error));
         }
     }
 
@@ -360,14 +369,13 @@ impl Chest {
         if told.is_some() || self.store.layout.value == ValueKind::Object {
             gone.reserve()?;
         }
-        let (found, replaced) = match self.store.overwrite(found, new) {
+        let (found, dropped) = match self.store.overwrite(found, new) {
             Ok(done) => done,
             Err(error) => return Ok(Err(error)),
         };
         self.store.table.renew(found, deadlines);
         self.store.table.mark(found);
         self.count(Cause::Replaced);
-        let dropped = replaced.into_dropped(py);
         if told.is_some() || !dropped.is_nothing() {
             gone.push(Departed { cause: Cause::Replaced, told, dropped });
         }

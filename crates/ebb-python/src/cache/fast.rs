@@ -7,11 +7,9 @@ use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
 use crate::cache::moment::Moment;
 use crate::cache::settings::Settings;
-use crate::calls;
 use crate::convert::new_object;
 use crate::kinds::Kinds;
 use crate::layout::New;
-use crate::lock::Holding;
 use crate::slots::{self, Behind, HasLanes, Lanes};
 use crate::store::{Dropped, Store, rehasher};
 use crate::typed::{TypedKey, TypedValue, with_key_type};
@@ -29,14 +27,10 @@ pub(crate) fn remember(cache: &Bound<'_, PyType>) -> PyResult<()> {
     GET.put_before(cache, c"get", get)
 }
 
-/// The settings of a cache of the system's clock, and what it holds, if it is not busy.
+/// The settings of a cache of the system's clock.
 #[inline(always)]
-fn begin(cache: &Cache) -> Option<(&Settings, Holding<'_, Chest>)> {
-    let settings = cache.shared.settings.get()?;
-    if !settings.is_on_system_time() {
-        return None;
-    }
-    Some((settings, cache.shared.chest.try_hold()?))
+fn settings(cache: &Cache) -> Option<&Settings> {
+    cache.shared.settings.get().filter(|settings| settings.is_on_system_time())
 }
 
 /// The value of a key as a new reference (NULL with an exception set where the object could not be made), as a use of
@@ -91,8 +85,8 @@ impl HasLanes for Cache {
 
     #[inline(always)]
     fn lane_get<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
-        let (_, mut chest) = begin(self)?;
-        read::<K, true>(py, &mut chest, key)?
+        settings(self)?;
+        self.shared.chest.try_with(|chest| read::<K, true>(py, chest, key))??
     }
 
     #[inline(always)]
@@ -102,85 +96,98 @@ impl HasLanes for Cache {
         key: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> Option<()> {
-        let (settings, mut chest) = begin(self)?;
+        let settings = settings(self)?;
         let key = K::of(key)?;
         let hash = K::hash(key);
         let value = V::of(settings.kinds.value, value)?;
-        chest.store.table.prefetch_line(hash); // which comes while the clock is read
         let moment = Moment::later();
         let mut gone = Gone::default();
-        let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
-        let (tells, unbounded) = (settings.tells(), !chest.limits.are_bounds());
-        let Chest { store: Store { layout, table, .. }, counts, .. } = &mut *chest;
-        let mut unsure = false;
-        let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
-        let done = match found {
-            _ if unsure => None,
-            Some(mut look) => {
-                let range = K::value(layout, look.entry);
-                let over = moment.is_past(look.deadlines().first());
-                if tells || over || range.len() != V::len(value) || !look.prolong(deadlines) {
-                    None
-                } else {
-                    look.mark();
-                    (counts.sets, counts.replaced) = (counts.sets + 1, counts.replaced + 1);
-                    let at = &mut look.entry[range];
-                    let replaced = V::take(py, at);
-                    V::write(value, at);
-                    V::keep(value);
-                    Some(replaced)
+        let done = self.shared.chest.try_with(|chest| {
+            chest.store.table.prefetch_line(hash); // which comes while the clock is read
+            let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
+            let (tells, unbounded) = (settings.tells(), !chest.limits.are_bounds());
+            let Chest { store: Store { layout, table, .. }, counts, .. } = &mut *chest;
+            let mut unsure = false;
+            let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+            let done = match found {
+                _ if unsure => None,
+                Some(mut look) => {
+                    let range = K::value(layout, look.entry);
+                    let over = moment.is_past(look.deadlines().first());
+                    if tells || over || range.len() != V::len(value) || !look.prolong(deadlines) {
+                        None
+                    } else {
+                        look.mark();
+                        (counts.sets, counts.replaced) = (counts.sets + 1, counts.replaced + 1);
+                        let at = &mut look.entry[range];
+                        let replaced = V::take(at);
+                        V::write(value, at);
+                        V::keep(value);
+                        Some(replaced)
+                    }
                 }
-            }
-            None if unbounded && K::BYTES > 0 => {
-                chest.insert_typed::<K, V>(hash, key, value, deadlines).ok().map(|()| None)
-            }
-            None => {
-                let new = New { hash, key: &K::key(key), value: &V::value(value) };
-                // Refused or not, those who made room have left.
-                chest.put_at(py, None, new, deadlines, &moment, &mut gone).is_ok().then_some(None)
-            }
-        };
-        self.end_step(py, &mut chest, &moment, &mut gone);
-        drop(chest);
+                None if unbounded && K::BYTES > 0 => {
+                    chest.insert_typed::<K, V>(hash, key, value, deadlines).ok().map(|()| None)
+                }
+                None => {
+                    let new = New { hash, key: &K::key(key), value: &V::value(value) };
+                    // Refused or not, those who made room have left. The slot behind meets the error again.
+                    match chest.put_at(py, None, new, deadlines, &moment, &mut gone) {
+                        Ok(()) => Some(None),
+                        Err(refused) => {
+                            refused.into_gone(&mut gone);
+                            None
+                        }
+                    }
+                }
+            };
+            self.end_step(py, chest, &moment, &mut gone);
+            done
+        })?;
         self.after_step(py, gone);
-        calls::release_any(done?);
+        if let Some(replaced) = done? {
+            replaced.release(py); // may run `__del__`
+        }
         Some(())
     }
 
     #[inline(always)]
     fn lane_delete<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<()> {
-        let (settings, mut chest) = begin(self)?;
-        if settings.tells() {
+        if settings(self)?.tells() {
             return None;
         }
         let key = K::of(key)?;
         let hash = K::hash(key);
-        let Chest { store, counts, .. } = &mut *chest;
-        let (layout, mut unsure) = (&store.layout, false);
-        store.table.prefetch_removal(&rehasher::<K>(layout));
-        let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
-        if unsure || Clock::has_come(store.table.deadlines(found).first()) {
-            return None;
-        }
-        counts.deleted += 1;
-        let dropped = Dropped::of::<K>(py, layout, entry);
-        store.forget::<K>(found);
-        self.end_step(py, &mut chest, &Moment::later(), &mut Gone::default());
-        drop(chest);
+        let dropped = self.shared.chest.try_with(|chest| {
+            let Chest { store, counts, .. } = &mut *chest;
+            let (layout, mut unsure) = (&store.layout, false);
+            store.table.prefetch_removal(&rehasher::<K>(layout));
+            let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+            if unsure || Clock::has_come(store.table.deadlines(found).first()) {
+                return None;
+            }
+            counts.deleted += 1;
+            let dropped = Dropped::of::<K>(layout, entry);
+            store.forget::<K>(found);
+            self.end_step(py, chest, &Moment::later(), &mut Gone::default());
+            Some(dropped)
+        })??;
         dropped.release(py); // may run `__del__`
         Some(())
     }
 
     #[inline(always)]
     fn lane_contains<K: TypedKey>(&self, _: Python<'_>, key: &Bound<'_, PyAny>) -> Option<bool> {
-        let (_, mut chest) = begin(self)?;
+        settings(self)?;
         let key = K::of(key)?;
         let hash = K::hash(key);
-        let Store { layout, table, .. } = &mut chest.store;
-        let mut unsure = false;
-        let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
-        let alive = found.is_some_and(|look| !Clock::has_come(look.deadlines().first()));
-        (!unsure).then_some(alive)
+        self.shared.chest.try_with(|chest| {
+            let Store { layout, table, .. } = &mut chest.store;
+            let mut unsure = false;
+            let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+            let alive = found.is_some_and(|look| !Clock::has_come(look.deadlines().first()));
+            (!unsure).then_some(alive)
+        })?
     }
 }
 
@@ -212,14 +219,16 @@ unsafe extern "C" fn get_of<K: TypedKey>(
     // call; None always lives.
     unsafe {
         let value = slots::lane(slf, *args, |py, cache: &Cache, key| {
-            let (_, mut chest) = begin(cache)?;
-            let value = read::<K, false>(py, &mut chest, key)?;
-            Some(value.unwrap_or_else(|| {
-                chest.counts.misses += 1;
-                let default = if count == 2 { *args.add(1) } else { ffi::Py_None() };
-                ffi::Py_INCREF(default);
-                default
-            }))
+            settings(cache)?;
+            cache.shared.chest.try_with(|chest| {
+                let value = read::<K, false>(py, chest, key)?;
+                Some(value.unwrap_or_else(|| {
+                    chest.counts.misses += 1;
+                    let default = if count == 2 { *args.add(1) } else { ffi::Py_None() };
+                    ffi::Py_INCREF(default);
+                    default
+                }))
+            })?
         });
         value.unwrap_or_else(|| GET.call(slf, args, count, std::ptr::null_mut()))
     }

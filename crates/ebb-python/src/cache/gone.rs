@@ -53,26 +53,43 @@ pub(crate) struct Departed {
 /// See the module's text; most operations have none.
 #[derive(Default)]
 #[must_use]
-pub(crate) struct Gone(Option<Vec<Departed>>);
+pub(crate) struct Gone {
+    departed: Option<Vec<Departed>>,
+    /// One that nobody is told of.
+    error: Option<PyErr>,
+}
 
 impl Gone {
     /// Have room for one more.
     pub(crate) fn reserve(&mut self) -> PyResult<()> {
-        self.0.get_or_insert_default().try_reserve(1).map_err(out_of_memory)
+        self.departed.get_or_insert_default().try_reserve(1).map_err(out_of_memory)
     }
 
     pub(crate) fn push(&mut self, departed: Departed) {
-        self.0.get_or_insert_default().push(departed);
+        self.departed.get_or_insert_default().push(departed);
+    }
+
+    /// Drop an error after the lock. There is room for one.
+    #[cold]
+    pub(crate) fn push_error(&mut self, error: PyErr) {
+        debug_assert!(!self.has_error());
+        self.error = Some(error);
     }
 
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(Vec::is_empty)
+    pub(crate) fn has_error(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// Whether it never had anything, nor room for it.
+    #[inline]
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.departed.is_none() && !self.has_error()
     }
 
     /// Tell of those who left, and drop them. Runs Python code, so never under a lock.
     pub(crate) fn settle(self, py: Python<'_>, on_remove: Option<&Py<PyAny>>, codec: Option<&Codec>) {
-        for departed in self.0.into_iter().flatten() {
+        for departed in self.departed.into_iter().flatten() {
             if let (Some(told), Some(on_remove)) = (departed.told, on_remove) {
                 tell(py, on_remove, codec, told, departed.cause);
             }

@@ -40,7 +40,7 @@ impl Limits {
     }
 
     /// When a life that begins now ends.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn deadlines(&self, lives: Lives, moment: &Moment) -> Deadlines {
         let after =
             |seconds: Option<f64>| seconds.map_or(Time::NEVER, |seconds| self.clock.after(moment.time(), seconds));

@@ -104,14 +104,14 @@ impl Cache {
         result
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end_step(&self, py: Python<'_>, chest: &mut Chest, moment: &Moment, gone: &mut Gone) {
         chest.tidy(py, moment, gone);
         self.note_due(chest);
     }
 
     /// Note when something expires next. Called under the lock.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note_due(&self, chest: &Chest) {
         let until = chest.store.table.quiet_until();
         if until.millis() != self.shared.due_at() && chest.limits.clock == Clock::System {
@@ -243,6 +243,9 @@ impl Drop for Cache {
         let contents = loop {
             if let Some(contents) = self.shared.chest.try_with(Chest::take) {
                 break contents;
+            }
+            if self.shared.chest.is_broken() {
+                return;
             }
             std::thread::yield_now();
         };

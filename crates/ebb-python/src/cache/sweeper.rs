@@ -184,7 +184,8 @@ fn run(generation: u64) {
             return;
         }
         for shared in due.drain(..) {
-            // What is wrong with one cache, which the panic has told of, is no reason to leave all others unswept.
+            // What is wrong with one cache, which the panic has told of, is no reason to leave all others unswept. If it
+            // was under the lock, the cache is broken, and is not swept again.
             if catch_unwind(AssertUnwindSafe(|| sweep(&shared))).is_err() {
                 shared.want_at(Clock::now().millis() + SHUN);
             }
@@ -243,6 +244,9 @@ fn release(shared: Arc<Shared>) {
 fn sweep(shared: &Arc<Shared>) {
     shared.begin_sweep();
     loop {
+        if shared.chest.is_broken() {
+            return shared.want_at(u64::MAX);
+        }
         let more = if shared.settings().is_silent() { sweep_silently(shared) } else { sweep_attached(shared) };
         match more {
             Ok(true) if !sweeper().closed => {}
@@ -277,11 +281,14 @@ fn sweep_attached(shared: &Arc<Shared>) -> More {
             let swept = shared.chest.try_with(|chest| {
                 let now = Clock::now();
                 let swept = chest.sweep(py, now, SWEPT, &mut gone);
-                let more = note(shared, chest, now);
-                swept.map_or(Err(LAG), |()| Ok(more)) // no memory to tell of it
+                (swept, note(shared, chest, now))
             });
             shared.settle(py, gone);
-            let more = swept.unwrap_or(Err(RETRY));
+            let more = match swept {
+                Some((Ok(()), more)) => Ok(more),
+                Some((Err(_), _)) => Err(LAG), // no memory to tell of it
+                None => Err(RETRY),
+            };
             if more != Ok(true) || Instant::now() >= until {
                 return more;
             }
