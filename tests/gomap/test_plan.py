@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ebbmap.cli import main
-from ebbmap.gomap import GoVersion, Outside, parse_map
+from ebbmap.gomap import GoVersion, Outside, parse_map, predictor
 from ebbmap.gomap.plan import Plan, make_plan
 from ebbmap.gomap.plan.python import dict_resizing_bytes, dict_table_bytes, ebbmap_bytes
 from ebbmap.gomap.plan.report import human, recommendation, report
@@ -308,6 +308,33 @@ def test_human(size: float, text: str) -> None:
             "--turnovers is for a map of constant",
         ),
         (["map[int]int", "--peak", "3", "--go", "python"], "not a Go version: 'python'"),
+        (
+            ["map[int]int", "--peak", "3", "--go", "1.99"],
+            "--go: Go 1.99 is newer than this model: Go 1.18 to 1.27 are modelled",
+        ),
+        (["map[int]int", "--peak", "3", "--go", "1.17"], "--go: Go 1.17 is older than this model"),
+        (
+            ["map[bool]int", "--peak", "100_000"],
+            "--peak 100,000 is more than map[bool]int can have: its key bool has 2 values",
+        ),
+        (["map[struct{}]int", "--peak", "2"], "its key struct{} has 1 value\n"),
+        (["map[uint16]int", "--peak", "65_537"], "its key uint16 has 65,536 values"),
+        (["map[int8]int", "--peak", "257", "--steady", "9"], "--peak 257 is more than map[int8]int can have"),
+        (
+            ["map[int]map[bool]int", "--peak", "3", "--heap-map", "3"],
+            "--heap-map 3 is more than map[bool]int",
+        ),
+        (
+            ["map[int]Order", "--peak", "3"],
+            "unknown type 'Order': write out what it is, such as struct{...} (column 9 of 'map[int]Order'), "
+            "or give it: --type 'Order=struct{...}'",
+        ),
+        (["map[int]A", "--peak", "3", "--type", "A=B"], "--type: unknown type 'B'"),
+        (["map[int]A", "--peak", "3", "--type", "A"], "--type: not a definition: 'A'; taken is Name=TYPE"),
+        (
+            ["map[int]int", "--peak", "3", "--type", "A=int"],
+            "--type A has no meaning for map[int]int: it does not refer to it",
+        ),
         (["map[string]int", "--peak", "3", "--heap-string", "-2"], "--heap-string takes bytes"),
         (["map[string]int", "--peak", "3", "--heap-string", "a=2"], "--heap-string takes bytes"),
         (
@@ -378,3 +405,38 @@ def test_any_peak_is_planned_at_once() -> None:
     started = time.process_time()
     assert plan(10**10, 10**9).at_peak.bytes > 1 << 40
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("key", ["bool", "int8", "[2]bool", "struct{}", "struct{A bool; B int8}"])
+def test_a_map_of_all_its_keys_is_planned(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    kind = parse_map(f"map[{key}]int")
+    assert kind.key.values is not None
+    assert main(["plan", str(kind), "--peak", str(kind.key.values)]) == 0
+    assert f"{kind.key.values:,} entries at the peak" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="more than"):
+        predictor(kind, GoVersion(27)).filled(kind.key.values + 1)
+
+
+def test_an_inner_map_has_no_more_entries_than_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--peak", "1000", "--go", "1.27")
+    unasked, two = (
+        documented(capsys, "map[int]map[bool]int", *words, *more)["plans"]
+        for more in ([], ["--heap-map", "2"])
+    )
+    assert unasked == two
+
+
+def test_types_of_ones_own_are_given_by_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    written = documented(capsys, "map[[16]byte]struct{A [16]byte; N *int}", "--peak", "1000")
+    named = documented(
+        capsys,
+        "map[ID]Order",
+        "--type",
+        "ID=[16]byte",
+        "--type",
+        "Order=struct{A ID\nN *int}",
+        "--peak",
+        "1000",
+    )
+    assert named["type"] == "map[ID]Order"
+    assert named["plans"] == written["plans"]

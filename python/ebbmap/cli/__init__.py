@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ebbmap: interrupted", file=sys.stderr)
         return 130
+    except MemoryError:
+        print("ebbmap: out of memory", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # `ebbmap ... | head`
         return 141
     return result
