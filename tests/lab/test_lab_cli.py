@@ -16,6 +16,7 @@ from rich.console import Console
 from ebbmap.cli import main
 from ebbmap.lab.model import Skipped
 from ebbmap.lab.report.curves import leading, ticks
+from ebbmap.lab.report.progress import watching
 from ebbmap.lab.report.terminal import show
 from ebbmap.lab.report.words import duration
 
@@ -267,3 +268,21 @@ def test_an_ascii_terminal_loses_characters_not_results() -> None:
     answer = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
     assert "CPython" in answer.stdout
     assert "?" in answer.stdout
+
+
+def test_the_report_begins_with_the_conclusion() -> None:
+    out = io.StringIO()
+    report = made_report(made_run("dict", 240, 42), made_run("ebbmap:inline", 106, 0))
+    show(report, Console(file=out, width=80))
+    heading, *lines = out.getvalue().split("\n")[1:]
+    assert heading.startswith("fill-drain: 771,000 integers")
+    said = " ".join(" ".join(lines).split())
+    assert said.startswith("In the end 0 entries are left, 0.0 MiB of payload. MiB of RSS still held:")
+    assert "ebbmap:inline 0.0 (peak 106), dict 42 (peak 240)." in said
+
+
+def test_progress_shows_control_characters_as_escapes() -> None:
+    out = io.StringIO()
+    with watching(Console(file=out, width=80)) as watcher:
+        watcher.ends(None, Skipped("dict", "\x1b[2J\u202e"))
+    assert out.getvalue() == "dict skipped: \\x1b[2J\\u202e\n"

@@ -151,3 +151,26 @@ def _seen(dom: str) -> dict[str, object]:
     assert found, "the page's script did not run"
     seen: dict[str, object] = json.loads(html.unescape(found[1]))
     return seen
+
+
+def test_what_comes_from_outside_is_shown_and_not_obeyed() -> None:
+    evil = "\x1b]0;owned\x07\x9b2J\u202e<script>alert(1)</script>\udcff"
+    report = made_days(made_day("ebbmap:cache", 110, 0), skipped=(Skipped("dict", evil),))
+    assert report.traffic is not None
+    report.traffic = replace(report.traffic, said=evil)
+    run = made_day("go:inline", 290, 280)
+    run.version = evil
+    report.runs.append(run)
+    text = page(report, f"ebbmap lab --time '{evil}'")
+    shown = "\\x1b]0;owned\\x07\\x9b2J\\u202e&lt;script&gt;alert(1)&lt;/script&gt;\\xff"
+    assert text.count(shown) >= 4
+    assert all(each.isprintable() or each == "\n" for each in text) and "<script>" not in text
+
+
+def test_the_page_begins_with_the_conclusion() -> None:
+    said = (
+        "In the end 0 entries are left, 0.0 MiB of payload. MiB of RSS still held: ebbmap:inline 0.0 "
+        "(peak 106), dict 42 (peak 240), cachetools.LRUCache 42 (peak 240), go:inline 1.23.9 293 (peak 461)."
+    )
+    text = _made()
+    assert f'</h1>\n<p class="conclusion">{said}</p>' in text

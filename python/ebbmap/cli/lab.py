@@ -22,6 +22,7 @@ from ebbmap.lab import durations
 from ebbmap.lab.errors import LabError
 from ebbmap.lab.experiment import experiment
 from ebbmap.lab.model import Report, Settings, Traffic
+from ebbmap.lab.printable import printable
 from ebbmap.lab.report.page import page
 from ebbmap.lab.report.progress import watching
 from ebbmap.lab.report.terminal import show
@@ -160,7 +161,7 @@ class _Paper(Console):
 
 def _nothing_ran(report: Report) -> int:
     why = "; ".join(dict.fromkeys(skipped.why for skipped in report.skipped))
-    print(f"ebbmap: no subject could run: {why}", file=sys.stderr)
+    print(f"ebbmap: no subject could run: {printable(why)}", file=sys.stderr)
     return 1
 
 
