@@ -286,3 +286,21 @@ def test_progress_shows_control_characters_as_escapes() -> None:
     with watching(Console(file=out, width=80)) as watcher:
         watcher.ends(None, Skipped("dict", "\x1b[2J\u202e"))
     assert out.getvalue() == "dict skipped: \\x1b[2J\\u202e\n"
+
+
+@pytest.mark.parametrize("columns", ["0", "-1", "1", "abc", "", "80", "99999999"])
+def test_any_width_will_do(columns: str) -> None:
+    words = [
+        sys.executable,
+        "-c",
+        "from ebbmap.cli import main; main()",
+        "lab",
+        "--n",
+        "9",
+        "--subject",
+        "dict",
+    ]
+    environment = {**os.environ, "COLUMNS": columns}
+    answer = subprocess.run(words, check=False, capture_output=True, text=True, env=environment)
+    assert answer.returncode == 0 and "Traceback" not in answer.stderr
+    assert "payload alone" in answer.stdout

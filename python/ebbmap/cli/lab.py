@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     _check_flags(args)
     with _targets(args.json, args.html) as targets:
         try:
-            with _asked(args) as (settings, traffic), watching(Console(stderr=True)) as watcher:
+            with _asked(args) as (settings, traffic), watching(_sized(Console(stderr=True))) as watcher:
                 report = experiment(settings, args.subject, args.go, watcher, traffic)
         except LabError as error:
             raise UserError(str(error)) from None
@@ -149,9 +149,18 @@ def run(args: argparse.Namespace) -> int:
 def _show(report: Report, out: TextIO, as_json: bool) -> None:
     if as_json:
         print(_figures(report), file=out)
-        show(report, Console(stderr=True))
+        show(report, _sized(Console(stderr=True)))
     else:
-        show(report, _Paper(file=out))
+        show(report, _sized(_Paper(file=out)))
+
+
+NARROWEST = 40
+"""Columns that are written, whatever `COLUMNS` says: 0, too."""
+
+
+def _sized(console: Console) -> Console:
+    console.width = max(NARROWEST, console.width)
+    return console
 
 
 class _Paper(Console):
