@@ -53,6 +53,14 @@ def test_a_picture_is_xml_that_says_what_it_shows(version: str, entries: int, de
     assert {"slot", "key", "element", "state", "full", "empty", "deleted"} <= set(texts)
 
 
+def test_a_long_type_is_shown_whole() -> None:
+    kind = parse_map("map[string]struct{" + "; ".join(f"Field{i} map[int]any" for i in range(9)) + "}")
+    root = ElementTree.fromstring(picture(kind, GoVersion(27), 40, 0))
+    title = [text.text or "" for text in root.iter(f"{SVG}text") if text.get("class") == "title"]
+    assert " ".join(title) == f"{kind}, Go 1.27" and len(title) == 3
+    assert max(map(len, title)) * 10.3 < 960 - 2 * 16  # pixels, in a monospaced font of 17
+
+
 def test_the_picture_shows_each_entry_once() -> None:
     for version in ("1.23", "1.27"):
         for entries in (0, 1, 8, 9, 28, 100):

@@ -11,17 +11,17 @@ _UNIT = re.compile(r"(?<=\d) (?=(?:B|KiB|MiB|GiB|TiB)\b)")
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
-def wrap(text: str, first: str = "", others: str = "") -> list[str]:
+def wrap(text: str, first: str = "", others: str = "", width: int = WIDTH) -> list[str]:
     """The lines of `text`, the first and all others each behind its indent; none for no text.
 
     A figure stays beside its unit. A word that is longer than a line is broken behind punctuation; only if it
     has none, anywhere.
     """
-    room = WIDTH - max(len(first), len(others))
+    room = width - max(len(first), len(others))
     words = _UNIT.sub(_NO_BREAK, text).split(" ")
     parts = " ".join(part for word in words for part in _pieces(word, room))
     lines = textwrap.wrap(
-        parts, WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False
+        parts, width, initial_indent=first, subsequent_indent=others, break_on_hyphens=False
     )
     return [line.replace(_NO_BREAK, " ") for line in lines]
 
