@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ebbmap import __version__
 from ebbmap.cli import main
 from ebbmap.cli.counts import count
 from ebbmap.cli.errors import UserError
@@ -32,7 +33,9 @@ def test_counts(text: str, number: int) -> None:
     assert count("--n", text, 0, 1500) == number
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1501", "1.5", "15e-1", "1e999", "nan", "inf", "e", "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1501", "1.5", "15e-1", "1e999", "nan", "inf", "e", "9" * 5000, "\u0661"]
+)
 def test_what_is_no_count(text: str) -> None:
     with pytest.raises(UserError, match=r"^--n takes a whole number from 0 to 1,500 ") as caught:
         count("--n", text, 0, 1500)
@@ -222,3 +225,9 @@ def _runs(process: int) -> bool:
     except FileNotFoundError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"ebbmap {__version__}\n"

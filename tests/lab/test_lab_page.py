@@ -186,3 +186,8 @@ def test_the_page_begins_with_the_conclusion() -> None:
     )
     text = _made()
     assert f'</h1>\n<p class="conclusion">{said}</p>' in text
+
+
+def test_nothing_is_drawn_as_nothing() -> None:
+    text = page(made_report(made_run("dict", 0, 0)), COMMAND)
+    assert '<polyline class="curve k0" points="0.0,1000.0 ' in text

@@ -343,6 +343,8 @@ class _Parser(Stream):
         super().__init__(text)
         self._types = types or Types()
         self._arguments = arguments or {}
+        self._lenient = False  # a name that isn't known makes the type `_missing`, and is no mistake
+        self._missing = False
 
     def whole(self) -> GoType:
         """One type, and nothing after it."""
@@ -397,12 +399,19 @@ class _Parser(Stream):
             return self._keyword(token)
         known = self._find(token.text)
         if known is None:
-            raise UnknownTypeError(self.text, token.position, self._with_arguments(token))
+            return self._unknown(token)
         if isinstance(known, Generic):
             return self._instance(token, known)
         if self._arguments_follow():
             raise self.fail(f"{token.text} takes no type arguments")
         return known
+
+    def _unknown(self, token: Token) -> GoType:
+        name = self._with_arguments(token)
+        if not self._lenient:
+            raise UnknownTypeError(self.text, token.position, name)
+        self._missing = True
+        return _STAND_IN
 
     def _arguments_follow(self) -> bool:
         """A name is followed by a bracket only if that holds type arguments."""
@@ -431,7 +440,7 @@ class _Parser(Stream):
 
     def _sized(self, kind: GoType, at: Token) -> GoType:
         if kind.size > _MAX_SIZE:
-            raise self.fail(f"a type of {kind.size:,} bytes is too large", at)
+            raise self.fail(f"a type of more than {_MAX_SIZE:,} bytes is too large", at)
         return kind
 
     def _keyword(self, token: Token) -> GoType:
@@ -448,17 +457,15 @@ class _Parser(Stream):
         target = self._known_type()
         return replace(pointer_to(target), text=self.since(token)) if target else reference(self.since(token))
 
-    def _foreign(self) -> bool:
-        """Skip a name whose type isn't known: behind a pointer its size doesn't matter to the map."""
-        token = self.token
-        foreign = token.kind == "name" and token.text not in _KEYWORDS and self._find(token.text) is None
-        if foreign:
-            self._with_arguments(self.advance())
-        return foreign
-
     def _known_type(self) -> GoType | None:
-        """A type, or None for a name that isn't known."""
-        return None if self._foreign() else self.type()
+        """A type; None if a name in it isn't known: behind a pointer its size doesn't matter to the map."""
+        before = self._lenient, self._missing
+        self._lenient, self._missing = True, False
+        try:
+            kind = self.type()
+            return None if self._missing else kind
+        finally:
+            self._lenient, self._missing = before
 
     def _parenthesis(self, token: Token) -> GoType:
         inner = self.type()
@@ -478,7 +485,7 @@ class _Parser(Stream):
             raise self.fail(f"an array's length can't be {length}", length_token)
         element = self.type()
         if length * element.size > _MAX_SIZE:
-            raise self.fail(f"an array of {length * element.size:,} bytes is too large", length_token)
+            raise self.fail(f"an array of more than {_MAX_SIZE:,} bytes is too large", length_token)
         return array_of(length, element)
 
     def _map(self, token: Token) -> GoType:
