@@ -207,6 +207,7 @@ def test_a_mistake_in_a_long_type_is_shown_by_what_is_there() -> None:
         ("map[int]struct {\n\tA int // one\n\n\tB  string\n}", "map[int]struct { A int; B string }"),
         ("map[int]struct{\n\tA, // one\n\tB int }", "map[int]struct{ A, B int }"),
         ("map[string]*Pair[ int,\n string ]", "map[string]*Pair[ int, string ]"),
+        ("map[int]struct{A int `a\n\x1b`}", r"map[int]struct{A int `a\n\x1b`}"),
     ],
 )
 def test_a_type_of_many_lines_is_shown_in_one(text: str, shown: str) -> None:

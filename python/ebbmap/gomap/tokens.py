@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 _MAX_DEPTH = 100
 _SHOWN = 80  # characters of a text that an error shows whole
@@ -160,12 +161,17 @@ class Stream:
         return self.ahead(count)
 
     def since(self, start: Token) -> str:
-        """The text from `start` to the last one taken: in one line, without comments."""
+        """The text from `start` to the last one taken: in one line, without comments and control characters."""
         begin = self._tokens.index(start)
-        said = start.text
-        for before, token in zip(self._tokens[begin:], self._tokens[begin + 1 : self._index], strict=False):
-            said += _between(before, token) + token.text
+        said = _shown(start)
+        for before, token in pairwise(self._tokens[begin : self._index]):
+            said += _between(before, token) + _shown(token)
         return said
+
+
+def _shown(token: Token) -> str:
+    """The token, with escapes for what is not printable in a field's tag."""
+    return token.text if token.text.isprintable() else token.text.encode("unicode_escape").decode("ascii")
 
 
 def _between(before: Token, token: Token) -> str:
