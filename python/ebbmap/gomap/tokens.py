@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 
 _MAX_DEPTH = 100
 _SHOWN = 80  # characters of a text that an error shows whole
@@ -161,8 +163,8 @@ class Stream:
         return self.ahead(count)
 
     def since(self, start: Token) -> str:
-        """The text from `start` to the last one taken: in one line, without comments and control characters."""
-        begin = self._tokens.index(start)
+        """The text from `start` to the last one taken: printable, in one line, without comments."""
+        begin = bisect_left(self._tokens, start.position, key=attrgetter("position"))
         said = _shown(start)
         for before, token in pairwise(self._tokens[begin : self._index]):
             said += _between(before, token) + _shown(token)
