@@ -231,3 +231,19 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["--version"])
     assert capsys.readouterr().out == f"ebbmap {__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+@pytest.mark.parametrize("through", [False, True], ids=["file", "pipe"])
+def test_standard_output_by_its_name(name: str, through: bool, tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    words = [*COMMANDS["plan"], "--json", name, "--no-chart"]
+    answer = _piped(words, file) if through else _through_a_shell(words, f">{file}")
+    assert answer.returncode == 0, answer.stderr
+    text = file.read_text()
+    assert text.startswith("{\n") and "-> Do nothing" in text.partition("\n}\n")[2]
+
+
+def _piped(words: list[str], file: Path) -> subprocess.CompletedProcess[str]:
+    shell = ["sh", "-c", f'"$@" | cat >{file}', "sh", *START, *words]
+    return subprocess.run(shell, capture_output=True, text=True, check=False)

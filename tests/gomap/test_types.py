@@ -246,6 +246,7 @@ def test_types_of_ones_own() -> None:
         (["A=struct{next A}"], "unknown type 'A'"),
         (["A[int]=int"], "expected a type parameter's name such as T, found 'int'"),
         (["A[T=int"], "expected ']', found the end"),
+        (["A[]=int"], "expected a type parameter's name such as T, found ']'"),
         (["A[T any]=struct{T, B T C}"], "expected ';' or '}' after a field"),
     ],
 )
@@ -284,3 +285,11 @@ def test_an_unknown_type_is_named() -> None:
 )
 def test_a_map_has_no_more_entries_than_its_key_has_values(key: str, values: int) -> None:
     assert most_entries(parse_map(f"map[{key}]int")) == values
+
+
+def test_what_types_refer_to_grows_with_their_number() -> None:
+    """Each refers to the one before it twice: 2^40 paths."""
+    types = Types("T0=struct{S string}", *(f"T{i}=struct{{A, B *T{i - 1}}}" for i in range(1, 41)))
+    held = parse("T40", types).held
+    assert [(str(kind), count) for kind, count in held.pointees] == [("T39", 2)]
+    assert held.everything().strings == 1

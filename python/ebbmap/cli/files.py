@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import secrets
 import stat
 import sys
@@ -17,6 +18,8 @@ from ebbmap.cli.errors import UserError
 
 STDOUT = "-"
 """The name of standard output where a file is asked for."""
+_STANDARD = {"stdout": 1, "stderr": 2}
+_OURS = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/([0-9]{1,9})")
 
 
 class Target:
@@ -34,11 +37,12 @@ class Target:
         self._real = Path(os.path.realpath(path))  # a link stays a link
         self._stream: int | None = None
         with self._explained():
-            mode = self._mode()
-            if mode is None or stat.S_ISREG(mode):
-                self._try(mode)
+            if (ours := _descriptor(path)) is not None:
+                self._stream = os.dup(ours)
+            elif not _is_file(path):
+                self._stream = _opened(path)
             else:
-                self._stream = _opened(self._real)
+                self._try()
 
     def write(self, text: str) -> None:
         """Write `text` and a line's end, as UTF-8, with `?` for what is none; `UserError` if it can't be."""
@@ -65,9 +69,9 @@ class Target:
         except FileNotFoundError:
             return None
 
-    def _try(self, mode: int | None) -> None:
+    def _try(self) -> None:
         """Leaves everything as it is."""
-        if mode is not None:
+        if self._mode() is not None:
             os.close(os.open(self._real, os.O_WRONLY))
         elif (fresh := self._beside()) is not None:
             fresh.unlink()
@@ -102,7 +106,21 @@ class Target:
             raise UserError(f"can't write {self._path}: {why}") from None
 
 
-def _opened(path: Path) -> int:
+def _descriptor(path: str | Path) -> int | None:
+    """The number of the open file that `/dev/stdout`, `/dev/fd/N` and the like stand for; None for others."""
+    found = _OURS.fullmatch(str(path))
+    return None if found is None else _STANDARD.get(found[1]) or int(found[2])
+
+
+def _is_file(path: str | Path) -> bool:
+    """Whether it is a regular file or will be one; `OSError` if that can't be told."""
+    try:
+        return stat.S_ISREG(Path(path).stat().st_mode)
+    except FileNotFoundError:
+        return True
+
+
+def _opened(path: str | Path) -> int:
     """A pipe or a device, without waiting for somebody to read from it."""
     stream = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     os.set_blocking(stream, True)

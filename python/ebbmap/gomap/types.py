@@ -83,11 +83,33 @@ class Held:
             self.beyond + other.beyond,
         )
 
+    def merged(self) -> Held:
+        """The same, each type once."""
+        return replace(
+            self,
+            pointees=_counted(self.pointees),
+            unknown=_counted(self.unknown),
+            maps=_counted(self.maps),
+            beyond=tuple(dict.fromkeys(self.beyond)),
+        )
+
     def everything(self) -> Held:
         """The same, with what pointees and inner maps refer to in turn."""
         inner = [kind.held for kind, _ in self.pointees]
         inner += [part.held for kind, _ in self.maps for part in (kind.key, kind.elem)]
         return sum((held.everything() for held in inner), start=self)
+
+
+Kind = TypeVar("Kind", "GoType", "MapType", str)
+
+
+def _counted(pairs: tuple[tuple[Kind, int], ...]) -> tuple[tuple[Kind, int], ...]:
+    """The pairs of one type together: two of the same text are the same type."""
+    found: dict[str, tuple[Kind, int]] = {}
+    for kind, count in pairs:
+        before = found.get(str(kind))
+        found[str(kind)] = (kind, count if before is None else before[1] + count)
+    return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +188,7 @@ def struct_of(fields: Iterable[tuple[str, GoType]]) -> GoType:
         align,
         any(kind.pointers for kind in types),
         all(kind.comparable for kind in types),
-        sum((kind.held for kind in types), start=Held()),
+        sum((kind.held for kind in types), start=Held()).merged(),
         _struct_alg(members, align),
         _combinations([kind.values for name, kind in members if name != _BLANK]),  # == does not look at those
     )
@@ -304,6 +326,7 @@ def _head(text: str) -> tuple[str, tuple[str, ...]]:
         raise stream.fail(f"{token.text!r} is Go's own and can't be defined", token)
     parameters: list[str] = []
     if stream.accept("["):
+        parameters.append(_parameter(stream))
         while not stream.accept("]"):
             parameters.append(_parameter(stream))
     stream.end()
