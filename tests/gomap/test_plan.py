@@ -347,6 +347,14 @@ def test_human(size: float, text: str) -> None:
             ["map[int]int", "--peak", "3", "--heap-string", "9"],
             "--heap-string has no meaning for map[int]int",
         ),
+        (
+            ["map[int]string", "--peak", "3", "--heap-string", "key=9,value=4"],
+            "--heap-string key=... has no meaning for map[int]string: no string or slice is in its keys",
+        ),
+        (
+            ["map[string]int", "--peak", "3", "--heap-string", "value=4"],
+            "no string or slice is in its values",
+        ),
         (["map[int]*int", "--peak", "3", "--heap-pointer", "9"], "no pointer to an unknown type in it"),
         (["map[int]int", "--peak", "3", "--heap-any", "9"], "there is no interface in it"),
         (["map[int]int", "--peak", "3", "--heap-map", "9"], "there is no inner map in it"),

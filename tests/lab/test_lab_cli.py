@@ -89,6 +89,7 @@ def test_churn_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["--html", "-"], "--html takes a file, not standard output"),
         (["--json", "/nonexistent/out.json"], "can't write /nonexistent/out.json: No such file or directory"),
         (["--html", "/"], "can't write /: Is a directory"),
+        (["--go", "1.23", "--subject", "dict"], "--go is for Go's maps: add --subject go:inline or another"),
         (["--go", "0.1"], "no Go toolchain '0.1' here; found: "),
         (["--go", "/nonexistent/go"], "no Go toolchain at /nonexistent/go"),
         (["--bogus"], "unrecognized arguments: --bogus"),

@@ -195,6 +195,10 @@ MADE = ("peak", "base", "rate_file")
 
 
 def _check_flags(args: argparse.Namespace) -> None:
+    if args.go and args.subject and not any(name.startswith("go:") for name in args.subject):
+        raise UserError(
+            "--go is for Go's maps: add --subject go:inline or another of Go's, or leave --go out"
+        )
     given = [name for name in BLACKFRIDAY if getattr(args, name) not in (None, [])]
     if args.scenario != "blackfriday":
         _refuse(given, f"is for blackfriday, not for {args.scenario}")

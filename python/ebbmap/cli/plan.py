@@ -104,6 +104,7 @@ def outside_of(args: argparse.Namespace, kind: MapType) -> Outside:
     if args.heap_string is not None:
         _applies("--heap-string", "string or slice", held.strings, kind)
         key, elem = _strings(args.heap_string)
+        _check_sides(args.heap_string, kind)
         outside = replace(outside, key=key, elem=elem)
     if args.heap_pointer is not None:
         _applies("--heap-pointer", "pointer to an unknown type", held.unknown, kind)
@@ -142,6 +143,13 @@ def _strings(text: str) -> tuple[float, float]:
     if None in sizes.values():
         raise UserError(f"--heap-string takes bytes such as 20 or key=20,value=200, not {text!r}")
     return _either(sizes.get("key"), ASSUMED.key), _either(sizes.get("value"), ASSUMED.elem)
+
+
+def _check_sides(text: str, kind: MapType) -> None:
+    for side, part in (("key", kind.key), ("value", kind.elem)):
+        if f"{side}=" in text and not part.held.everything().strings:
+            what = f"no string or slice is in its {side}s"
+            raise UserError(f"--heap-string {side}=... has no meaning for {kind}: {what}")
 
 
 def _either(size: float | None, default: float) -> float:
