@@ -1,4 +1,4 @@
-"""Durations, sizes and counts as people write them: `seconds`, `byte_count` and `item_count`."""
+"""Durations, sizes and counts as people write them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,23 @@ def seconds(given: Any, name: str) -> float:
     if found is None:
         what = f"{name} must be seconds, a timedelta or text such as '90s' or '1h'"
         raise _wrong(what, given)
+    return _above_zero(found, given, name)
+
+
+def typed_seconds(text: str, name: str) -> float:
+    """The same of what is typed in a command line, where a bare number is seconds.
+
+    `ValueError` for other text and for what is not above 0, `OverflowError` for what is beyond all floats.
+    """
+    found = _sum_of_units(text)
+    if found is None:
+        found = _with_unit(f"{text.strip()}s", _SECONDS)
+    if found is None:
+        raise _wrong(f"{name} must be seconds or text such as '90s' or '1h'", text)
+    return _above_zero(found, text, name)
+
+
+def _above_zero(found: float, given: Any, name: str) -> float:
     if not found > 0:  # nan neither
         raise ValueError(f"{name} must be above 0 seconds, not {_shown(given)}")
     if found == inf and given != inf:

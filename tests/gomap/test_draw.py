@@ -53,6 +53,14 @@ def test_a_picture_is_xml_that_says_what_it_shows(version: str, entries: int, de
     assert {"slot", "key", "element", "state", "full", "empty", "deleted"} <= set(texts)
 
 
+def test_a_long_type_is_shown_whole() -> None:
+    kind = parse_map("map[string]struct{" + "; ".join(f"Field{i} map[int]any" for i in range(9)) + "}")
+    root = ElementTree.fromstring(picture(kind, GoVersion(27), 40, 0))
+    title = [text.text or "" for text in root.iter(f"{SVG}text") if text.get("class") == "title"]
+    assert " ".join(title) == f"{kind}, Go 1.27" and len(title) == 3
+    assert max(map(len, title)) * 10.3 < 960 - 2 * 16  # pixels, in a monospaced font of 17
+
+
 def test_the_picture_shows_each_entry_once() -> None:
     for version in ("1.23", "1.27"):
         for entries in (0, 1, 8, 9, 28, 100):
@@ -126,12 +134,19 @@ def test_the_legend_is_of_the_kind() -> None:
         (["map[int]int", "-o", "map.pdf"], "-o takes a file ending in .svg or .html, not 'map.pdf'"),
         (["map[int]int", "-o", "/nowhere/map.svg"], "can't write /nowhere/map.svg"),
         (["map[int]int", "--go", "0.9"], "not a Go version"),
+        (["map[bool]int", "--n", "3"], "--n 3 is more than map[bool]int can have: its key bool has 2 values"),
+        (["map[int]int", "--go", "1.28"], "--go: Go 1.28 is newer than this model"),
+        (["map[int]Order"], "or give it: --type 'Order=struct{...}'"),
+        (
+            ["map[int][999999999999]byte", "-o", "page.html"],
+            "a page takes up to 1.0 GiB of entries, not 40 of 1,000,000,000,007 bytes",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["draw", *words]) == 2
     output = capsys.readouterr()
-    assert message in output.err and output.err.count("\n") == 1
+    assert message in output.err and output.err.count("\n") == 1 and output.out == ""
 
 
 def test_a_picture_goes_through_any_encoding(capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,3 +255,14 @@ def test_it_fits_a_phone(browser: Browser, page: Path) -> None:
     browser.resize(500, 800)
     browser.open(page)
     assert browser.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_entries_of_any_size_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["draw", "map[int][999999999999]byte"]) == 0
+    assert "40" in capsys.readouterr().out
+
+
+def test_by_default_there_are_no_more_entries_than_keys(tmp_path: Path) -> None:
+    target = tmp_path / "map.svg"
+    assert main(["draw", "map[Yes]int", "--type", "Yes=bool", "-o", str(target)]) == 0
+    assert "entries 2," in (ElementTree.parse(target).getroot().findtext(f"{SVG}desc") or "")

@@ -370,3 +370,64 @@ def test_a_copy_is_a_map_of_its_own(model: type[Any], version: str) -> None:
     made[5000] = 1
     assert len(given) == 1000 and all(given[i] is element for i in range(1000))
     assert list(made) == [5000]
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("map[float64]int", NAN),
+        ("map[complex128]int", complex(NAN, 0)),
+        ("map[struct{A int; F float64}]int", (1, NAN)),
+        ("map[any]int", ("a", (NAN, 1))),
+    ],
+)
+def test_a_nan_is_never_found_as_in_go(version: str, kind: str, key: Any) -> None:
+    made, entries = make(version, kind), 2_000
+    made[1.0] = -1
+    for i in range(entries):
+        made[key] = i
+        check(made)
+    assert len(made) == entries + 1
+    assert key not in made and made.get(key) is None
+    with pytest.raises(KeyError):
+        del made[key]
+    assert sorted(made.values()) == list(range(-1, entries))
+    assert sum(known is key for known, _ in made.items()) == sum(known is key for known in made) == entries
+    assert (made[1.0], len(copy.copy(made))) == (-1, entries + 1)
+    predicted = predictor(made.kind, made.version).filled(entries + 1).bytes
+    assert made.heap_bytes == pytest.approx(predicted, rel=0.25)
+    made.clear()
+    assert len(made) == 0 and list(made.items()) == []
+
+
+@pytest.mark.parametrize("version", ["1.23", "1.27"])
+def test_nans_are_spread_alike_in_every_process(version: str) -> None:
+    def heap(seed: int) -> list[float]:
+        made, held = make(version, "map[float64]string", seed=seed), []
+        for _ in range(3_000):
+            made[float("nan")] = ""
+            held.append(made.heap_bytes)
+        return held
+
+    assert heap(1) == heap(1) != heap(2)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("hint", [0, 100])
+def test_a_map_takes_no_more_entries_than_its_key_has_values(version: str, hint: int) -> None:
+    made = make(version, "map[[2]bool]int", hint=hint)
+    keys = list(product([False, True], repeat=2))
+    made.update(dict.fromkeys(keys, 1))
+    with pytest.raises(
+        ValueError, match=r"^map\[\[2\]bool\]int has at most 4 entries: its key has no more values"
+    ):
+        made["other"] = 2
+    check(made)
+    made[keys[0]] = 3
+    del made[keys[1]]
+    made["other"] = 2
+    assert len(made) == 4 and made[keys[0]] == 3

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from ebbmap.cli import main
-from ebbmap.gomap import GoVersion, Outside, parse_map
+from ebbmap.gomap import GoVersion, Outside, parse_map, predictor
 from ebbmap.gomap.plan import Plan, make_plan
+from ebbmap.gomap.plan.lines import wrap
 from ebbmap.gomap.plan.python import dict_resizing_bytes, dict_table_bytes, ebbmap_bytes
 from ebbmap.gomap.plan.report import human, recommendation, report
 
@@ -251,9 +252,8 @@ def test_the_report_shows_cliffs() -> None:
     lines = list(report(plan(1_000_000, 1_000)))
     chart = [line for line in lines if "█" in line]
     assert len(chart) == 8
-    assert chart[0].strip().startswith("█████") and "461 MiB" in chart[0]  # only while both arrays were there
+    assert chart[0].strip().startswith("████ ") and "461 MiB" in chart[0]  # only while both arrays were there
     assert any("B = 18" in line for line in lines)
-    assert max(map(len, lines)) <= 120
 
 
 def test_dict_tables_are_as_large_as_cpythons() -> None:
@@ -308,6 +308,33 @@ def test_human(size: float, text: str) -> None:
             "--turnovers is for a map of constant",
         ),
         (["map[int]int", "--peak", "3", "--go", "python"], "not a Go version: 'python'"),
+        (
+            ["map[int]int", "--peak", "3", "--go", "1.99"],
+            "--go: Go 1.99 is newer than this model: Go 1.18 to 1.27 are modelled",
+        ),
+        (["map[int]int", "--peak", "3", "--go", "1.17"], "--go: Go 1.17 is older than this model"),
+        (
+            ["map[bool]int", "--peak", "100_000"],
+            "--peak 100,000 is more than map[bool]int can have: its key bool has 2 values",
+        ),
+        (["map[struct{}]int", "--peak", "2"], "its key struct{} has 1 value\n"),
+        (["map[uint16]int", "--peak", "65_537"], "its key uint16 has 65,536 values"),
+        (["map[int8]int", "--peak", "257", "--steady", "9"], "--peak 257 is more than map[int8]int can have"),
+        (
+            ["map[int]map[bool]int", "--peak", "3", "--heap-map", "3"],
+            "--heap-map 3 is more than map[bool]int",
+        ),
+        (
+            ["map[int]Order", "--peak", "3"],
+            "unknown type 'Order': write out what it is, such as struct{...} (column 9 of 'map[int]Order'), "
+            "or give it: --type 'Order=struct{...}'",
+        ),
+        (["map[int]A", "--peak", "3", "--type", "A=B"], "--type: unknown type 'B'"),
+        (["map[int]A", "--peak", "3", "--type", "A"], "--type: not a definition: 'A'; taken is Name=TYPE"),
+        (
+            ["map[int]int", "--peak", "3", "--type", "A=int"],
+            "--type A has no meaning for map[int]int: it does not refer to it",
+        ),
         (["map[string]int", "--peak", "3", "--heap-string", "-2"], "--heap-string takes bytes"),
         (["map[string]int", "--peak", "3", "--heap-string", "a=2"], "--heap-string takes bytes"),
         (
@@ -319,6 +346,14 @@ def test_human(size: float, text: str) -> None:
         (
             ["map[int]int", "--peak", "3", "--heap-string", "9"],
             "--heap-string has no meaning for map[int]int",
+        ),
+        (
+            ["map[int]string", "--peak", "3", "--heap-string", "key=9,value=4"],
+            "--heap-string key=... has no meaning for map[int]string: no string or slice is in its keys",
+        ),
+        (
+            ["map[string]int", "--peak", "3", "--heap-string", "value=4"],
+            "no string or slice is in its values",
         ),
         (["map[int]*int", "--peak", "3", "--heap-pointer", "9"], "no pointer to an unknown type in it"),
         (["map[int]int", "--peak", "3", "--heap-any", "9"], "there is no interface in it"),
@@ -378,3 +413,85 @@ def test_any_peak_is_planned_at_once() -> None:
     started = time.process_time()
     assert plan(10**10, 10**9).at_peak.bytes > 1 << 40
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("key", ["bool", "int8", "[2]bool", "struct{}", "struct{A bool; B int8}"])
+def test_a_map_of_all_its_keys_is_planned(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    kind = parse_map(f"map[{key}]int")
+    assert kind.key.values is not None
+    assert main(["plan", str(kind), "--peak", str(kind.key.values)]) == 0
+    assert f"{kind.key.values:,} afterwards" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="more than"):
+        predictor(kind, GoVersion(27)).filled(kind.key.values + 1)
+
+
+def test_an_inner_map_has_no_more_entries_than_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--peak", "1000", "--go", "1.27")
+    unasked, two = (
+        documented(capsys, "map[int]map[bool]int", *words, *more)["plans"]
+        for more in ([], ["--heap-map", "2"])
+    )
+    assert unasked == two
+
+
+def test_types_of_ones_own_are_given_by_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    written = documented(capsys, "map[[16]byte]struct{A [16]byte; N *int}", "--peak", "1000")
+    named = documented(
+        capsys,
+        "map[ID]Order",
+        "--type",
+        "ID=[16]byte",
+        "--type",
+        "Order=struct{A ID\nN *int}",
+        "--peak",
+        "1000",
+    )
+    assert named["type"] == "map[ID]Order"
+    assert named["plans"] == written["plans"]
+
+
+LONG = "map[string]struct{" + "; ".join(f"Field{i} map[int]any" for i in range(30)) + "}"
+UNBROKEN = "map[[9]byte]struct{A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q,R,S,T,U,V,W,X,Y,Z,A1,A2,A3,A4,A5,A6,A7,A8*T}"
+
+
+@pytest.mark.parametrize("kind", ["map[int][128]byte", "map[string]map[any]*T", LONG, UNBROKEN])
+@pytest.mark.parametrize(
+    ("peak", "steady"), [(0, 0), (1, 1), (100_000, 100_000), (10**10, 1), (10**10, 10**10)]
+)
+@pytest.mark.parametrize("version", ["1.18", "1.23", "1.24", "1.27"])
+def test_a_report_fits_80_columns(kind: str, peak: int, steady: int, version: str) -> None:
+    made = plan(peak, steady, version, kind, turnovers=10**9)
+    lines = list(report(made))
+    assert max(map(len, lines)) <= 80
+    assert not any(line.endswith(" ") for line in lines)
+    said = "".join("".join(lines).split())
+    assert "".join(recommendation(made).split()) in said and "".join(kind.split()) in said
+    words = set(recommendation(made).split()) | set(kind.split())
+    whole = "\n".join(lines)
+    assert all(word in whole for word in words if len(word) < 70), "a word was broken"
+
+
+def test_a_report_starts_with_its_conclusion() -> None:
+    for made in (plan(1_000_000, 1_000), plan(1_000, 1_000, "1.24")):
+        title, blank, conclusion, *_ = report(made)
+        assert title.startswith("map[int][128]byte, Go 1.2") and blank == ""
+        assert conclusion.startswith("-> " + recommendation(made)[:40])
+
+
+def test_a_report_explains_its_words_where_they_first_appear() -> None:
+    def first(word: str, made: Plan) -> str:
+        text = " ".join(" ".join(report(made)).split())
+        return text[text.index(word) :][:80]
+
+    classic, constant = plan(1_000_000, 1_000), plan(1_000, 1_000)
+    assert first("B = ", classic).startswith("B = 18: the table has 2^B = 262,144 buckets")
+    assert "old tables, until a collection" in first("garbage of growth", classic)
+    assert first("transient", classic).startswith("transient: the most for a moment")
+    assert first("turnovers", constant).startswith("turnovers (each replaces every entry once)")
+    stays = plan(8, 8)
+    assert "each replaces every entry once" in first("turnovers", stays)
+
+
+def test_a_figure_stays_beside_its_unit() -> None:
+    for size in range(40, 80):
+        assert any("12.5 MiB" in line for line in wrap("x" * size + " 12.5 MiB stay"))

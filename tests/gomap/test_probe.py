@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from itertools import groupby
 from pathlib import Path
@@ -9,11 +10,12 @@ from statistics import mean, median
 
 import pytest
 
+from ebbmap.gomap.library import GENERIC, LIBRARY
 from ebbmap.gomap.paths import prunes
 from ebbmap.gomap.predict import ClassicShape, SwissShape, predictor
 from ebbmap.gomap.predict.base import HEADER
 from ebbmap.gomap.probe import Measurement, Toolchain, kinds, measure
-from ebbmap.gomap.types import parse, parse_map
+from ebbmap.gomap.types import NAMED, Types, parse, parse_map
 
 MIB = 1 << 20
 CLASSIC_POINTS = (1_000, 1_665, 5_000, 13_312, 13_313, 14_000)
@@ -208,11 +210,52 @@ TYPES = [
 ]
 
 
+PATHS = {
+    **{
+        "ast": "go/ast",
+        "token": "go/token",
+        "atomic": "sync/atomic",
+        "big": "math/big",
+        "heap": "container/heap",
+    },
+    **{"color": "image/color", "driver": "database/sql/driver", "fs": "io/fs", "http": "net/http"},
+    **{"json": "encoding/json", "netip": "net/netip", "rand": "math/rand", "slog": "log/slog"},
+    **{"sql": "database/sql", "template": "html/template", "url": "net/url"},
+}
+SINCE = {"slog": 21, "sql.Null[": 22, "unique": 23, "weak": 24}
+FOREIGN = ("uuid.",)  # not the standard library's
+OWN = (
+    "ID=[1<<4]byte",
+    "Pair[K comparable, V any]=struct{Key K; Value V}",
+    "List[T any]=struct{Head *T; N int}",
+)
+WITH_OWN = [
+    *("*List[int]", "List[ID]", "Pair[ID, sync.Mutex]", "[2]Pair[int8, Pair[int8, int64]]"),
+    *("[3*(1<<2) - 1]ID", "[-7/2+10]int16", "[0xff&^0x0f | 1]byte", "[1e3]byte", "[sha256.Size]byte"),
+    'struct{\n\tID\n\tA int8 // one\n\t/* two\n */ B int32 `json:"b"`\n\tF func()\n\tList[int]\n\tD bool\n}',
+]
+
+
 def test_the_compiler_gives_the_same_sizes(toolchain: Toolchain, tmp_path: Path) -> None:
-    lines = [f"\tfmt.Println(unsafe.Sizeof(*new({t})), unsafe.Alignof(*new({t})))" for t in TYPES]
+    named = [name for name in [*NAMED, *LIBRARY] if not name.startswith(FOREIGN)]
+    named += [f"{name}[int8]" for name in GENERIC]
+    since = toolchain.version.minor
+    texts = [*TYPES, *WITH_OWN, *(name for name in named if since >= _since(name))]
+    packages = {"fmt", "unsafe", *re.findall(r"\b([a-z][a-z0-9]+)\.", " ".join(texts))}
+    imports = "\n".join(
+        f'"{PATHS.get(name, "crypto/" + name if name == "sha256" else name)}"' for name in packages
+    )
+    own = "\n".join("type " + definition.replace("=", " ", 1) for definition in OWN)
+    lines = "\n".join(f"fmt.Println(unsafe.Sizeof(*new({t})), unsafe.Alignof(*new({t})))" for t in texts)
     program = tmp_path / "main.go"
-    imports = '"fmt"; "net/netip"; "time"; "unsafe"'
-    program.write_text(f"package main\nimport ({imports})\nfunc main() {{\n" + "\n".join(lines) + "\n}\n")
-    ran = subprocess.run([toolchain.go, "run", program], capture_output=True, text=True, check=True)
-    for text, line in zip(TYPES, ran.stdout.splitlines(), strict=True):
-        assert (parse(text).size, parse(text).align) == tuple(map(int, line.split())), text
+    program.write_text(f"package main\nimport (\n{imports}\n)\n{own}\nfunc main() {{\n{lines}\n}}\n")
+    ran = subprocess.run([toolchain.go, "run", program], check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    types = Types(*OWN)
+    for text, line in zip(texts, ran.stdout.splitlines(), strict=True):
+        kind = parse(text, types)
+        assert (kind.size, kind.align) == tuple(map(int, line.split())), text
+
+
+def _since(name: str) -> int:
+    return next((minor for start, minor in SINCE.items() if name.startswith(start)), 18)

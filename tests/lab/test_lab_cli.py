@@ -16,6 +16,7 @@ from rich.console import Console
 from ebbmap.cli import main
 from ebbmap.lab.model import Skipped
 from ebbmap.lab.report.curves import leading, ticks
+from ebbmap.lab.report.progress import watching
 from ebbmap.lab.report.terminal import show
 from ebbmap.lab.report.words import duration
 
@@ -88,6 +89,7 @@ def test_churn_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["--html", "-"], "--html takes a file, not standard output"),
         (["--json", "/nonexistent/out.json"], "can't write /nonexistent/out.json: No such file or directory"),
         (["--html", "/"], "can't write /: Is a directory"),
+        (["--go", "1.23", "--subject", "dict"], "--go is for Go's maps: add --subject go:inline or another"),
         (["--go", "0.1"], "no Go toolchain '0.1' here; found: "),
         (["--go", "/nonexistent/go"], "no Go toolchain at /nonexistent/go"),
         (["--bogus"], "unrecognized arguments: --bogus"),
@@ -234,7 +236,7 @@ def test_the_chart_takes_one_of_each_subject_the_story_first() -> None:
 def test_ticks_are_round_and_reach_the_top(top: float, marks: list[float]) -> None:
     assert ticks(top)[: len(marks)] == pytest.approx(marks)
     assert ticks(top)[-1] >= top
-    assert 2 <= len(ticks(top)) <= 7 or top == 0
+    assert 2 <= len(ticks(top)) <= 7
 
 
 @pytest.mark.parametrize(
@@ -267,3 +269,39 @@ def test_an_ascii_terminal_loses_characters_not_results() -> None:
     answer = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
     assert "CPython" in answer.stdout
     assert "?" in answer.stdout
+
+
+def test_the_report_begins_with_the_conclusion() -> None:
+    out = io.StringIO()
+    report = made_report(made_run("dict", 240, 42), made_run("ebbmap:inline", 106, 0))
+    show(report, Console(file=out, width=80))
+    heading, *lines = out.getvalue().split("\n")[1:]
+    assert heading.startswith("fill-drain: 771,000 integers")
+    said = " ".join(" ".join(lines).split())
+    assert said.startswith("In the end 0 entries are left, 0.0 MiB of payload. MiB of RSS still held:")
+    assert "ebbmap:inline 0.0 (peak 106), dict 42 (peak 240)." in said
+
+
+def test_progress_shows_control_characters_as_escapes() -> None:
+    out = io.StringIO()
+    with watching(Console(file=out, width=80)) as watcher:
+        watcher.ends(None, Skipped("dict", "\x1b[2J\u202e"))
+    assert out.getvalue() == "dict skipped: \\x1b[2J\\u202e\n"
+
+
+@pytest.mark.parametrize("columns", ["0", "-1", "1", "abc", "", "80", "99999999"])
+def test_any_width_will_do(columns: str) -> None:
+    words = [
+        sys.executable,
+        "-c",
+        "from ebbmap.cli import main; main()",
+        "lab",
+        "--n",
+        "9",
+        "--subject",
+        "dict",
+    ]
+    environment = {**os.environ, "COLUMNS": columns}
+    answer = subprocess.run(words, check=False, capture_output=True, text=True, env=environment)
+    assert answer.returncode == 0 and "Traceback" not in answer.stderr
+    assert "payload alone" in answer.stdout

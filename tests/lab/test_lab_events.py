@@ -320,22 +320,23 @@ def test_no_header(tmp_path: Path, separator: str) -> None:
 
 
 def test_a_folder_names_what_it_passes_over(tmp_path: Path) -> None:
-    for name in ("a.csv", "b.tsv", "c.CSV.GZ", "d.txt", "README.md", "_SUCCESS", ".hidden.csv", "e.csv"):
+    for name in ("a.csv", "b.tsv", "c.CSV.GZ", "README.md", "_SUCCESS", ".hidden.csv", "e.csv"):
         _file(tmp_path, f"1,{name}", name=name)
     (tmp_path / "c.CSV.GZ").write_bytes(gzip.compress(b"when,who\n1,c\n"))
     (tmp_path / "e.csv.gz").write_bytes(gzip.compress(b"when,who\n1,again\n"))
     (tmp_path / ".ipynb_checkpoints").mkdir()
     _file(tmp_path / ".ipynb_checkpoints", "1,again", name="a-checkpoint.csv")
-    found = _read(tmp_path, tmp_path / "a.csv", tmp_path / "d.txt")
-    assert sorted(found.numbers) == ["a.csv", "b.tsv", "c", "d.txt", "e.csv"]
+    (tmp_path / "README.txt").write_text("What is when, and who.\n")
+    found = _read(tmp_path, tmp_path / "a.csv")
+    assert sorted(found.numbers) == ["a.csv", "b.tsv", "c", "e.csv"]
     over = {str(Path(name).relative_to(tmp_path)) for name in found.passed_over}
     assert over == {
         ".hidden.csv",
         ".ipynb_checkpoints/a-checkpoint.csv",
         "README.md",
+        "README.txt",
         "_SUCCESS",
         "a.csv (again)",
-        "d.txt",
         "e.csv.gz",
     }
     assert (
@@ -345,8 +346,36 @@ def test_a_folder_names_what_it_passes_over(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_log_says_what_it_holds(tmp_path: Path) -> None:
-    _file(tmp_path, "1,a", name="log.txt")
-    assert _refused(tmp_path).endswith(".parquet; it holds: log.txt")
+    _file(tmp_path, "1,a", name="log.txt", header="at,who")
+    assert _refused(tmp_path).endswith(".parquet and has the columns; it holds: log.txt")
+
+
+@pytest.mark.parametrize("columns", [(), ("when", "who")])
+def test_texts_in_a_folder_are_read_if_they_have_the_columns(
+    columns: tuple[str, ...], tmp_path: Path
+) -> None:
+    header = "" if columns else "when;who\n"
+    texts = {
+        "one.txt": f"{header}1;a\n".encode(),
+        "two.txt.gz": gzip.compress(f"{header}2;b\n".encode()),
+        "three.gz": gzip.compress(f"{header}3;c\n".encode()),
+        "data.json.gz": gzip.compress(f"{header}4;d\n".encode()),
+        "requirements.txt": b"numpy\npandas\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_bytes(text)
+    found = _read(tmp_path, columns=columns)
+    assert sorted(found.numbers) == ["a", "b", "c"]
+    assert {Path(name).name for name in found.passed_over} == {
+        "data.json.gz",
+        "requirements.txt",
+    }
+
+
+def test_a_log_packed_as_zstandard_is_found_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "log.zst").write_bytes(_zstandard(b"when,who\n1,a\n"))
+    (tmp_path / "log2.txt.zst").write_bytes(_zstandard(b"when,who\n1,b\n"))
+    assert sorted(_read(tmp_path).numbers) == ["a", "b"]
 
 
 def _zstandard(data: bytes) -> bytes:

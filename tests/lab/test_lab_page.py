@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from lab_helpers import made_day, made_days, made_report, made_run
 
-from ebbmap.lab.model import Skipped
+from ebbmap.lab.model import Skipped, Traffic
 from ebbmap.lab.report.page import page
 
 COMMAND = "ebbmap lab fill-drain --n 771000 --value-bytes 128"
@@ -45,6 +45,10 @@ INSPECT = """<script>addEventListener("load", () => {
     lines: all("polyline.curve").filter(each => each.getTotalLength() > 500).length,
     unnamed: all("svg[role=img]:not([aria-label]), table:not(:has(caption))").length,
     outside: performance.getEntriesByType("resource").length,
+    cut: all("h1, h2, h3, p, li, figcaption, .axis, footer")
+      .filter(each => box(each).right > innerWidth + 1 || box(each).left < 0).length,
+    overlapping: all(".x").filter(each => box(each).width).map(box)
+      .filter((each, place, boxes) => place && each.left < boxes[place - 1].right).length,
     small: all("p, td, th, figcaption, .axis")
       .filter(each => parseFloat(getComputedStyle(each).fontSize) < 11).length,
   });
@@ -71,6 +75,14 @@ def _day() -> str:
         made_day("ebbmap:cache:object", 210, 0),
     )
     return page(made_days(*runs, skipped=(Skipped("theine.Cache", "it is not"),)), "ebbmap lab blackfriday")
+
+
+def _log() -> str:
+    """A log that was replayed, with dates along the curves."""
+    runs = made_day("go:inline", 290, 280), made_day("ebbmap:cache:object", 110, 0)
+    report = made_days(*runs)
+    report.traffic = Traffic("visits", {}, origin=1_291_192_000)
+    return page(report, "ebbmap lab blackfriday --events " + "a/long/path/without/a/space/" * 9)
 
 
 def test_the_page_of_a_day_says_what_happens_when() -> None:
@@ -125,7 +137,7 @@ def test_a_page_without_runs() -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (360, True)])
-@pytest.mark.parametrize(("made", "lines", "panels"), [(_made, 4, 4), (_day, 5, 6)])
+@pytest.mark.parametrize(("made", "lines", "panels"), [(_made, 4, 4), (_day, 5, 6), (_log, 2, 2)])
 def test_in_a_real_browser(
     tmp_path: Path, made: Callable[[], str], lines: int, panels: int, width: int, dark: bool
 ) -> None:
@@ -143,7 +155,7 @@ def test_in_a_real_browser(
     assert seen["ground"] == ("rgb(25, 25, 24)" if dark else "rgb(252, 252, 251)")
     assert seen["drawn"] == 1 + panels  # some on one, and a panel each
     assert seen["lines"] == lines + panels
-    assert seen["unnamed"] == seen["outside"] == seen["small"] == 0
+    assert seen["unnamed"] == seen["outside"] == seen["small"] == seen["cut"] == seen["overlapping"] == 0
 
 
 def _seen(dom: str) -> dict[str, object]:
@@ -151,3 +163,31 @@ def _seen(dom: str) -> dict[str, object]:
     assert found, "the page's script did not run"
     seen: dict[str, object] = json.loads(html.unescape(found[1]))
     return seen
+
+
+def test_what_comes_from_outside_is_shown_and_not_obeyed() -> None:
+    evil = "\x1b]0;owned\x07\x9b2J\u202e<script>alert(1)</script>\udcff"
+    report = made_days(made_day("ebbmap:cache", 110, 0), skipped=(Skipped("dict", evil),))
+    assert report.traffic is not None
+    report.traffic = replace(report.traffic, said=evil)
+    run = made_day("go:inline", 290, 280)
+    run.version = evil
+    report.runs.append(run)
+    text = page(report, f"ebbmap lab --time '{evil}'")
+    shown = "\\x1b]0;owned\\x07\\x9b2J\\u202e&lt;script&gt;alert(1)&lt;/script&gt;\\xff"
+    assert text.count(shown) >= 4
+    assert all(each.isprintable() or each == "\n" for each in text) and "<script>" not in text
+
+
+def test_the_page_begins_with_the_conclusion() -> None:
+    said = (
+        "In the end 0 entries are left, 0.0 MiB of payload. MiB of RSS still held: ebbmap:inline 0.0 "
+        "(peak 106), dict 42 (peak 240), cachetools.LRUCache 42 (peak 240), go:inline 1.23.9 293 (peak 461)."
+    )
+    text = _made()
+    assert f'</h1>\n<p class="conclusion">{said}</p>' in text
+
+
+def test_nothing_is_drawn_as_nothing() -> None:
+    text = page(made_report(made_run("dict", 0, 0)), COMMAND)
+    assert '<polyline class="curve k0" points="0.0,1000.0 ' in text

@@ -13,7 +13,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ebbmap._units import seconds
 from ebbmap.lab import durations
 from ebbmap.lab.course import SECOND
 from ebbmap.lab.errors import LabError
@@ -25,7 +28,7 @@ HOUR = 3600 * SECOND
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"),
+    ("text", "found"),
     [
         ("20s", 20),
         ("10m", 600),
@@ -35,29 +38,55 @@ HOUR = 3600 * SECOND
         ("500ms", 0.5),
         ("7d", 604_800),
         ("90", 90),
-        (" 2S ", 2),
+        (" 2s ", 2),
+        ("1w", 604_800),
+        ("1h 30m", 5400),
+        ("1m500ms", 60.5),
+        ("0.000000001s", 1e-9),
     ],
 )
-def test_durations(text: str, seconds: float) -> None:
-    assert durations.nanoseconds(text) == round(seconds * SECOND)
+def test_durations(text: str, found: float) -> None:
+    assert durations.nanoseconds(text, "--window") == round(found * SECOND)
 
 
-@pytest.mark.parametrize("text", ["", "s", "0s", "-1s", "1x", "1h 30m", "nan", "1e3s", "0.0000000001s"])
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a duration"):
-        durations.nanoseconds(text)
+NO_DURATION = "must be seconds or text such as '90s' or '1h'"
 
 
-@pytest.mark.parametrize("text", ["20000d", "300000d", "9" * 400, f"1{'0' * 400}d", f"{'9' * 308}d1d"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *((text, NO_DURATION) for text in ("", "s", "-1s", "1x", "1e3s", "nan", "2S", "30m1h", "1.5h1m")),
+        ("0s", "must be above 0 seconds"),
+        ("0", "must be above 0 seconds"),
+        ("0.0000000001s", "must be at least a nanosecond"),
+    ],
+)
+def test_what_is_no_duration(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^--window {message}, not {text!r}$"):
+        durations.nanoseconds(text, "--window")
+
+
+@pytest.mark.parametrize("text", ["1w", "1h30m", "90s", "500ms", "1.5h", " 90 s ", "1w1d1h1m1s"])
+def test_durations_are_read_as_the_library_reads_them(text: str) -> None:
+    assert durations.nanoseconds(text, "--window") == round(seconds(text, "ttl") * SECOND)
+
+
+@pytest.mark.parametrize("text", ["20000d", "300000d", "9" * 400, f"1{'0' * 400}d", f"{'9' * 308}w1d"])
 def test_a_duration_has_an_end(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a duration below 20,000d") as caught:
-        durations.nanoseconds(text)
+    with pytest.raises(ValueError, match=r"^--window must be below 20,000d, not") as caught:
+        durations.nanoseconds(text, "--window")
     assert len(str(caught.value)) < 100
 
 
-@pytest.mark.parametrize("text", ["20s", "1h30m", "24h", "7d", "2.5s", "1m0.5s"])
+@pytest.mark.parametrize("text", ["20s", "1h30m", "24h", "7d", "2.5s", "1m500ms", "1h1s", "60.0005s"])
 def test_durations_are_written_as_they_are_typed(text: str) -> None:
-    assert durations.write(durations.nanoseconds(text)) == text
+    assert durations.write(durations.nanoseconds(text, "--window")) == text
+
+
+@given(st.integers(1, durations.LONGEST // 2))
+def test_what_is_written_can_be_read(duration: int) -> None:
+    read = durations.nanoseconds(durations.write(duration), "--window")
+    assert read == pytest.approx(duration, rel=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +282,7 @@ def test_a_log_spans_200_years_at_most(tmp_path: Path) -> None:
 
 def test_a_long_log_and_a_long_window_are_replayed(tmp_path: Path) -> None:
     file = _log(tmp_path, "1850-01-01,a", "2049-01-01,b")
-    longest = durations.nanoseconds("19999d")
+    longest = durations.nanoseconds("19999d", "--window")
     request = Request(window=longest, events=(file,), time="when", key="who")
     with prepared(request, 16) as (settings, _):
         assert settings.course is not None and settings.course.end + longest // 100 < 1 << 63

@@ -12,6 +12,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
+from ebbmap import __version__
 from ebbmap.cli.errors import UserError
 from ebbmap.lab.printable import printable
 
@@ -41,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ebbmap: interrupted", file=sys.stderr)
         return 130
+    except MemoryError:
+        print("ebbmap: out of memory", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # `ebbmap ... | head`
         return 141
     return result
@@ -80,6 +84,7 @@ def _import(command: str) -> ModuleType:
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(prog="ebbmap", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"ebbmap {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     asked = [name for name in COMMANDS if name in words[:1]] or COMMANDS
     for name in asked:

@@ -8,7 +8,7 @@ from ebbmap.cli.errors import UserError
 def count(option: str, text: str, least: int, most: int) -> int:
     """A whole number from `least` to `most`: `1000000`, `1_000_000` or `1e6`; else `UserError`."""
     try:
-        number = float(text) if "e" in text.lower() else int(text)
+        number = -1 if not text.isascii() else float(text) if "e" in text.lower() else int(text)
     except ValueError:
         number = -1
     if not least <= number <= most or number != int(number):

@@ -8,17 +8,23 @@ from pathlib import Path
 from ebbmap.cli.counts import count
 from ebbmap.cli.errors import UserError
 from ebbmap.cli.files import write, writing
-from ebbmap.gomap.types import MapType, parse_map
+from ebbmap.cli.gotypes import add_type, count_of_entries, go_version, map_type
+from ebbmap.gomap.heap import ASSUMED
+from ebbmap.gomap.plan.python import payload_bytes
+from ebbmap.gomap.plan.report import human
+from ebbmap.gomap.types import MapType, most_entries
 from ebbmap.gomap.version import GoVersion
 
 HELP = "draw the inside of a Go map: SVG, or an HTML page to step through"
+ENTRIES = 40  # unless asked for others
 MAX_ENTRIES = 5_000_000  # the model keeps them all in memory
+MAX_BYTES = 1 << 30  # of the entries of a page
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `ebbmap draw` takes."""
-    parser.add_argument("type", metavar="TYPE", help="the map's Go type, such as 'map[int][128]byte'")
-    parser.add_argument("--n", default="40", metavar="N", help="entries to insert (default: 40)")
+    add_type(parser)
+    parser.add_argument("--n", metavar="N", help=f"entries to insert (default: {ENTRIES})")
     parser.add_argument(
         "--delete", metavar="N", help="how many to delete, the oldest first (default: 0; all, for a page)"
     )
@@ -31,9 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw."""
-    entries = count("--n", args.n, 0, MAX_ENTRIES)
-    kind, version = _parsed(args)
+    kind, version = map_type(args), go_version(args.go)
+    entries = _entries(args.n, kind)
     as_page = _is_page(args.output)
+    if as_page:
+        _check_page(entries, kind)
     default = entries if as_page else 0
     deleted = default if args.delete is None else count("--delete", args.delete, 0, entries)
     drawn = _drawn(as_page, kind, version, entries, deleted, args.seed)
@@ -55,11 +63,20 @@ def _drawn(as_page: bool, kind: MapType, version: GoVersion, entries: int, delet
     return picture(kind, version, entries, deleted, seed)
 
 
-def _parsed(args: argparse.Namespace) -> tuple[MapType, GoVersion]:
-    try:
-        return parse_map(args.type), GoVersion.parse(args.go)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+def _check_page(entries: int, kind: MapType) -> None:
+    """A page fills an `ebbmap.Map` with the same entries, whose bytes are real."""
+    payload = payload_bytes(kind, ASSUMED)
+    if entries * payload > MAX_BYTES:
+        raise UserError(
+            f"a page takes up to {human(MAX_BYTES)} of entries, not {entries:,} of {payload:,.0f} bytes: "
+            "give a smaller --n, or draw an .svg"
+        )
+
+
+def _entries(text: str | None, kind: MapType) -> int:
+    if text is None:
+        return min(ENTRIES, most_entries(kind))
+    return count_of_entries("--n", count("--n", text, 0, MAX_ENTRIES), kind)
 
 
 def _is_page(output: str | None) -> bool:

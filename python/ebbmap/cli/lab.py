@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -15,11 +17,12 @@ from rich.console import Console
 
 from ebbmap.cli.counts import count
 from ebbmap.cli.errors import UserError
-from ebbmap.cli.files import STDOUT, stdout, write, writing
+from ebbmap.cli.files import STDOUT, Target, stdout, writing
 from ebbmap.lab import durations
 from ebbmap.lab.errors import LabError
 from ebbmap.lab.experiment import experiment
 from ebbmap.lab.model import Report, Settings, Traffic
+from ebbmap.lab.printable import printable
 from ebbmap.lab.report.page import page
 from ebbmap.lab.report.progress import watching
 from ebbmap.lab.report.terminal import show
@@ -74,7 +77,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_blackfriday(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--window",
-        type=_duration,
         metavar="DURATION",
         help="how long a customer is remembered: 20s, 10m, 24h, 1h30m (default: 20s, which stands for the "
         "hour; with --events: 1h, by the log's own clock)",
@@ -130,14 +132,15 @@ def run(args: argparse.Namespace) -> int:
     """Run the experiment and show what it found; 1 if no subject could run."""
     _check_scenario(args.scenario)
     _read_counts(args)
+    _read_window(args)
     _check_flags(args)
-    _check_targets(args.json, args.html)
-    try:
-        with _asked(args) as (settings, traffic), watching(Console(stderr=True)) as watcher:
-            report = experiment(settings, args.subject, args.go, watcher, traffic)
-    except LabError as error:
-        raise UserError(str(error)) from None
-    _write(report, args.json, args.html, _command(args))
+    with _targets(args.json, args.html) as targets:
+        try:
+            with _asked(args) as (settings, traffic), watching(_sized(Console(stderr=True))) as watcher:
+                report = experiment(settings, args.subject, args.go, watcher, traffic)
+        except LabError as error:
+            raise UserError(str(error)) from None
+        targets.write(report, _command(args))
     with writing() as out:
         _show(report, out, str(args.json) == STDOUT)
     return 0 if report.runs else _nothing_ran(report)
@@ -146,9 +149,18 @@ def run(args: argparse.Namespace) -> int:
 def _show(report: Report, out: TextIO, as_json: bool) -> None:
     if as_json:
         print(_figures(report), file=out)
-        show(report, Console(stderr=True))
+        show(report, _sized(Console(stderr=True)))
     else:
-        show(report, _Paper(file=out))
+        show(report, _sized(_Paper(file=out)))
+
+
+NARROWEST = 40
+"""Columns that are written, whatever `COLUMNS` says: 0, too."""
+
+
+def _sized(console: Console) -> Console:
+    console.width = max(NARROWEST, console.width)
+    return console
 
 
 class _Paper(Console):
@@ -158,7 +170,7 @@ class _Paper(Console):
 
 def _nothing_ran(report: Report) -> int:
     why = "; ".join(dict.fromkeys(skipped.why for skipped in report.skipped))
-    print(f"ebbmap: no subject could run: {why}", file=sys.stderr)
+    print(f"ebbmap: no subject could run: {printable(why)}", file=sys.stderr)
     return 1
 
 
@@ -183,6 +195,10 @@ MADE = ("peak", "base", "rate_file")
 
 
 def _check_flags(args: argparse.Namespace) -> None:
+    if args.go and args.subject and not any(name.startswith("go:") for name in args.subject):
+        raise UserError(
+            "--go is for Go's maps: add --subject go:inline or another of Go's, or leave --go out"
+        )
     given = [name for name in BLACKFRIDAY if getattr(args, name) not in (None, [])]
     if args.scenario != "blackfriday":
         _refuse(given, f"is for blackfriday, not for {args.scenario}")
@@ -258,11 +274,38 @@ def _figures(report: Report) -> str:
     return json.dumps(report.to_json(), indent=1)
 
 
-def _write(report: Report, json_path: Path | None, html_path: Path | None, command: str) -> None:
-    if json_path is not None and str(json_path) != STDOUT:
-        write(json_path, _figures(report))
-    if html_path is not None:
-        write(html_path, page(report, command))
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """The files that were asked for."""
+
+    json: Target | None
+    html: Target | None
+
+    def write(self, report: Report, command: str) -> None:
+        if self.json is not None:
+            self.json.write(_figures(report))
+        if self.html is not None:
+            self.html.write(page(report, command))
+
+
+@contextmanager
+def _targets(json_path: Path | None, html_path: Path | None) -> Iterator[_Targets]:
+    """Opened before the run: what can't be written is found out at once, and a pipe keeps its reader."""
+    stdout()
+    if html_path is not None and str(html_path) == STDOUT:
+        raise UserError("--html takes a file, not standard output")
+    if json_path is not None and html_path is not None and _same(json_path, html_path):
+        raise UserError(f"--json and --html are the same file, {html_path}: give each its own")
+    with ExitStack() as stack:
+        opened = [
+            None if path is None or str(path) == STDOUT else stack.enter_context(Target(path))
+            for path in (json_path, html_path)
+        ]
+        yield _Targets(*opened)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _command(args: argparse.Namespace) -> str:
@@ -281,31 +324,10 @@ def _flag(args: argparse.Namespace, name: str) -> list[str]:
     return [] if given is None else [f"--{name.replace('_', '-')}", str(given)]
 
 
-def _check_targets(json_path: Path | None, html_path: Path | None) -> None:
-    """Find out before the run, not after it."""
-    stdout()
-    if html_path is not None and str(html_path) == STDOUT:
-        raise UserError("--html takes a file, not standard output")
-    if json_path is not None and html_path is not None and json_path.resolve() == html_path.resolve():
-        raise UserError(f"--json and --html are the same file, {html_path}: give each its own")
-    for path in (json_path, html_path):
-        if path is not None and str(path) != STDOUT:
-            _check_writable(path)
-
-
-def _check_writable(path: Path) -> None:
-    """Leaves no empty file behind."""
-    fresh = not path.exists()
+def _read_window(args: argparse.Namespace) -> None:
+    if args.window is None:
+        return
     try:
-        path.open("ab").close()
-    except OSError as error:
-        raise UserError(f"can't write {path}: {error.strerror}") from None
-    if fresh:
-        path.unlink()
-
-
-def _duration(text: str) -> int:
-    try:
-        return durations.nanoseconds(text)
+        args.window = durations.nanoseconds(args.window, "--window")
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise UserError(str(error)) from None

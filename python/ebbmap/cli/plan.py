@@ -11,12 +11,12 @@ from typing import TextIO
 from ebbmap.cli.counts import count
 from ebbmap.cli.errors import UserError
 from ebbmap.cli.files import STDOUT, write, writing
+from ebbmap.cli.gotypes import add_type, count_of_entries, go_version, map_type
 from ebbmap.gomap.heap import ASSUMED, Outside
 from ebbmap.gomap.plan import DEFAULT_VERSIONS, TURNOVERS, Plan, as_json, make_plan
 from ebbmap.gomap.plan.report import report
 from ebbmap.gomap.predict import MAX_ENTRIES
-from ebbmap.gomap.types import MapType, parse_map
-from ebbmap.gomap.version import GoVersion
+from ebbmap.gomap.types import MapType, most_entries
 
 MAX_TURNOVERS = 10**9
 HELP = "what a Go map will cost at its peak, what stays afterwards, and what each remedy costs"
@@ -24,7 +24,7 @@ HELP = "what a Go map will cost at its peak, what stays afterwards, and what eac
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `ebbmap plan` takes."""
-    parser.add_argument("type", metavar="TYPE", help="the map's Go type, such as 'map[int][128]byte'")
+    add_type(parser)
     parser.add_argument("--peak", required=True, metavar="N", help="entries at the peak, such as 1_000_000")
     parser.add_argument("--steady", metavar="N", help="entries afterwards (default: as at the peak)")
     parser.add_argument(
@@ -83,11 +83,9 @@ def _plans(args: argparse.Namespace) -> list[Plan]:
             f"--steady {steady:,} is more than --peak {peak:,}: the peak is the most there will be"
         )
     turnovers = _turnovers(args.turnovers, peak == steady)
-    try:
-        kind = parse_map(args.type)
-        versions = [GoVersion.parse(text) for text in args.go or []] or list(DEFAULT_VERSIONS)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    kind = map_type(args)
+    count_of_entries("--peak", peak, kind)
+    versions = [go_version(text) for text in args.go or []] or list(DEFAULT_VERSIONS)
     outside = outside_of(args, kind)
     return [make_plan(kind, peak, steady, version, outside, turnovers) for version in dict.fromkeys(versions)]
 
@@ -106,6 +104,7 @@ def outside_of(args: argparse.Namespace, kind: MapType) -> Outside:
     if args.heap_string is not None:
         _applies("--heap-string", "string or slice", held.strings, kind)
         key, elem = _strings(args.heap_string)
+        _check_sides(args.heap_string, kind)
         outside = replace(outside, key=key, elem=elem)
     if args.heap_pointer is not None:
         _applies("--heap-pointer", "pointer to an unknown type", held.unknown, kind)
@@ -115,8 +114,15 @@ def outside_of(args: argparse.Namespace, kind: MapType) -> Outside:
         outside = replace(outside, box=_size("--heap-any", args.heap_any))
     if args.heap_map is not None:
         _applies("--heap-map", "inner map", held.maps, kind)
-        outside = replace(outside, entries=count("--heap-map", args.heap_map, 0, MAX_ENTRIES))
+        outside = replace(outside, entries=_inner_entries(args.heap_map, kind))
     return outside
+
+
+def _inner_entries(text: str, kind: MapType) -> int:
+    """A number that at least one of the inner maps can have."""
+    entries = count("--heap-map", text, 0, MAX_ENTRIES)
+    largest = max((inner for inner, _ in kind.held.maps), key=most_entries)
+    return count_of_entries("--heap-map", entries, largest)
 
 
 def _applies(option: str, what: str, present: object, kind: MapType) -> None:
@@ -137,6 +143,13 @@ def _strings(text: str) -> tuple[float, float]:
     if None in sizes.values():
         raise UserError(f"--heap-string takes bytes such as 20 or key=20,value=200, not {text!r}")
     return _either(sizes.get("key"), ASSUMED.key), _either(sizes.get("value"), ASSUMED.elem)
+
+
+def _check_sides(text: str, kind: MapType) -> None:
+    for side, part in (("key", kind.key), ("value", kind.elem)):
+        if f"{side}=" in text and not part.held.everything().strings:
+            what = f"no string or slice is in its {side}s"
+            raise UserError(f"--heap-string {side}=... has no meaning for {kind}: {what}")
 
 
 def _either(size: float | None, default: float) -> float:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ebbmap.gomap.swiss import SwissMap as SwissMap
     from ebbmap.gomap.types import GoTypeError as GoTypeError
     from ebbmap.gomap.types import MapType as MapType
+    from ebbmap.gomap.types import Types as Types
     from ebbmap.gomap.types import parse_map as parse_map
     from ebbmap.gomap.version import GoVersion as GoVersion
 
@@ -25,6 +26,7 @@ _HOMES = {
     "MapType": "types",
     "Outside": "predict",
     "SwissMap": "swiss",
+    "Types": "types",
     "parse_map": "types",
     "predictor": "predict",
 }

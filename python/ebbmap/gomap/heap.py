@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ebbmap.gomap.sizeclasses import average_bytes, small_object_bytes
-from ebbmap.gomap.types import GoType, MapType
+from ebbmap.gomap.types import GoType, MapType, most_entries
 from ebbmap.gomap.version import GoVersion
 
 SMALLEST_GOAL = 4 << 20  # of the collector, with GOGC=100
@@ -27,6 +27,10 @@ class Outside:
     pointee: float | None = None
     box: float = 0.0
     entries: int | None = None
+
+    def inner_entries(self, kind: MapType) -> int:
+        """How many entries an inner map has: no more than its keys have values; 0 if it isn't counted."""
+        return min(self.entries or 0, most_entries(kind))
 
 
 ASSUMED = Outside(key=16, elem=16, box=8, entries=8)

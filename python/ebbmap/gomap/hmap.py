@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from ebbmap.gomap.heap import Outside
-from ebbmap.gomap.model import GoMap, K, V, hash64
+from ebbmap.gomap.model import GoMap, K, V, equals_itself
 from ebbmap.gomap.predict.base import HEADER, SLOTS, ClassicShape
 from ebbmap.gomap.predict.classic import (
     MAP_EXTRA,
@@ -184,7 +184,7 @@ class HMap(GoMap[K, V]):
 
     def index_of(self, key: object) -> int:
         """The index of the bucket that `key` belongs to in the current array."""
-        return hash64(key, self._seed) & ((1 << self.B) - 1)
+        return self._hash(key) & ((1 << self.B) - 1)
 
     def chain(self, index: int) -> list[Bucket]:
         """Bucket `index` of the current array and its overflow buckets."""
@@ -196,10 +196,10 @@ class HMap(GoMap[K, V]):
 
     # Access.
     def _find(self, key: K) -> tuple[list[object], int] | None:
-        if self._count == 0:
+        if self._count == 0 or not equals_itself(key):
             hash(key)
             return None
-        hash_ = hash64(key, self._seed)
+        hash_ = self._hash(key)
         array = self._home(hash_)
         slot = array.find(hash_ & array.mask, top_hash(hash_), key)
         return (array.elems, slot) if slot >= 0 else None
@@ -209,21 +209,22 @@ class HMap(GoMap[K, V]):
         old = self._old
         return old if old and not old.evacuated(hash_ & old.mask) else cast(_Array, self._now)
 
-    def _keys(self) -> Iterator[K]:
+    def _slots(self) -> Iterator[tuple[list[object], list[object], int]]:
         for array in (self._old, self._now):
             for slot, top in enumerate(array.tophash if array else b""):
                 if array and top >= MIN_TOP_HASH:
-                    yield cast(K, array.keys[slot])
+                    yield array.keys, array.elems, slot
 
     # Insertion.
     def __setitem__(self, key: K, elem: V) -> None:
-        hash_ = hash64(key, self._seed)
+        hash_ = self._hash(key)
         top = top_hash(hash_)
         now = self._writable(hash_)
-        slot = now.find(hash_ & now.mask, top, key)
+        slot = now.find(hash_ & now.mask, top, key) if equals_itself(key) else -1
         if slot >= 0:
             now.elems[slot] = elem
             return
+        self._check_room()
         if self._old is None and (self._count >= self._limit or self.noverflow >= self._crowded):
             self._grow()
             now = self._writable(hash_)
@@ -319,10 +320,10 @@ class HMap(GoMap[K, V]):
             self._advance(old)
 
     def _move_chain(self, old: _Array, head: int) -> None:
-        now, seed, states = cast(_Array, self._now), self._seed, old.tophash
+        now, states = cast(_Array, self._now), old.tophash
         bit = 0 if self.same_size_grow else 1 << old.b
         free = {0: head * SLOTS, bit: (head | bit) * SLOTS}  # where the next entry goes, low and high
-        chain = old.chain(head)
+        chain, hash_ = old.chain(head), self._hash
         for bucket in chain:
             for slot in range(bucket * SLOTS, bucket * SLOTS + SLOTS):
                 top = states[slot]
@@ -330,7 +331,7 @@ class HMap(GoMap[K, V]):
                     states[slot] = EVACUATED_EMPTY
                     continue
                 key = old.keys[slot]
-                side = hash64(key, seed) & bit
+                side = hash_(key) & bit
                 states[slot] = EVACUATED_Y if side else EVACUATED_X
                 target = free[side]
                 if target < 0:
@@ -366,8 +367,8 @@ class HMap(GoMap[K, V]):
 
     # Deletion.
     def __delitem__(self, key: K) -> None:
-        hash_ = hash64(key, self._seed)
-        if self._count == 0:
+        hash_ = self._hash(key)
+        if self._count == 0 or not equals_itself(key):
             raise KeyError(key)
         now = self._writable(hash_)
         slot = now.find(hash_ & now.mask, top_hash(hash_), key)

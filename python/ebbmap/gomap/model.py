@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Hashable, Iterator, MutableMapping
+from collections.abc import Hashable, ItemsView, Iterator, MutableMapping, ValuesView
 from hashlib import blake2b
 from random import Random
-from typing import Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from ebbmap.gomap.heap import Heap, Outside
 from ebbmap.gomap.predict import predictor
 from ebbmap.gomap.predict.base import ClassicShape, SwissShape
-from ebbmap.gomap.types import MapType, parse_map
+from ebbmap.gomap.types import MapType, most_entries, parse_map
 from ebbmap.gomap.version import GoVersion
 
 K = TypeVar("K", bound=Hashable)
@@ -30,6 +30,13 @@ def _stable(key: object) -> object:
     return tuple(map(_stable, key)) if isinstance(key, tuple) else key
 
 
+def equals_itself(key: object) -> bool:
+    """Whether Go's == finds the key equal to itself: a nan isn't, nor what contains one."""
+    if isinstance(key, tuple):  # whose own == takes an element that is the same object for equal
+        return all(map(equals_itself, key))
+    return type(key) is int or type(key) is str or bool(key == key)
+
+
 def hash64(key: object, seed: int) -> int:
     """A 64-bit hash of `key`, the same in every process: a tuple's hash, twice, as once is too regular."""
     x = hash((key if type(key) is int else _stable(key), seed))
@@ -42,6 +49,10 @@ class GoMap(MutableMapping[K, V]):
     `kind` is Go's type, as text or parsed; it gives the sizes (keys and elements may be any Python objects).
     `outside` tells the sizes of strings and of whatever else the type doesn't. A `seed` decides all hashes.
     `paced=False` lets garbage pile up until `collect()`. Each operation takes time as in Go: amortized O(1).
+
+    As in Go, a key that contains a nan equals no key. Each insert adds an entry, which no lookup and no
+    delete finds; iteration shows it, and only `clear` removes it. A map has no more entries than its key type
+    has values: `map[bool]int` takes two, and a third raises ValueError.
     """
 
     def __init__(
@@ -60,6 +71,7 @@ class GoMap(MutableMapping[K, V]):
         self._random = Random(seed)
         self._seed = self._random.getrandbits(64)
         self._count = 0
+        self._most = most_entries(self.kind)
         self._changes = 0  # of the set of keys: an iterator that sees one stops
 
     def __copy__(self) -> Self:
@@ -101,11 +113,23 @@ class GoMap(MutableMapping[K, V]):
 
     def __iter__(self) -> Iterator[K]:
         """Bucket by bucket (Go starts at a random one); RuntimeError when keys come or go meanwhile."""
+        return (key for key, _ in self.entries())
+
+    def items(self) -> ItemsView[K, V]:
+        """A view of the entries, those that no lookup finds included."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[V]:
+        """A view of the elements, those that no lookup finds included."""
+        return _Values(self)
+
+    def entries(self) -> Iterator[tuple[K, V]]:
+        """Each key and its element, in the order of iteration."""
         changes = self._changes
-        for key in self._keys():
+        for keys, elems, slot in self._slots():
             if changes != self._changes:
                 raise RuntimeError(f"{type(self).__name__} changed during iteration")
-            yield key
+            yield cast(K, keys[slot]), cast(V, elems[slot])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.kind} of {len(self)} entries, {round(self.heap_bytes):,} bytes>"
@@ -115,7 +139,16 @@ class GoMap(MutableMapping[K, V]):
         """The list of elements and the slot in it that belong to `key`."""
 
     @abstractmethod
-    def _keys(self) -> Iterator[K]: ...
+    def _slots(self) -> Iterator[tuple[list[object], list[object], int]]:
+        """Of each entry the lists of keys and elements, and the slot in both."""
+
+    def _hash(self, key: object) -> int:
+        """The key's hash in this map; another one at each call for a key that doesn't equal itself."""
+        return hash64(key, self._seed) if equals_itself(key) else self._random.getrandbits(64)
+
+    def _check_room(self) -> None:
+        if self._count >= self._most:
+            raise ValueError(f"{self.kind} has at most {self._most:,} entries: its key has no more values")
 
     def _added(self) -> None:
         self._count += 1
@@ -134,3 +167,17 @@ class GoMap(MutableMapping[K, V]):
     def _reseed(self) -> None:
         """An empty map gets a new seed, as a defence against crafted keys (go.dev/issue/25237)."""
         self._seed = self._random.getrandbits(64)
+
+
+class _Items(ItemsView[K, V]):
+    _mapping: GoMap[K, V]
+
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        return self._mapping.entries()
+
+
+class _Values(ValuesView[V]):
+    _mapping: GoMap[Any, V]
+
+    def __iter__(self) -> Iterator[V]:
+        return (elem for _, elem in self._mapping.entries())

@@ -6,12 +6,11 @@ would take it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import cast
 
 from ebbmap.gomap.heap import Outside
-from ebbmap.gomap.model import GoMap, K, V, hash64
+from ebbmap.gomap.model import GoMap, K, V, equals_itself
 from ebbmap.gomap.paths import prunes
 from ebbmap.gomap.predict.base import HEADER, SLOTS, SwissShape
 from ebbmap.gomap.predict.swiss import MAX_TABLE, directory_bytes, hinted, table_bytes, table_limit
@@ -86,11 +85,11 @@ class Table:
         self.keys[slot] = key
         self.elems[slot] = elem
 
-    def put_all(self, other: Table, seed: int) -> None:
+    def put_all(self, other: Table, hash_of: Callable[[object], int]) -> None:
         """Put the entries of a table of another size into this one."""
         for slot in other.full_slots():
             key = other.keys[slot]
-            hash_ = hash64(key, seed)
+            hash_ = hash_of(key)
             self.fill(self.free(hash_), hash_, key, other.elems[slot])
 
     def delete(self, slot: int) -> None:
@@ -113,11 +112,11 @@ class Table:
         """Deleted slots that still count as taken."""
         return table_limit(self.capacity) - self.used - self.growth_left
 
-    def prune(self, seed: int) -> None:
+    def prune(self, hash_of: Callable[[object], int]) -> None:
         """Make tombstones empty where no search has to pass them, if that frees a tenth of the table."""
         if self.tombstones * 10 < self.capacity:
             return
-        needed = self._needed_groups(seed)
+        needed = self._needed_groups(hash_of)
         slots = [
             slot for slot, state in enumerate(self.ctrl) if state == DELETED and slot // SLOTS not in needed
         ]
@@ -127,11 +126,14 @@ class Table:
             self.ctrl[slot] = EMPTY
         self.growth_left += len(slots)
 
-    def _needed_groups(self, seed: int) -> set[int]:
-        """The groups that the search for some entry passes."""
+    def _needed_groups(self, hash_of: Callable[[object], int]) -> set[int]:
+        """The groups that the search for some entry passes; nothing is searched that doesn't equal itself."""
         needed: set[int] = set()
         for slot in self.full_slots():
-            offset, step = hash64(self.keys[slot], seed) >> 7 & self.mask, 0
+            key = self.keys[slot]
+            if not equals_itself(key):
+                continue
+            offset, step = hash_of(key) >> 7 & self.mask, 0
             while offset != slot // SLOTS:
                 needed.add(offset)
                 step += 1
@@ -190,7 +192,7 @@ class SwissMap(GoMap[K, V]):
 
     def group_of(self, key: object) -> tuple[int, int]:
         """Which of `tables()` the key belongs to (0 for a single group), and where a search for it starts."""
-        hash_ = hash64(key, self._seed)
+        hash_ = self._hash(key)
         table = self._table(hash_)
         index = self.tables().index(table) if table and self.directory else 0
         return index, hash_ >> 7 & table.mask if table else 0
@@ -200,27 +202,28 @@ class SwissMap(GoMap[K, V]):
         return self.directory[hash_ >> _HASH_BITS - self.depth] if self.directory else self._small
 
     def _find(self, key: K) -> tuple[list[object], int] | None:
-        hash_ = hash64(key, self._seed)
+        hash_ = self._hash(key)
         table = self._table(hash_)
-        slot = table.find(hash_, key) if table else -1
+        slot = table.find(hash_, key) if table and equals_itself(key) else -1
         return (table.elems, slot) if table and slot >= 0 else None
 
-    def _keys(self) -> Iterator[K]:
+    def _slots(self) -> Iterator[tuple[list[object], list[object], int]]:
         tables = [self._small] if self._small else self.tables()
         for table in tables:
             for slot in table.full_slots():
-                yield cast(K, table.keys[slot])
+                yield table.keys, table.elems, slot
 
     # Insertion.
     def __setitem__(self, key: K, elem: V) -> None:
-        hash_ = hash64(key, self._seed)
+        hash_ = self._hash(key)
         table = self._table(hash_) or self._first_group()
         if not self.directory and self._grows_first(table):
             table = self._grow_to_table(table)
-        slot = table.find(hash_, key)
+        slot = table.find(hash_, key) if equals_itself(key) else -1
         if slot >= 0:
             table.elems[slot] = elem
             return
+        self._check_room()
         while (slot := self._room(table, hash_)) < 0:
             self._rehash(table)
             table = self.directory[hash_ >> _HASH_BITS - self.depth]
@@ -239,7 +242,7 @@ class SwissMap(GoMap[K, V]):
         if table.growth_left > 0 or table.ctrl[slot] == DELETED:
             return slot
         if self._prunes:
-            table.prune(self._seed)
+            table.prune(self._hash)
         return slot if table.growth_left > 0 else -1
 
     def _first_group(self) -> Table:
@@ -281,13 +284,13 @@ class SwissMap(GoMap[K, V]):
     def _grow_to_table(self, small: Table) -> Table:
         self._small, self._groups = None, 0
         self._make_tables(0, 2 * SLOTS)
-        self.directory[0].put_all(small, self._seed)
+        self.directory[0].put_all(small, self._hash)
         self.heap.drop(self._group_bytes())
         return self.directory[0]
 
     def _double(self, table: Table) -> None:
         larger = self._new_table(2 * table.capacity, table.index, table.local_depth)
-        larger.put_all(table, self._seed)
+        larger.put_all(table, self._hash)
         self._install(larger)
         self._drop_table(table)
 
@@ -297,7 +300,7 @@ class SwissMap(GoMap[K, V]):
         shift = _HASH_BITS - depth
         for slot in table.full_slots():
             key = table.keys[slot]
-            hash_ = hash64(key, self._seed)
+            hash_ = self._hash(key)
             half = halves[hash_ >> shift & 1]
             half.fill(half.free(hash_), hash_, key, table.elems[slot])
         self._install_halves(table, *halves)
@@ -326,9 +329,9 @@ class SwissMap(GoMap[K, V]):
 
     # Deletion.
     def __delitem__(self, key: K) -> None:
-        hash_ = hash64(key, self._seed)
+        hash_ = self._hash(key)
         table = self._table(hash_)
-        slot = table.find(hash_, key) if table else -1
+        slot = table.find(hash_, key) if table and equals_itself(key) else -1
         if table is None or slot < 0:
             raise KeyError(key)
         if self.directory:

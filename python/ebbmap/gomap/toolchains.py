@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -88,22 +89,32 @@ def call(
     go: Path,
     *words: str,
     folder: Path | None = None,
-    cache: Path | None = None,
+    scratch: Path | None = None,
     timeout: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a `go` command in `folder`, with nothing but this toolchain and no network.
 
-    `cache` is for what it compiles, where the environment names no place for that.
+    `scratch` is a folder for its temporary files, and for what it compiles where the environment names no
+    place for that. If the call is interrupted, all processes that the command has started are killed.
     """
-    return subprocess.run(
+    process = subprocess.Popen(
         [go, *words],
-        check=False,
         cwd=folder,
-        env=_environment(cache),
-        capture_output=True,
+        env=_environment(scratch),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout,
+        start_new_session=True,
     )
+    with process:
+        try:
+            output, errors = process.communicate(timeout=timeout)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess([go, *words], process.returncode, output, errors)
 
 
 def wheels(folders: Iterable[str]) -> Iterator[Path]:
@@ -127,10 +138,14 @@ def last_line(text: str) -> str:
     return lines[-1].strip() if lines else ""
 
 
-def _environment(cache: Path | None) -> dict[str, str]:
+def _environment(scratch: Path | None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-    if cache is not None and not any(name in kept for name in ("GOCACHE", "XDG_CACHE_HOME", "HOME")):
-        kept["GOCACHE"] = str(cache)
+    if scratch is not None:
+        temporary = scratch / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        kept["GOTMPDIR"] = str(temporary)  # what a killed command leaves goes with the folder
+        if not any(name in kept for name in ("GOCACHE", "XDG_CACHE_HOME", "HOME")):
+            kept["GOCACHE"] = str(scratch / "cache")
     return {**kept, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOPROXY": "off", "CGO_ENABLED": "0"}
 
 

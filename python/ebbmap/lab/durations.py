@@ -1,41 +1,56 @@
-"""Durations as they are typed: `20s`, `10m`, `1h30m`, `1.5d`."""
+"""Durations as the lab counts them: in whole nanoseconds. How they are typed, `ebbmap._units` knows."""
 
 from __future__ import annotations
 
-import re
+from ebbmap._units import typed_seconds
 
-UNITS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
-LONGEST = 20_000 * UNITS["d"]
+MILLISECOND, SECOND = 10**6, 10**9
+UNITS = {"h": 3600 * SECOND, "m": 60 * SECOND}
+DAY = 86_400 * SECOND
+LONGEST = 20_000 * DAY
 """Below this all moments of a run fit into 64 bits: a log of up to 200 years, and the window after it."""
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_WHOLE = re.compile(rf"(?:{_PART.pattern})+")
 
 
-def nanoseconds(text: str) -> int:
-    """The duration in whole nanoseconds; a bare number is seconds.
+def nanoseconds(text: str, name: str) -> int:
+    """The duration in whole nanoseconds; a bare number is seconds. `name` is the option's, for the errors.
 
-    `ValueError` if it is none, is not above 0, or is `LONGEST` or longer.
+    `ValueError` if it is none, is below 1 ns, or is `LONGEST` or longer.
     """
-    found = text.strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", found):
-        found += "s"
-    if not _WHOLE.fullmatch(found):
-        raise ValueError(f"{_short(text)!r} is not a duration such as 20s, 10m, 24h or 1h30m")
-    total = sum(float(number) * UNITS[unit] for number, unit in _PART.findall(found))
-    if total >= LONGEST:
-        raise ValueError(f"{_short(text)!r} is not a duration below {LONGEST // UNITS['d']:,}d")
-    if round(total) < 1:
-        raise ValueError(f"{_short(text)!r} is not a duration above 0")
-    return round(total)
+    try:
+        found = typed_seconds(text, name)
+    except OverflowError:
+        found = float("inf")
+    if found * SECOND >= LONGEST:
+        raise ValueError(f"{name} must be below {LONGEST // DAY:,}d, not {_short(text)!r}")
+    whole = int(found)
+    total = whole * SECOND + round((found - whole) * SECOND)
+    if total < 1:
+        raise ValueError(f"{name} must be at least a nanosecond, not {_short(text)!r}")
+    return total
 
 
 def write(duration: int) -> str:
-    """The duration as it would be typed: `1h30m`, `20s`, `2.5s`."""
+    """The duration as it would be typed: `1h30m`, `20s`, `2.5s`, `1m500ms`."""
     said, left = "", duration
-    for unit in ("h", "m") if duration < 3 * UNITS["d"] else ("d", "h", "m"):
-        count, left = divmod(left, UNITS[unit])
+    for unit, size in UNITS.items() if duration < 3 * DAY else (("d", DAY), *UNITS.items()):
+        count, left = divmod(left, size)
         said += f"{count}{unit}" if count else ""
-    return said + f"{left / UNITS['s']:g}s" if left or not said else said
+    if not left and said:
+        return said
+    return said + _seconds(left, said) if left % MILLISECOND == 0 else _decimal(duration)
+
+
+def _seconds(left: int, before: str) -> str:
+    """What is left behind the larger units, in which no unit may have a fraction."""
+    if not before:
+        return _decimal(left)
+    seconds, rest = divmod(left, SECOND)
+    return (f"{seconds}s" if seconds else "") + (f"{rest // MILLISECOND}ms" if rest else "")
+
+
+def _decimal(duration: int) -> str:
+    seconds, rest = divmod(duration, SECOND)
+    return f"{seconds}.{rest:09d}".rstrip("0").rstrip(".") + "s"
 
 
 def _short(text: str) -> str:

@@ -43,7 +43,7 @@ def lineup(
     """
     chosen = _chosen(settings, names)
     asked = list(dict.fromkeys(map(toolchains.resolve, go)))
-    with tempfile.TemporaryDirectory(prefix="ebbmap-lab-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ebbmap-lab-", ignore_cleanup_errors=True) as folder:
         gophers = _Gophers(settings, asked, Path(folder), building)
         made = Lineup()
         able = [name for name in chosen if _can(name, settings)]

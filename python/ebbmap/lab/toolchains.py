@@ -55,7 +55,7 @@ def build(chain: Toolchain, value_bytes: int, folder: Path) -> Path:
     program = folder / "maps"
     words = ("build", "-o", str(program), ".")
     try:
-        answer = toolchains.call(chain.go, *words, folder=source, cache=folder / "cache")
+        answer = toolchains.call(chain.go, *words, folder=source, scratch=folder)
     except OSError as error:
         raise LabError(f"{chain.version} does not build: {error}") from None
     if answer.returncode:

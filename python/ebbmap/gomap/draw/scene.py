@@ -214,7 +214,8 @@ def _table_row(table: Table, number: int, opened: int, count: int) -> Row:
         for i in range(first, min(first + SHOWN, groups))
     ]
     title = (
-        f"table {number} of {count}: {table.used} of {table.capacity} slots used, {table.growth_left} free"
+        f"table {number} of {count} ({table.used} of {table.capacity} slots used, {table.growth_left} free): "
+        "groups"
     )
     return Row(title, columns, max(0, groups - SHOWN))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from html import escape
 
 from ebbmap.gomap.draw.scene import FREE, FULL, GONE, MOVED, Column, Row, Scene, Slot
+from ebbmap.gomap.plan.lines import wrap
 
 WIDTH = 960
 _MARGIN = 16
 _CELL = 14  # a slot
 _PITCH = 29  # from one column to the next
 _LINE = 20
+_TITLE = 88  # characters that fit into a line of the title, also in a wide font
 
 STYLE = """
 :root, svg { --ink: #1b1f24; --soft: #57606a; --paper: #ffffff; --line: #8c959f; --live: #0b62c4;
@@ -91,8 +93,10 @@ def describe(scene: Scene) -> str:
 
 
 def _head(canvas: _Canvas, scene: Scene) -> None:
-    canvas.text(_MARGIN, canvas.y + 14, scene.title, "title")
-    canvas.y += 36
+    for line in wrap(scene.title, width=_TITLE):
+        canvas.text(_MARGIN, canvas.y + 14, line, "title")
+        canvas.y += _LINE
+    canvas.y += 16
     x = float(_MARGIN)
     for name, value in scene.facts:
         canvas.text(x, canvas.y, name, "soft small")
@@ -112,7 +116,7 @@ def _directory(canvas: _Canvas, directory: list[str]) -> None:
 
 
 def _row(canvas: _Canvas, row: Row) -> None:
-    more = f" (and {row.more:,} more)" if row.more else ""
+    more = f" ({row.more:,} more not shown)" if row.more else ""
     canvas.text(_MARGIN, canvas.y + 12, row.title + more, "head")
     canvas.y += 22
     deepest = max(len(column.blocks) for column in row.columns)

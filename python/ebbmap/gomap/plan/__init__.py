@@ -138,7 +138,7 @@ def _pays_below(made: Predictor, peak: int) -> int:
 
 def _remedies(made: Predictor, peak: int, steady: int) -> tuple[Remedy, ...]:
     return (
-        _nothing("none", made, peak, steady, "the table stays as large as the peak made it"),
+        _nothing("none", made, peak, steady, "the table stays as it is"),
         _recreate("recreate", made, peak, steady),
         *_pointers(made, peak, steady),
         _upgrade(made, peak, steady),
@@ -157,8 +157,7 @@ def _recreate(name: str, made: Predictor, peak: int, steady: int) -> Remedy:
     at_peak, left = made.filled(peak).bytes, made.drained(peak, steady).bytes
     new = made.filled(steady, steady)
     copies = steady * copied_bytes(made.kind, made.version)
-    note = "copied into a new map: both are there until the next collection"
-    return Remedy(name, at_peak, new.bytes, left + new.table_bytes + copies, note)
+    return Remedy(name, at_peak, new.bytes, left + new.table_bytes + copies, "copied into a new map")
 
 
 def _pointers(made: Predictor, peak: int, steady: int) -> Iterator[Remedy]:
@@ -166,8 +165,7 @@ def _pointers(made: Predictor, peak: int, steady: int) -> Iterator[Remedy]:
     if made.kind.stored_elem.size <= WORD:
         return
     behind = predictor(made.kind.with_pointers(), made.version, made.outside)
-    note = "*V elements go with their entries, the table of pointers stays"
-    yield _nothing("pointers", behind, peak, steady, note)
+    yield _nothing("pointers", behind, peak, steady, "the table of pointers stays")
     yield _recreate("both", behind, peak, steady)
 
 
@@ -175,13 +173,13 @@ def _upgrade(made: Predictor, peak: int, steady: int) -> Remedy:
     if made.version.swiss:
         return _nothing("go1.24+", made, peak, steady, "this is a Swiss map already")
     swiss = predictor(made.kind, DEFAULT_VERSIONS[1], made.outside)
-    return _nothing("go1.24+", swiss, peak, steady, "Swiss maps don't shrink either")
+    return _nothing("go1.24+", swiss, peak, steady, "Swiss maps don't shrink")
 
 
 def _dict(made: Predictor, peak: int, steady: int) -> Remedy:
     kind, outside = made.kind, made.outside
     left = dict_bytes(kind, outside, peak, steady)
-    note = "Python: shrinks only when later inserts run out of slots"
+    note = "Python: shrinks only if later inserts run out of slots"
     at_peak = dict_bytes(kind, outside, peak, peak)
     return Remedy("dict", at_peak, left, max(at_peak, dict_resizing_bytes(kind, outside, peak)), note)
 
@@ -189,7 +187,7 @@ def _dict(made: Predictor, peak: int, steady: int) -> Remedy:
 def _ebbmap(made: Predictor, peak: int, steady: int) -> Remedy:
     at_peak = ebbmap_bytes(made.kind, made.outside, peak)
     left = ebbmap_bytes(made.kind, made.outside, steady)
-    return Remedy("ebbmap", at_peak, left, at_peak, "Python: at most; memory follows contents, no copy")
+    return Remedy("ebbmap", at_peak, left, at_peak, "Python: the most, by its promise")
 
 
 def as_json(plans: list[Plan]) -> dict[str, Any]:

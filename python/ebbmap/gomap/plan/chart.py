@@ -17,7 +17,7 @@ def bars(values: Sequence[float], label: Callable[[float], str]) -> Iterator[str
     for row in reversed(range(_ROWS)):
         cells = "".join(_cell(value / top * _ROWS - row) for value in values)
         scale = f" {label(top * (row + 1) / _ROWS)}" if row in (_ROWS - 1, _ROWS // 2 - 1) else ""
-        yield cells + scale
+        yield (cells + scale).rstrip()
 
 
 def _cell(height: float) -> str:

@@ -8,7 +8,7 @@ from ebbmap.gomap.heap import Outside
 from ebbmap.gomap.types import GoType, MapType
 
 _SIZED = {f"{sign}int{bits}" for sign in ("", "u") for bits in ("", 8, 16, 32, 64)}
-_INTEGERS = _SIZED | {"bool", "byte", "rune", "uintptr", "time.Duration"}
+_INTEGERS = _SIZED | {"bool", "byte", "rune", "uintptr"}
 _INT = 32  # an int object of up to 60 bits, as pymalloc rounds it
 _BYTES = 33  # a bytes object, beyond its content
 _STR = 49  # an ASCII str object, beyond its content
@@ -26,12 +26,11 @@ def python_object_bytes(kind: GoType, outside: Outside, mean: float) -> float:
 
     `mean` are the bytes of each string in it.
     """
-    if kind.text in _INTEGERS:
+    if kind.basic in _INTEGERS:
         return _INT
-    if kind.text == "string":
+    if kind.basic == "string":
         return _aligned(_STR + mean)
-    entries = outside.entries or 0
-    inner = sum(count * dict_bytes(map_, outside, entries, entries) for map_, count in kind.held.maps)
+    inner = sum(count * _filled_dict(map_, outside) for map_, count in kind.held.maps)
     content = content_bytes(kind, replace(outside, entries=0), mean)
     return inner + (_aligned(_BYTES + content) if content else 0.0)
 
@@ -46,9 +45,19 @@ def content_bytes(kind: GoType, outside: Outside, mean: float) -> float:
     if outside.pointee is not None:
         behind += sum(count for _, count in held.unknown) * (outside.pointee - 8)
     if outside.entries is not None:
-        inner = (count * (outside.entries * payload_bytes(map_, outside) - 8) for map_, count in held.maps)
-        behind += sum(inner)
+        behind += sum(count * (_payload(map_, outside) - 8) for map_, count in held.maps)
     return max(0.0, kind.size + behind)
+
+
+def _filled_dict(kind: MapType, outside: Outside) -> float:
+    """An inner map as a dict."""
+    entries = outside.inner_entries(kind)
+    return dict_bytes(kind, outside, entries, entries)
+
+
+def _payload(kind: MapType, outside: Outside) -> float:
+    """Bytes of the entries of an inner map."""
+    return outside.inner_entries(kind) * payload_bytes(kind, outside)
 
 
 def dict_table_bytes(entries: int) -> int:

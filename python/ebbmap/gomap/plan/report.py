@@ -1,21 +1,21 @@
-"""A plan, for people: what, how much, the remedies side by side, a chart and a recommendation."""
+"""A plan, for people: what to do and why, how much, the remedies side by side, and a chart."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from textwrap import wrap
 
 from ebbmap.gomap.paths import prunes
 from ebbmap.gomap.plan import LONG_RUN, WORTH, Churn, Plan
 from ebbmap.gomap.plan.chart import bars
+from ebbmap.gomap.plan.lines import wrap
 from ebbmap.gomap.predict import ClassicShape, Predictor, predictor
 from ebbmap.gomap.predict.classic import load_limit
 
-_WIDTH = 100
-_NARROW = 80
-_LABEL = 32
+_LABEL = 32  # columns, at least
+_FIGURE = 10
+_TRANSIENT = "transient: the most for a moment, with an old table or garbage beside the new one"
 _GROWN = 1.1  # times what it was: so little goes without a word
-_COLUMNS = 48  # of the chart's filling half; draining takes half as many
+_COLUMNS = 46  # of the chart's filling half; draining takes half as many
 
 
 def human(size: float) -> str:
@@ -28,8 +28,12 @@ def human(size: float) -> str:
 
 
 def report(plan: Plan, chart: bool = True) -> Iterator[str]:
-    """The lines of one plan."""
-    yield f"{plan.kind}, Go {plan.version}: {plan.peak:,} entries at the peak, {plan.steady:,} afterwards"
+    """The lines of one plan, of 80 columns at most; the conclusion comes first."""
+    yield from wrap(
+        f"{plan.kind}, Go {plan.version}: {_entries(plan.peak)} at the peak, {plan.steady:,} afterwards"
+    )
+    yield ""
+    yield from wrap(recommendation(plan), first="-> ", others="   ")
     yield ""
     yield from _figures(plan)
     yield ""
@@ -37,21 +41,26 @@ def report(plan: Plan, chart: bool = True) -> Iterator[str]:
     if chart:
         yield ""
         yield from _chart(plan)
-    yield ""
-    yield from wrap(recommendation(plan), _WIDTH, initial_indent="-> ", subsequent_indent="   ")
+
+
+def _entries(count: int) -> str:
+    return f"{count:,} {'entry' if count == 1 else 'entries'}"
 
 
 def _figures(plan: Plan) -> Iterator[str]:
-    yield f"   {_shape(plan)}"
-    for what, size in (
-        ("at the peak, collected", plan.at_peak.bytes),
-        ("with the garbage of growth", plan.uncollected),
+    yield from wrap(_shape(plan), first="   ", others="     ")
+    figures = [
+        ("at the peak, collected", plan.at_peak.bytes, ""),
+        ("with the garbage of growth", plan.uncollected, "old tables, until a collection"),
         *_afterwards(plan),
-        (f"a map made for {plan.steady:,}", plan.right_sized.bytes),
-    ):
-        yield f"   {what:<{_LABEL}}{human(size):>10}"
+        (f"a map made for {plan.steady:,}", plan.right_sized.bytes, ""),
+    ]
+    label = max(_LABEL, *(len(what) + 1 for what, *_ in figures))
+    for what, size, note in figures:
+        line = f"   {what:<{label}}{human(size):>{_FIGURE}}   "
+        yield from wrap(note, first=line, others=" " * len(line)) or [line.rstrip()]
     for text in (_counted(plan), _not_counted(plan)):
-        yield from wrap(text, _NARROW, initial_indent="   ", subsequent_indent="     ")
+        yield from wrap(text, first="   ", others="     ")
 
 
 def _counted(plan: Plan) -> str:
@@ -100,16 +109,20 @@ def _refers(names: tuple[str, ...]) -> str:
     return "refers" if len(names) == 1 else "refer"
 
 
-def _afterwards(plan: Plan) -> Iterator[tuple[str, float]]:
+def _afterwards(plan: Plan) -> Iterator[tuple[str, float, str]]:
     churn = plan.churn
     if churn is None:
-        yield f"after {plan.peak - plan.steady:,} deletes", plan.drained.bytes
+        yield f"after {plan.peak - plan.steady:,} deletes", plan.drained.bytes, ""
         return
-    yield f"in {churn.turnovers:,} turnovers, at most", churn.most.bytes
+    yield f"in {_turnovers(churn.turnovers)}, at most", churn.most.bytes, "each replaces every entry once"
     if churn.compacting is not None:
-        yield "while it is made compact", churn.compacting
+        yield "while it is made compact", churn.compacting, "for a moment: old and new table"
     if churn.turnovers < LONG_RUN:
-        yield f"in {LONG_RUN:,}, at most", churn.long_run.bytes
+        yield f"in {LONG_RUN:,}, at most", churn.long_run.bytes, ""
+
+
+def _turnovers(count: int) -> str:
+    return f"{count:,} turnover{'' if count == 1 else 's'}"
 
 
 def _shape(plan: Plan) -> str:
@@ -117,22 +130,26 @@ def _shape(plan: Plan) -> str:
     if isinstance(shape, ClassicShape):
         growing = ", still moving from the old array" if shape.growing else ""
         return (
-            f"B = {shape.B}: {shape.buckets:,} buckets of {shape.bucket_bytes:,} bytes, "
+            f"B = {shape.B}: the table has 2^B = {shape.buckets:,} "
+            f"{'bucket' if shape.buckets == 1 else 'buckets'} of {shape.bucket_bytes:,} bytes, "
             f"about {shape.overflow_buckets:,.0f} overflow buckets{growing}"
         )
     if shape.tables == 0:
         return f"one group of {shape.group_bytes:,} bytes"
+    tables = "table" if round(shape.tables) == 1 else "tables"
     return (
-        f"about {shape.tables:,.0f} tables in a directory of {1 << shape.directory_depth:,} "
-        f"(depth {shape.directory_depth}), groups of {shape.group_bytes:,} bytes"
+        f"about {shape.tables:,.0f} {tables} of up to 1,024 slots, in a directory of "
+        f"{1 << shape.directory_depth:,}; 8 slots are a group of {shape.group_bytes:,} bytes"
     )
 
 
 def _table(plan: Plan) -> Iterator[str]:
+    yield from wrap(_TRANSIENT, first="   ", others="   ")
     yield f"   {'remedy':<10}{'at the peak':>12}{'afterwards':>12}{'transient':>12}"
     for remedy in plan.remedies:
         sizes = (remedy.peak_bytes, remedy.steady_bytes, remedy.transient_bytes)
-        yield f"   {remedy.name:<10}{''.join(f'{human(size):>12}' for size in sizes)}   {remedy.note}"
+        line = f"   {remedy.name:<10}{''.join(f'{human(size):>12}' for size in sizes)}   "
+        yield from wrap(remedy.note, first=line, others=" " * len(line))
 
 
 def _chart(plan: Plan) -> Iterator[str]:
@@ -195,10 +212,10 @@ def _constant(plan: Plan, churn: Churn) -> str:
     if most < _GROWN * filled:
         if not later:
             return "Do nothing: a map of constant size stays at its size."
-        turnovers = f"{churn.turnovers:,} turnovers"
+        turnovers = _explained(churn.turnovers)
         stays = f"A map of constant size stays at its size for {turnovers}; {later}, as {_why(plan)}"
         return f"Do nothing. {stays}." if long_run < filled + WORTH else f"{stays}. {_afresh(plan)}"
-    grows = f"grows from {human(filled)} to {human(most)} within {churn.turnovers:,} turnovers"
+    grows = f"grows from {human(filled)} to {human(most)} within {_explained(churn.turnovers)}"
     if max(most, long_run) < filled + WORTH:
         return f"Do nothing. At a constant size the map {grows}, as {_why(plan)}; but that is little."
     further = f" I{later[1:]}." if later else ""
@@ -206,6 +223,10 @@ def _constant(plan: Plan, churn: Churn) -> str:
         f"Nothing needs to be freed at a constant size, but allow for {human(most)}: as new entries replace "
         f"the oldest, {_why(plan)}, and the map {grows}.{further} {_afresh(plan)}"
     )
+
+
+def _explained(turnovers: int) -> str:
+    return f"{_turnovers(turnovers)} ({'this' if turnovers == 1 else 'each'} replaces every entry once)"
 
 
 def _why(plan: Plan) -> str:

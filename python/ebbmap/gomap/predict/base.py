@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ebbmap.gomap.heap import Outside, outside_bytes, uncollected_bytes
-from ebbmap.gomap.types import MapType
+from ebbmap.gomap.types import MapType, most_entries
 from ebbmap.gomap.version import GoVersion
 
 MAX_ENTRIES = 10**10
@@ -58,7 +58,8 @@ class Predictor(ABC):
     entries; the first of `churned` some, and that of `uncollected`, which follows the collector, up to 100.
 
     Raises:
-        ValueError: for a number of entries, or a hint, below 0 or above 10^10.
+        ValueError: for a number of entries, or a hint, below 0 or above 10^10; for more entries than the key
+            has values.
     """
 
     def __init__(self, kind: MapType, version: GoVersion, outside: Outside = Outside()) -> None:  # noqa: B008 (frozen)
@@ -73,12 +74,14 @@ class Predictor(ABC):
         return outside_bytes(self.kind, self.version, self.outside, self._inner_bytes)
 
     def _inner_bytes(self, kind: MapType) -> float:
-        entries = self.outside.entries
-        return 0.0 if entries is None else type(self)(kind, self.version, self.outside).filled(entries).bytes
+        if self.outside.entries is None:
+            return 0.0
+        inner = type(self)(kind, self.version, self.outside)
+        return inner.filled(self.outside.inner_entries(kind)).bytes
 
     def filled(self, entries: int, hint: int = 0) -> Footprint:
         """After `entries` inserts into `make(m, hint)`, collected."""
-        return self._footprint(entries, self._filled(_checked(entries), _checked(hint), 0))
+        return self._footprint(entries, self._filled(self._entries(entries), _checked(hint), 0))
 
     def drained(self, peak: int, left: int, hint: int = 0) -> Footprint:
         """After `peak` inserts and deletes down to `left`, collected.
@@ -88,11 +91,13 @@ class Predictor(ABC):
         """
         if left > peak:
             raise ValueError(f"{left} entries can't be left of {peak}")
-        return self._footprint(left, self._filled(_checked(peak), _checked(hint), peak - _checked(left)))
+        return self._footprint(left, self._filled(self._entries(peak), _checked(hint), peak - _checked(left)))
 
     def churned(self, entries: int, turnovers: float, hint: int = 0) -> Footprint:
         """After `turnovers` times `entries` steps of "delete the oldest, insert a new one", collected."""
-        return self._footprint(entries, self._churned(_checked(entries), turnovers, _checked(hint), False))
+        return self._footprint(
+            entries, self._churned(self._entries(entries), turnovers, _checked(hint), False)
+        )
 
     def most_churned(self, entries: int, turnovers: float, hint: int = 0) -> Footprint:
         """A bound that 99 maps in 100 keep during those steps; of a classic map, see also `compacting`.
@@ -100,7 +105,9 @@ class Predictor(ABC):
         A classic map never has more overflow buckets than buckets, and a Swiss map that prunes stops growing.
         One that doesn't has no such limit, but each doubling takes many times as long as the one before.
         """
-        return self._footprint(entries, self._churned(_checked(entries), turnovers, _checked(hint), True))
+        return self._footprint(
+            entries, self._churned(self._entries(entries), turnovers, _checked(hint), True)
+        )
 
     def compacting(self, entries: int, turnovers: float, hint: int = 0) -> float | None:
         """Bytes while a growth of the same size makes a classic map compact: both arrays are live.
@@ -113,7 +120,7 @@ class Predictor(ABC):
         """Heap bytes right after `entries` inserts, with the garbage that growth has left (`GOGC=100`)."""
         known = self._known.get((entries, hint))
         if known is None:
-            starts = self._collections(_checked(entries))
+            starts = self._collections(self._entries(entries))
             known = sum(self._uncollected(start, entries, hint) for start in starts) / len(starts)
             self._known[entries, hint] = known
         return known
@@ -125,6 +132,11 @@ class Predictor(ABC):
     def _collections(self, entries: int) -> list[int]:
         """When an early collection may have run; the mean over them is taken."""
         return [0]
+
+    def _entries(self, count: int) -> int:
+        if _checked(count) > most_entries(self.kind):
+            raise ValueError(f"{count} entries are more than {self.kind} can have: {most_entries(self.kind)}")
+        return count
 
     def _footprint(self, entries: int, table: tuple[float, ClassicShape | SwissShape]) -> Footprint:
         return Footprint(entries, table[0], entries * self.entry_outside, table[1])

@@ -43,7 +43,7 @@ class Toolchain:
             RuntimeError: with what the compiler said.
         """
         words = ("build", "-o", str(target), ".")
-        result = toolchains.call(self.go, *words, folder=SOURCE, cache=target.parent / "cache")
+        result = toolchains.call(self.go, *words, folder=SOURCE, scratch=target.parent)
         if result.returncode:
             raise RuntimeError(f"{self.go} can't build the probe: {result.stderr.strip()}")
         return target

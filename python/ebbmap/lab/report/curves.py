@@ -158,7 +158,8 @@ def leading(runs: Sequence[Run], most: int = 5) -> list[Run]:
 
 def ticks(top: float, most: int = 5) -> list[float]:
     """Round numbers from 0 to at least `top`, at most `most` steps of 1, 2 or 5 times a power of ten."""
-    rough = max(top, 1e-9) / most
+    top = top if top > 0 else 1.0
+    rough = top / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
     return [step * count for count in range(math.ceil(top / step - 1e-9) + 1)]

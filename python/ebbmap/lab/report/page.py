@@ -9,7 +9,9 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from ebbmap.lab.model import Report, Run
+from ebbmap.lab.printable import printable
 from ebbmap.lab.report import words
+from ebbmap.lab.report.conclusion import conclusion
 from ebbmap.lab.report.curves import (
     axis,
     borders,
@@ -74,8 +76,9 @@ def page(report: Report, command: str) -> str:
         heading=words.heading(report),
         machine=words.machine(report),
         summary=SCENARIOS[report.settings.scenario].summary,
+        conclusion=conclusion(report),
         happens=words.story(report),
-        command=command,
+        command=printable(command),
         what=what(report.settings),
         along=words.along(report),
         sheets=sheets(report),

@@ -17,6 +17,7 @@ from rich.progress import (
 
 from ebbmap.lab.experiment import Watcher
 from ebbmap.lab.model import Run, Skipped
+from ebbmap.lab.printable import printable
 from ebbmap.lab.report import words
 from ebbmap.lab.report.words import duration, label
 from ebbmap.lab.session import Launch
@@ -74,7 +75,7 @@ class Bars:
         self._say(" · ".join(list(self._said.values())))
 
     def _say(self, what: str) -> None:
-        self._bars.update(self._task, description=f"{what:<34}")
+        self._bars.update(self._task, description=f"{printable(what):<34}")
 
 
 class Lines:
@@ -109,7 +110,7 @@ class Lines:
             self._say(f"{count}{label(outcome)}: {result(outcome)}")
 
     def _say(self, what: str) -> None:
-        self._console.print(what, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(what), markup=False, highlight=False, soft_wrap=True)
 
 
 def expected(subjects: int, seconds: float) -> str:

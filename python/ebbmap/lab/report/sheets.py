@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ebbmap.lab.model import Report, Run
+from ebbmap.lab.printable import printable
 from ebbmap.lab.report import sampled, words
 from ebbmap.lab.report.cells import Cell, Sheet, held
 from ebbmap.lab.report.words import Unit
@@ -73,4 +74,4 @@ def remarks(report: Report) -> list[str]:
     notes = [f"{run.subject}: {run.note}" for run in report.runs if run.note]
     notes += [late for run in report.runs if (late := sampled.late(run, report.settings))]
     skipped = [f"{skipped.subject} skipped: {skipped.why}" for skipped in report.skipped]
-    return list(dict.fromkeys([*notes, *skipped]))
+    return list(dict.fromkeys(map(printable, [*notes, *skipped])))

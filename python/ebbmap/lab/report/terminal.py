@@ -14,6 +14,7 @@ from ebbmap.lab.model import Report
 from ebbmap.lab.report import words
 from ebbmap.lab.report.cells import Cell, Sheet
 from ebbmap.lab.report.chart import chart, key
+from ebbmap.lab.report.conclusion import conclusion
 from ebbmap.lab.report.curves import leading, what
 from ebbmap.lab.report.sheets import remarks, sheets
 
@@ -24,6 +25,7 @@ WIDEST_CHART, WIDEST_TABLE = 100, 1000
 def show(report: Report, console: Console) -> None:
     """Print the tables, the chart and what has to be said of subjects; fits 80 columns."""
     console.print(f"\n{words.heading(report)}", style="bold", highlight=False, markup=False)
+    console.print(conclusion(report), highlight=False, markup=False)
     if words.story(report):
         console.print(words.story(report), highlight=False, markup=False)
     console.print(words.machine(report), style="dim", highlight=False, markup=False)

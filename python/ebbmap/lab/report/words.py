@@ -8,6 +8,7 @@ from typing import Literal
 from ebbmap.lab import durations
 from ebbmap.lab.course import SECOND
 from ebbmap.lab.model import Report, Run, Settings
+from ebbmap.lab.printable import printable
 
 KIB, MIB = 1024, 1024 * 1024
 Verdict = Literal["follows", "between", "keeps"]
@@ -39,13 +40,13 @@ def unit_of(size: int) -> Unit:
 def label(run: Run) -> str:
     """The subject, and for Go, which may run in several versions, which one."""
     if run.subject.startswith("go:"):
-        return f"{run.subject} {run.version.removeprefix('go')}"
+        return f"{run.subject} {version(run)}"
     return run.subject
 
 
 def version(run: Run) -> str:
     """The version, without the subject's own name."""
-    return run.version.removeprefix("go")
+    return printable(run.version.removeprefix("go"))
 
 
 def duration(nanoseconds: float) -> str:
@@ -85,12 +86,12 @@ def story(report: Report) -> str:
     punctual = min(outcomes, key=lambda outcome: outcome.late_seconds, default=None)
     most = f"Up to {punctual.peak_alive:,} are alive at a time. " if punctual else ""
     if course.replayed:
-        return f"{report.traffic.said}. {most}Replayed at the log's own clock."
+        return f"{printable(report.traffic.said)}. {most}Replayed at the log's own clock."
     day, silence, back = (f"{each.start / SECOND:g} to {each.end / SECOND:g} s" for each in course.phases)
     return (
-        f"{report.traffic.said}. {most}{day}: the day. {silence}: silence, nobody asks the caches for "
-        "anything; all that happens is what they do by themselves, the sweeps by hand, and the collector. "
-        f"{back}: a few customers come again."
+        f"{printable(report.traffic.said)}. {most}{day}: the day. {silence}: silence, nobody asks the caches "
+        "for anything; all that happens is what they do by themselves, the sweeps by hand, and the "
+        f"collector. {back}: a few customers come again."
     )
 
 
@@ -103,4 +104,4 @@ def along(report: Report) -> str:
 def machine(report: Report) -> str:
     """Where it ran, in a line."""
     about = report.machine
-    return f"{about['cpu']}, {about['cores']} cores, {about['os']}, Python {about['python']}"
+    return printable(f"{about['cpu']}, {about['cores']} cores, {about['os']}, Python {about['python']}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,10 @@ from ebbmap.lab.errors import LabError
 PACKED = (".gz", ".xz", ".bz2", ".zst")
 SUFFIXES = (".parquet", *(text + packed for text in (".csv", ".tsv") for packed in ("", *PACKED)))
 """What is read in a folder, and in folders in it; a file that is named may be called anything."""
-SAID = ".csv, .tsv (both perhaps with .gz, .xz, .bz2 or .zst) or .parquet"
+DOUBTFUL = tuple(f".txt{packed}" for packed in ("", *PACKED))
+"""What is read there if it has the columns: it may as well be a note beside the data."""
+Fits = Callable[[Path], bool]
+SAID = ".csv, .tsv, .txt (perhaps with .gz, .xz, .bz2 or .zst) or .parquet and has the columns"
 HIDDEN = (".", "_")
 """Notebooks, Spark and systems put names that begin so beside the data: copies, markers, unfinished files."""
 
@@ -37,10 +40,15 @@ class Found:
             self._seen.add((state.st_dev, state.st_ino))
             self.files.append(file)
 
-    def look_into(self, folder: Path) -> None:
-        """Read what is named like a log in the folder and those in it; `LabError` if nothing is."""
+    def look_into(self, folder: Path, fits: Fits) -> None:
+        """Read what is named like a log in the folder and those in it; `LabError` if nothing is.
+
+        `fits` tells of a file whether it has the columns.
+        """
         inside = sorted(each for each in folder.rglob("*") if not each.is_dir())
-        chosen = {each for each in inside if _is_log(each.relative_to(folder))}
+        seen = [each for each in inside if not _is_hidden(each.relative_to(folder))]
+        chosen = {each for each in seen if each.name.lower().endswith(SUFFIXES)}
+        chosen |= {each for each in seen if each not in chosen and _is_doubtful(each) and fits(each)}
         chosen -= {each for each in chosen if _is_packed(each) and each.with_suffix("") in chosen}
         if not chosen:
             others = f"; it holds: {listed([each.name for each in inside])}" if inside else ""
@@ -52,12 +60,12 @@ class Found:
                 self.passed_over.append(str(each))
 
 
-def find(paths: Sequence[Path]) -> Found:
-    """All files of these, which are files and folders."""
+def find(paths: Sequence[Path], fits: Fits) -> Found:
+    """All files of these, which are files and folders; `fits` tells of a file whether it has the columns."""
     found = Found()
     for path in paths:
         if path.is_dir():
-            found.look_into(path)
+            found.look_into(path, fits)
         else:
             found.take(path)
     return found
@@ -73,7 +81,10 @@ def _is_packed(file: Path) -> bool:
     return file.suffix.lower() in PACKED
 
 
-def _is_log(inside: Path) -> bool:
-    return inside.name.lower().endswith(SUFFIXES) and not any(
-        part.startswith(HIDDEN) for part in inside.parts
-    )
+def _is_doubtful(file: Path) -> bool:
+    """A text, or something packed that has no other suffix."""
+    return file.name.lower().endswith(DOUBTFUL) or (_is_packed(file) and not file.with_suffix("").suffix)
+
+
+def _is_hidden(inside: Path) -> bool:
+    return any(part.startswith(HIDDEN) for part in inside.parts)

@@ -7,6 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def read(paths: Sequence[Path], columns: Columns, asked: Asked = UNASKED) -> Log
     `LabError`: a file can't be read, the times can be read in two ways, nothing is left, or what is left
     spans more than `LONGEST`.
     """
-    found = folders.find(paths)
+    found = folders.find(paths, partial(_fits, columns))
     reading = _Reading(Reader(asked))
     for file in found.files:
         reading.read(file, columns)
@@ -169,6 +170,18 @@ def read(paths: Sequence[Path], columns: Columns, asked: Asked = UNASKED) -> Log
             f"the log goes from {facts['first']} to {facts['last']}: a log of up to 200 years is taken"
         )
     return log
+
+
+def _fits(columns: Columns, file: Path) -> bool:
+    """Whether the text has the columns."""
+    if not file.is_file():
+        return False
+    try:
+        with tables.table(file, columns.wanted, columns.all) as table:
+            row = next(iter(table), None) if columns.all else table.columns
+            return row is not None and all(table.columns.count(name) == 1 for name in columns.wanted)
+    except LabError:
+        return False
 
 
 def _taken(asked: Asked) -> str:
