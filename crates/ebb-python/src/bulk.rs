@@ -297,11 +297,12 @@ impl Map {
     fn _get_array(
         &self,
         py: Python<'_>,
-        keys: PyBuffer<i64>,
-        values: PyBuffer<u8>,
-        found: PyBuffer<u8>,
+        keys: &Bound<'_, PyAny>,
+        values: &Bound<'_, PyAny>,
+        found: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "map")?;
+        let (keys, values, found) = (PyBuffer::get(keys)?, PyBuffer::get(values)?, PyBuffer::get(found)?);
         let mut lookups = Lookups::of(py, &keys, &values, &found, layout.value.fixed_bytes())?;
         self.store.with_detached(py, move |store| {
             lookups.fill(store, |store, hash, key| {
@@ -313,8 +314,9 @@ impl Map {
     }
 
     /// Set an array of int keys to an array of values, given as its bytes. The interpreter is released.
-    fn _set_array(&self, py: Python<'_>, keys: PyBuffer<i64>, values: PyBuffer<u8>) -> PyResult<()> {
+    fn _set_array(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, values: &Bound<'_, PyAny>) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "map")?;
+        let (keys, values) = (PyBuffer::get(keys)?, PyBuffer::get(values)?);
         let entries = Entries::of(py, &keys, &values, layout.value.fixed_bytes())?;
         let set = move |store: &mut Store| {
             let entries = &entries;
@@ -324,8 +326,9 @@ impl Map {
     }
 
     /// Remove the keys of an int array that are there; how many were. The interpreter is released.
-    fn _delete_array<'py>(&self, py: Python<'py>, keys: PyBuffer<i64>) -> PyResult<Bound<'py, PyAny>> {
+    fn _delete_array<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.kinds().int_keys_layout(py, "map")?;
+        let keys = PyBuffer::get(keys)?;
         let keys = Elements::of(py, &keys, false)?;
         let removed = self.store.with_detached(py, move |store| {
             let keys = &keys;

@@ -83,11 +83,12 @@ impl Cache {
     fn _get_array(
         &self,
         py: Python<'_>,
-        keys: PyBuffer<i64>,
-        values: PyBuffer<u8>,
-        found: PyBuffer<u8>,
+        keys: &Bound<'_, PyAny>,
+        values: &Bound<'_, PyAny>,
+        found: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "cache")?;
+        let (keys, values, found) = (PyBuffer::get(keys)?, PyBuffer::get(values)?, PyBuffer::get(found)?);
         let mut lookups = Lookups::of(py, &keys, &values, &found, layout.value.fixed_bytes())?;
         let moment = self.moment(py)?;
         self.shared.chest.with_detached(py, move |chest| {
@@ -104,11 +105,12 @@ impl Cache {
     fn _set_array(
         &self,
         py: Python<'_>,
-        keys: PyBuffer<i64>,
-        values: PyBuffer<u8>,
+        keys: &Bound<'_, PyAny>,
+        values: &Bound<'_, PyAny>,
         ttl: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "cache")?;
+        let (keys, values) = (PyBuffer::get(keys)?, PyBuffer::get(values)?);
         let entries = Entries::of(py, &keys, &values, layout.value.fixed_bytes())?;
         let lives = self.shared.settings().limits.lives(seconds(ttl)?);
         let moment = self.moment(py)?;
@@ -134,8 +136,9 @@ impl Cache {
     }
 
     /// Remove the keys of an int array that are there; how many were.
-    fn _delete_array<'py>(&self, py: Python<'py>, keys: PyBuffer<i64>) -> PyResult<Bound<'py, PyAny>> {
+    fn _delete_array<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.kinds().int_keys_layout(py, "cache")?;
+        let keys = PyBuffer::get(keys)?;
         let keys = Elements::of(py, &keys, false)?;
         let mut removed = 0;
         for i in 0..keys.len() {
