@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -123,10 +124,17 @@ def promised(m: Map[Any, Any]) -> int:
     return (payload * 11 // 10 if payload >= 64 * entries else payload + 12 * entries) + FIXED
 
 
-def run(script: str, *args: object, timeout: float = 60) -> str:
+def run(script: str, *args: object, timeout: float = 60, **environment: str) -> str:
     """What a script prints that runs in a process of its own; fails with its stderr where it fails."""
     command = [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script), *map(str, args)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
 

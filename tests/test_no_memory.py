@@ -16,7 +16,7 @@ import pytest
 from ebbmap import Cache, ItemsView, KeysView, Map, ValuesView
 from ebbmap._core import CacheIterator, Flight, MapIterator
 from ebbmap.metrics import Registration
-from map_helpers import run_to_done
+from map_helpers import run, run_to_done
 from public_operations import OPERATIONS, Call, Table
 
 HERE = Path(__file__).parent
@@ -134,6 +134,30 @@ def test_an_operation_uses_what_it_is_named_for(owner: type) -> None:
             assert any(name in called(call) for call in OPERATIONS[owner.__name__][name](Table(table, 3))), (
                 name
             )
+
+
+def test_maps_in_maps_are_dropped_without_memory(shim: Path) -> None:
+    script = """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        from ebbmap import Map
+        from fail_alloc import Native
+        dropped = 0
+        class Counted:
+            def __del__(self):
+                global dropped
+                dropped += 1
+        chain = Map({i: Map({0: Counted()}) for i in range(300)})  # of which each waits for those around it
+        for _ in range(39):
+            chain = Map({0: chain})
+        refuser = Native()
+        refuser.refuse(1, after=True)
+        del chain
+        refuser.stop()
+        assert dropped == 300, dropped
+        print("done")
+    """
+    assert run(script, HERE, LD_PRELOAD=str(shim)).strip() == "done"
 
 
 @pytest.mark.parametrize("spare", [1, 4, 9, 10, 16])

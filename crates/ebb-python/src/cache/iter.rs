@@ -7,14 +7,15 @@ use crate::cache::limits::Lives;
 use crate::cache::moment::Moment;
 use crate::calls;
 use crate::convert::Read;
-use crate::errors::{out_of_memory, with_room};
+use crate::errors::{error, out_of_memory, with_room};
 use crate::layout::KeptKey;
 use crate::lock::Guarded;
 use crate::make;
 use ebb::{Deadlines, RawTable};
+use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyTuple};
 
 pub(super) use crate::iter::{Ended, Next, What};
 
@@ -215,11 +216,29 @@ pub(crate) fn restore(cache: &Cache, entries: &Bound<'_, PyAny>) -> PyResult<()>
     let py = entries.py();
     let moment = cache.moment(py)?;
     for entry in calls::items(entries)? {
-        let (key, value, hard, idle): (Bound<'_, PyAny>, Bound<'_, PyAny>, _, _) = entry?.extract()?;
-        let deadlines = cache.shared.settings().limits.deadlines(Lives { hard, idle }, &moment);
-        cache.put_until(py, &cache.key(&key)?, &cache.value(&value)?, deadlines)?;
+        let [key, value, hard, idle] = &parts(&entry?)?;
+        let lives = Lives { hard: seconds_or_none(hard)?, idle: seconds_or_none(idle)? };
+        let deadlines = cache.shared.settings().limits.deadlines(lives, &moment);
+        cache.put_until(py, &cache.key(key)?, &cache.value(value)?, deadlines)?;
     }
     Ok(())
+}
+
+/// What an entry of [`entries`] is made of.
+fn parts<'py>(entry: &Bound<'py, PyAny>) -> PyResult<[Bound<'py, PyAny>; 4]> {
+    match entry.cast::<PyTuple>() {
+        Ok(entry) if entry.len() == 4 => {
+            Ok([entry.get_item(0)?, entry.get_item(1)?, entry.get_item(2)?, entry.get_item(3)?])
+        }
+        _ => {
+            let message = format_args!("an entry of a pickled cache must be a tuple of four");
+            Err(error::<PyTypeError>(entry.py(), message))
+        }
+    }
+}
+
+fn seconds_or_none(given: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    if given.is_none() { Ok(None) } else { calls::float(given).map(Some) }
 }
 
 /// Remove all that has expired; the items.
