@@ -1,4 +1,4 @@
-"""Without memory nothing aborts: each native allocation fails in turn, and processes are at their limits."""
+"""Without memory nothing aborts: each allocation fails in turn, and processes are at their limits."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
-from map_helpers import run_to_done
+from ebbmap import Cache, ItemsView, KeysView, Map, ValuesView
+from ebbmap._core import CacheIterator, Flight, MapIterator
+from ebbmap.metrics import Registration
+from map_helpers import run, run_to_done
+from public_operations import OPERATIONS, Call, Table
 
 HERE = Path(__file__).parent
 
@@ -22,22 +29,135 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if sys.platform != "linux" or compiler is None:
         pytest.skip("needs Linux, for its C library, and a C compiler")
     made = tmp_path_factory.mktemp("shim") / "fail_alloc.so"
-    subprocess.run([compiler, "-O1", "-fPIC", "-shared", "-o", made, HERE / "fail_alloc.c"], check=True)
+    subprocess.run(
+        [compiler, "-O1", "-Wall", "-Werror", "-fPIC", "-shared", "-o", made, HERE / "fail_alloc.c"],
+        check=True,
+    )
     return made
 
 
-@pytest.mark.parametrize("entries", [7, 60])
-def test_each_allocation_of_each_operation_may_fail(shim: Path, entries: int) -> None:
+# Between them they have every kind of key and value, and every way to be bounded; the long form takes all.
+SOME = [
+    "map of objects",
+    "map of text",
+    "bounded of records",
+    "heavy of inline",
+    "expiring of surrogates",
+    "timed of large",
+]
+
+
+def fail_alloc(*args: str, **environment: str) -> int:
+    """Run `fail_alloc.py`; how many calls failed."""
     ran = subprocess.run(
-        [sys.executable, HERE / "fail_alloc.py", str(entries)],
-        env={**os.environ, "LD_PRELOAD": str(shim)},
+        [sys.executable, "-X", "faulthandler", HERE / "fail_alloc.py", *args],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    assert ran.returncode == 0, ran.stderr
-    assert int(ran.stdout.split()[0]) > 1000
+    assert ran.returncode == 0, ran.stderr[-10_000:]
+    return int(ran.stdout.split()[0])
+
+
+@pytest.mark.parametrize("table", SOME)
+def test_each_native_allocation_of_each_operation_may_fail(shim: Path, table: str) -> None:
+    assert fail_alloc("native", "7", table, LD_PRELOAD=str(shim)) > 100
+
+
+@pytest.mark.parametrize("table", SOME)
+def test_each_of_cpythons_allocations_of_each_operation_may_fail(table: str) -> None:
+    pytest.importorskip("_testcapi", reason="CPython was built without its test module")
+    assert fail_alloc("python", "3", table) > 2000
+
+
+def public(owner: type) -> set[str]:
+    """What a class has that is for its users: not what is private, of every object or of every class."""
+    names = {name for name in dir(owner) if not name.startswith("_") or name.endswith("__")}
+    return {name for name in names - NO_OPERATIONS if getattr(owner, name) is not getattr(object, name, None)}
+
+
+# Data of a class, and what is called as one is defined.
+NO_OPERATIONS = {
+    *(
+        "__abstractmethods__",
+        "__annotations__",
+        "__dict__",
+        "__doc__",
+        "__firstlineno__",
+        "__hash__",
+        "__module__",
+    ),
+    *("__orig_bases__", "__parameters__", "__slots__", "__static_attributes__", "__weakref__"),
+    *("__class__", "__init_subclass__", "__subclasshook__", "__new__"),
+}
+
+
+@pytest.mark.parametrize(
+    "owner", [Map, Cache, KeysView, ItemsView, ValuesView, MapIterator, CacheIterator, Flight, Registration]
+)
+def test_no_operation_is_left_out(owner: type) -> None:
+    assert public(owner) <= set(OPERATIONS[owner.__name__])
+
+
+def test_no_operation_of_memoized_functions_is_left_out() -> None:
+    memoized = Cache().memoize(str.upper)
+    own = {name for name in vars(memoized) if not name.startswith("_")}
+    assert own == set(OPERATIONS["memoized"])
+
+
+def called(call: Call) -> set[str]:
+    """The names of the functions that a call calls."""
+    names = set[str]()
+    if isinstance(call, partial):
+        names.add(call.func.__name__)
+
+    def note(frame: FrameType, event: str, what: Any) -> None:
+        names.add(what.__name__ if event.startswith("c_") else frame.f_code.co_name)
+
+    sys.setprofile(note)
+    try:
+        call()
+    except Exception:
+        pass
+    finally:
+        sys.setprofile(None)
+    return names
+
+
+@pytest.mark.parametrize("owner", [Map, Cache])
+def test_an_operation_uses_what_it_is_named_for(owner: type) -> None:
+    table = "map of text" if owner is Map else "expiring of text"
+    for name in public(owner):
+        if callable(getattr(owner, name)) and not name.startswith("_"):
+            assert any(name in called(call) for call in OPERATIONS[owner.__name__][name](Table(table, 3))), (
+                name
+            )
+
+
+def test_maps_in_maps_are_dropped_without_memory(shim: Path) -> None:
+    script = """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        from ebbmap import Map
+        from fail_alloc import Native
+        dropped = 0
+        class Counted:
+            def __del__(self):
+                global dropped
+                dropped += 1
+        chain = Map({i: Map({0: Counted()}) for i in range(300)})  # of which each waits for those around it
+        for _ in range(39):
+            chain = Map({0: chain})
+        refuser = Native()
+        refuser.refuse(1, after=True)
+        del chain
+        refuser.stop()
+        assert dropped == 300, dropped
+        print("done")
+    """
+    assert run(script, HERE, LD_PRELOAD=str(shim)).strip() == "done"
 
 
 @pytest.mark.parametrize("spare", [1, 4, 9, 10, 16])

@@ -3,7 +3,7 @@
 
 use crate::bulk::in_batches;
 use crate::convert::Value;
-use crate::errors::with_room;
+use crate::errors::{error, with_room};
 use crate::hash::hash_int;
 use crate::search::Holder;
 use pyo3::buffer::{Element, PyBuffer};
@@ -25,9 +25,10 @@ pub(crate) struct Elements<'a, T> {
 unsafe impl<T: Copy + Send> Send for Elements<'_, T> {}
 
 impl<'a, T: Element> Elements<'a, T> {
-    pub(crate) fn of(buffer: &'a PyBuffer<T>, writable: bool) -> PyResult<Self> {
+    pub(crate) fn of(py: Python<'_>, buffer: &'a PyBuffer<T>, writable: bool) -> PyResult<Self> {
         if !buffer.is_c_contiguous() || (writable && buffer.readonly()) {
-            return Err(PyValueError::new_err("an array must be contiguous, and writable to be filled"));
+            let message = format_args!("an array must be contiguous, and writable to be filled");
+            return Err(error::<PyValueError>(py, message));
         }
         Ok(Elements { first: buffer.buf_ptr().cast(), len: buffer.item_count(), buffer: PhantomData })
     }
@@ -68,8 +69,8 @@ impl Elements<'_, u8> {
     }
 }
 
-fn one_length(what: &str) -> PyErr {
-    PyValueError::new_err(format!("arrays of keys and {what} must be of one length"))
+fn one_length(py: Python<'_>, what: &str) -> PyErr {
+    error::<PyValueError>(py, format_args!("arrays of keys and {what} must be of one length"))
 }
 
 /// Keys and values to be set; values are given as their bytes. The keys are copied: each is read several times, and has
@@ -81,10 +82,15 @@ pub(crate) struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
-    pub(crate) fn of(keys: &'a PyBuffer<i64>, values: &'a PyBuffer<u8>, value_bytes: usize) -> PyResult<Self> {
-        let (keys, values) = (Elements::of(keys, false)?, Elements::of(values, false)?);
+    pub(crate) fn of(
+        py: Python<'_>,
+        keys: &'a PyBuffer<i64>,
+        values: &'a PyBuffer<u8>,
+        value_bytes: usize,
+    ) -> PyResult<Self> {
+        let (keys, values) = (Elements::of(py, keys, false)?, Elements::of(py, values, false)?);
         if keys.len.checked_mul(value_bytes) != Some(values.len) {
-            return Err(one_length("values"));
+            return Err(one_length(py, "values"));
         }
         let mut copied = with_room(keys.len)?;
         copied.extend((0..keys.len).map(|i| keys.get(i)));
@@ -116,15 +122,16 @@ pub(crate) struct Lookups<'a> {
 
 impl<'a> Lookups<'a> {
     pub(crate) fn of(
+        py: Python<'_>,
         keys: &'a PyBuffer<i64>,
         values: &'a PyBuffer<u8>,
         found: &'a PyBuffer<u8>,
         value_bytes: usize,
     ) -> PyResult<Self> {
         let (keys, values, found) =
-            (Elements::of(keys, false)?, Elements::of(values, true)?, Elements::of(found, true)?);
+            (Elements::of(py, keys, false)?, Elements::of(py, values, true)?, Elements::of(py, found, true)?);
         if keys.len.checked_mul(value_bytes) != Some(values.len) || found.len != keys.len {
-            return Err(one_length("results"));
+            return Err(one_length(py, "results"));
         }
         Ok(Lookups { keys, values, found, value_bytes })
     }

@@ -4,10 +4,11 @@
 use crate::arrays::{Elements, Entries, Lookups};
 use crate::calls;
 use crate::convert::{Key, Read, Value};
-use crate::errors::{out_of_memory, with_room};
+use crate::errors::{error, out_of_memory, with_room};
 use crate::hash::{hash, hash_int};
 use crate::kinds::{Codec, KeyKind};
 use crate::layout::{New, word};
+use crate::make;
 use crate::map::Map;
 use crate::search::Holder;
 use crate::store::Store;
@@ -143,10 +144,9 @@ pub(crate) fn objects_of_both<'py>(
     values: &Bound<'py, PyList>,
 ) -> PyResult<(Objects<'py>, Objects<'py>)> {
     if keys.len() != values.len() {
-        let (keys, values) = (keys.len(), values.len());
-        return Err(PyValueError::new_err(format!(
-            "set_many takes as many values as keys, not {values} values for {keys} keys"
-        )));
+        let (py, keys, values) = (keys.py(), keys.len(), values.len());
+        let message = format_args!("set_many takes as many values as keys, not {values} values for {keys} keys");
+        return Err(error::<PyValueError>(py, message));
     }
     Ok((objects_of(keys)?, objects_of(values)?))
 }
@@ -157,7 +157,7 @@ pub(crate) fn find_each<'py>(
     absent: &Py<PyAny>,
     find: impl Fn(&Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let values = PyList::empty(keys.py());
+    let values = make::list(keys.py())?;
     for key in keys {
         values.append(find(&key)?.unwrap_or_else(|| absent.clone_ref(keys.py())))?;
     }
@@ -190,7 +190,7 @@ pub(crate) fn finish_all<'py>(
     absent: &Py<PyAny>,
     codec: Option<&Codec>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let values = PyList::empty(py);
+    let values = make::list(py)?;
     for read in reads {
         values.append(read.map_or_else(|| Ok(absent.clone_ref(py)), |read| read.finish(py, codec))?)?;
     }
@@ -208,8 +208,13 @@ pub(crate) fn pair<'py>(
     {
         return Ok((pair.get_item(0)?, pair.get_item(1)?));
     }
-    let parts = calls::items(item).map_err(|_| {
-        PyTypeError::new_err(format!("cannot convert {what} update sequence element #{place} to a sequence"))
+    let py = item.py();
+    let parts = calls::items(item).map_err(|cause| match cause.is_instance_of::<PyTypeError>(py) {
+        true => {
+            let message = format_args!("cannot convert {what} update sequence element #{place} to a sequence");
+            error::<PyTypeError>(py, message)
+        }
+        false => cause,
     })?;
     let mut collected = Vec::new();
     for part in parts {
@@ -218,7 +223,8 @@ pub(crate) fn pair<'py>(
     }
     let len = collected.len();
     let [key, value] = <[_; 2]>::try_from(collected).map_err(|_| {
-        PyValueError::new_err(format!("{what} update sequence element #{place} has length {len}; 2 is required"))
+        let message = format_args!("{what} update sequence element #{place} has length {len}; 2 is required");
+        error::<PyValueError>(py, message)
     })?;
     Ok((key, value))
 }
@@ -272,31 +278,32 @@ impl Map {
     }
 
     /// Remove the keys of a list that are there; how many were.
-    fn _delete_list(&self, py: Python<'_>, keys: &Bound<'_, PyList>) -> PyResult<usize> {
+    fn _delete_list<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyList>) -> PyResult<Bound<'py, PyAny>> {
         let keys = objects_of(keys)?;
         let keys = self.keys_of(&keys)?;
         if self.is_inline() {
             let remove = |store: &mut Store| keys.iter().filter(|key| remove_one(store, key)).count();
-            return Ok(self.store.with(py, remove));
+            return make::size(py, self.store.with(py, remove));
         }
         let mut removed = 0;
         for key in &keys {
             let dropped = self.locate(py, key, |store, _, found| found.map(|found| store.remove(found)))?;
             removed += usize::from(dropped.map(|dropped| dropped.release(py)).is_some());
         }
-        Ok(removed)
+        make::size(py, removed)
     }
 
     /// Fill `values`, the bytes of an array, and `found` for an array of int keys. The interpreter is released.
     fn _get_array(
         &self,
         py: Python<'_>,
-        keys: PyBuffer<i64>,
-        values: PyBuffer<u8>,
-        found: PyBuffer<u8>,
+        keys: &Bound<'_, PyAny>,
+        values: &Bound<'_, PyAny>,
+        found: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let layout = self.kinds().array_layout("map")?;
-        let mut lookups = Lookups::of(&keys, &values, &found, layout.value.fixed_bytes())?;
+        let layout = self.kinds().array_layout(py, "map")?;
+        let (keys, values, found) = (PyBuffer::get(keys)?, PyBuffer::get(values)?, PyBuffer::get(found)?);
+        let mut lookups = Lookups::of(py, &keys, &values, &found, layout.value.fixed_bytes())?;
         self.store.with_detached(py, move |store| {
             lookups.fill(store, |store, hash, key| {
                 let entry = store.table.get(hash, |entry| word(entry) == key as u64);
@@ -307,9 +314,10 @@ impl Map {
     }
 
     /// Set an array of int keys to an array of values, given as its bytes. The interpreter is released.
-    fn _set_array(&self, py: Python<'_>, keys: PyBuffer<i64>, values: PyBuffer<u8>) -> PyResult<()> {
-        let layout = self.kinds().array_layout("map")?;
-        let entries = Entries::of(&keys, &values, layout.value.fixed_bytes())?;
+    fn _set_array(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, values: &Bound<'_, PyAny>) -> PyResult<()> {
+        let layout = self.kinds().array_layout(py, "map")?;
+        let (keys, values) = (PyBuffer::get(keys)?, PyBuffer::get(values)?);
+        let entries = Entries::of(py, &keys, &values, layout.value.fixed_bytes())?;
         let set = move |store: &mut Store| {
             let entries = &entries;
             set_all(store, entries.len(), |i| Key::Int(entries.key(i)), |i| entries.value(i))
@@ -318,10 +326,11 @@ impl Map {
     }
 
     /// Remove the keys of an int array that are there; how many were. The interpreter is released.
-    fn _delete_array(&self, py: Python<'_>, keys: PyBuffer<i64>) -> PyResult<usize> {
-        self.kinds().int_keys_layout("map")?;
-        let keys = Elements::of(&keys, false)?;
-        Ok(self.store.with_detached(py, move |store| {
+    fn _delete_array<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.kinds().int_keys_layout(py, "map")?;
+        let keys = PyBuffer::get(keys)?;
+        let keys = Elements::of(py, &keys, false)?;
+        let removed = self.store.with_detached(py, move |store| {
             let keys = &keys;
             let mut removed = 0;
             let Ok(()) = in_batches(
@@ -337,6 +346,7 @@ impl Map {
                 },
             );
             removed
-        }))
+        });
+        make::size(py, removed)
     }
 }

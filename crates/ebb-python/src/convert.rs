@@ -3,8 +3,9 @@
 #![allow(unsafe_code)] // borrowed views of str and bytes
 
 use crate::calls;
-use crate::errors::with_room;
+use crate::errors::{Shown, error, is_out_of_memory, out_of_memory, with_room};
 use crate::kinds::{Codec, KeyKind, ValueKind};
+use crate::make::Name;
 use crate::objects;
 use crate::typed::{TypedKey, TypedValue, with_key_type, with_value_type};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
@@ -173,9 +174,26 @@ pub(crate) fn plain_bytes<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> 
     }
 }
 
+#[cold]
 fn wrong(role: &str, wanted: &str, given: &Bound<'_, PyAny>) -> PyErr {
-    let given = given.get_type().fully_qualified_name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-    PyTypeError::new_err(format!("{role} must be {wanted}, not {given}"))
+    let py = given.py();
+    match type_name(given) {
+        Ok((module, name)) if ["builtins", "__main__"].contains(&module.as_str()) => {
+            error::<PyTypeError>(py, format_args!("{role} must be {wanted}, not {name}"))
+        }
+        Ok((module, name)) => error::<PyTypeError>(py, format_args!("{role} must be {wanted}, not {module}.{name}")),
+        Err(error) if is_out_of_memory(py, &error) => error,
+        Err(_) => error::<PyTypeError>(py, format_args!("{role} must be {wanted}, not ?")), // a metaclass's own code
+    }
+}
+
+/// Module and name of an object's type.
+fn type_name<'py>(object: &Bound<'py, PyAny>) -> PyResult<(Shown<'py>, Shown<'py>)> {
+    static MODULE: Name = Name::new(c"__module__");
+    static NAME: Name = Name::new(c"__qualname__");
+    let (py, kind) = (object.py(), object.get_type());
+    let text = |name: &Name| Shown::str(&kind.getattr(name.get(py)?)?);
+    Ok((text(&MODULE)?, text(&NAME)?))
 }
 
 /// A 64-bit signed int; from an int, or what has `__index__` (as NumPy's ints do).
@@ -204,8 +222,15 @@ fn has_index(object: &Bound<'_, PyAny>) -> bool {
 
 #[cold]
 fn too_large(object: &Bound<'_, PyAny>, role: &str) -> PyErr {
-    let given = object.str().map_or_else(|_| "an int of very many digits".to_owned(), |text| text.to_string());
-    PyOverflowError::new_err(format!("{role} must fit in 64 bits, signed, -2**63 to 2**63 - 1, not {given}"))
+    let py = object.py();
+    let given = Shown::str(object);
+    let given = match &given {
+        Ok(given) => given.as_str(),
+        Err(error) if is_out_of_memory(py, error) => return out_of_memory(()),
+        Err(_) => "an int of very many digits", // for which there is a limit
+    };
+    let message = format_args!("{role} must fit in 64 bits, signed, -2**63 to 2**63 - 1, not {given}");
+    error::<PyOverflowError>(py, message)
 }
 
 fn text<'a>(object: &'a Bound<'_, PyAny>, role: &str) -> PyResult<Cow<'a, [u8]>> {
@@ -320,7 +345,9 @@ fn float(object: &Bound<'_, PyAny>) -> PyResult<f64> {
     if let Ok(float) = object.cast::<PyFloat>() {
         return Ok(float.value());
     }
-    if object.is_instance_of::<PyInt>() || object.get_type().hasattr("__float__")? || has_index(object) {
+    static FLOAT: Name = Name::new(c"__float__");
+    let to_float = FLOAT.get(object.py())?;
+    if object.is_instance_of::<PyInt>() || object.get_type().hasattr(to_float)? || has_index(object) {
         return calls::float(object);
     }
     Err(wrong("value", "float", object))

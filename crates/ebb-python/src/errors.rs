@@ -1,9 +1,100 @@
-//! Errors that most operations may end in.
+//! Errors that most operations may end in, made so that a refused allocation is a `MemoryError`.
+//!
+//! PyO3's `PyErr::new` only notes what to make. It makes the exception where it can't fail, on the way back to Python,
+//! and aborts the process if there is no memory. Here the exception is made at once.
+#![allow(unsafe_code)] // an exception is raised, and fetched
 
+use crate::make;
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PyKeyError, PyMemoryError};
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use std::fmt::{self, Write};
 
+/// The exception `E` with a message; `MemoryError` where there is no room for it. Never under a lock: making an object
+/// may run the garbage collector.
 #[cold]
+#[inline(never)]
+pub(crate) fn error<E: PyTypeInfo>(py: Python<'_>, message: fmt::Arguments<'_>) -> PyErr {
+    match written(py, message) {
+        Ok(text) => raised::<E>(py, text.as_any()),
+        Err(error) => error,
+    }
+}
+
+/// The exception that `E(value)` is, or `E(*value)` of a tuple; or what making it has raised.
+fn raised<E: PyTypeInfo>(py: Python<'_>, value: &Bound<'_, PyAny>) -> PyErr {
+    // SAFETY: both are alive, and the first is a class of exceptions.
+    unsafe { ffi::PyErr_SetObject(E::type_object_raw(py).cast(), value.as_ptr()) };
+    PyErr::fetch(py)
+}
+
+/// A message as a str.
+fn written<'py>(py: Python<'py>, message: fmt::Arguments<'_>) -> PyResult<Bound<'py, PyString>> {
+    match message.as_str() {
+        Some(text) => make::text(py, text),
+        None => {
+            let mut text = Text(Vec::new());
+            text.write_fmt(message).map_err(out_of_memory)?;
+            PyString::from_bytes(py, &text.0)
+        }
+    }
+}
+
+/// Text that can fail to grow, which `String` can't.
+struct Text(Vec<u8>);
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.try_reserve(text.len()).map_err(|_| fmt::Error)?;
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// A Python str in a message. Lone surrogates become escapes.
+pub(crate) struct Shown<'py>(Bound<'py, PyBytes>);
+
+impl<'py> Shown<'py> {
+    pub(crate) fn text(text: &Bound<'py, PyString>) -> PyResult<Self> {
+        let (encoding, errors) = (c"utf-8".as_ptr(), c"backslashreplace".as_ptr());
+        // SAFETY: a new reference to bytes, or NULL with an exception set.
+        unsafe {
+            let encoded = ffi::PyUnicode_AsEncodedString(text.as_ptr(), encoding, errors);
+            Ok(Shown(Bound::from_owned_ptr_or_err(text.py(), encoded)?.cast_into_unchecked()))
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(self.0.as_bytes()).unwrap_or("?") // it is UTF-8
+    }
+
+    /// As `repr()` gives it.
+    pub(crate) fn repr(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        Shown::text(&object.repr()?)
+    }
+
+    /// As `str()` gives it.
+    pub(crate) fn str(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        Shown::text(&object.str()?)
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(self.as_str())
+    }
+}
+
+/// Whether making something has failed for want of memory, rather than in the user's code.
+pub(crate) fn is_out_of_memory(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyMemoryError>(py)
+}
+
+/// Takes no memory, so it may be made anywhere: CPython keeps some of these ready.
+#[cold]
+#[allow(clippy::disallowed_methods)] // of no arguments: the empty tuple and the box of nothing are not allocated
 pub(crate) fn out_of_memory<E>(_: E) -> PyErr {
     PyMemoryError::new_err(())
 }
@@ -16,6 +107,12 @@ pub(crate) fn with_room<T>(len: usize) -> PyResult<Vec<T>> {
 }
 
 #[cold]
+#[inline(never)]
 pub(crate) fn missing(key: &Bound<'_, PyAny>) -> PyErr {
-    PyKeyError::new_err((key.clone().unbind(),))
+    let py = key.py();
+    // A tuple, as a key that is one would be taken for several arguments.
+    match make::tuple(py, [key.clone()]) {
+        Ok(arguments) => raised::<PyKeyError>(py, arguments.as_any()),
+        Err(error) => error,
+    }
 }

@@ -5,6 +5,7 @@
 
 use crate::cache::Cache;
 use crate::convert::new_object;
+use crate::errors::error;
 use crate::kinds::Kinds;
 use crate::layout::New;
 use crate::map::Map;
@@ -33,7 +34,8 @@ pub(crate) fn _add_fast_lanes(class: &Bound<'_, PyType>) -> PyResult<()> {
     } else if class.is_subclass_of::<Cache>()? {
         &crate::cache::fast::LANES
     } else {
-        return Err(PyTypeError::new_err("only a subclass of Map or Cache has their slots"));
+        let message = format_args!("only a subclass of Map or Cache has their slots");
+        return Err(error::<PyTypeError>(class.py(), message));
     };
     // SAFETY: a subclass of the class whose instances the lanes take.
     unsafe { lanes.put_into(class) };

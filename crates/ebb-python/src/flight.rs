@@ -29,6 +29,8 @@ impl Flight {
     }
 }
 
+crate::slots::made_without_arguments!(Flight);
+
 #[pymethods]
 impl Flight {
     #[new]

@@ -2,6 +2,7 @@
 //! to the first.
 #![allow(unsafe_code)] // the interpreter's number
 
+use crate::errors::error;
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -15,6 +16,6 @@ pub(crate) fn _check_interpreter(py: Python<'_>) -> PyResult<()> {
     match number {
         -1 => Err(PyErr::fetch(py)),
         0 => Ok(()),
-        _ => Err(PyImportError::new_err("ebbmap can't be used in a subinterpreter")),
+        _ => Err(error::<PyImportError>(py, format_args!("ebbmap can't be used in a subinterpreter"))),
     }
 }

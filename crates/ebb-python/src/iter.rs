@@ -1,9 +1,10 @@
 //! Iterators over a map: one entry a step, each step atomic.
 
 use crate::convert::{Read, read_value};
-use crate::errors::with_room;
+use crate::errors::{error, with_room};
 use crate::kinds::Kinds;
 use crate::lock::Guarded;
+use crate::make;
 use crate::map::Map;
 use crate::store::Store;
 use ebb::{Cursor, RawTable};
@@ -44,9 +45,9 @@ impl MapIterator {
     }
 
     /// The next entry that the walk comes to, as [`Next`].
-    fn next_read(&self, py: Python<'_>, store: &Store) -> PyResult<Option<Next>> {
+    fn next_read(&self, py: Python<'_>, store: &Store) -> Result<Option<Next>, Ended> {
         if store.changes != self.changes {
-            return Err(PyRuntimeError::new_err("map changed size during iteration"));
+            return Err(Ended::Changed);
         }
         self.walk.with(py, |walk| {
             let Some(entry) = store.table.next(&mut walk.cursor) else { return Ok(None) };
@@ -72,11 +73,34 @@ pub(crate) fn snapshot<'py>(map: &Map, py: Python<'py>) -> PyResult<Bound<'py, P
         }
         Ok::<_, PyErr>(reads)
     })?;
-    let items = PyList::empty(py);
+    let items = make::list(py)?;
     for read in reads {
         items.append(map.kinds().finish_pair(py, read)?)?;
     }
     Ok(items)
+}
+
+/// Why a walk gives nothing: noted under the lock, to be raised outside.
+pub(crate) enum Ended {
+    /// The table has changed.
+    Changed,
+    Error(PyErr),
+}
+
+impl From<PyErr> for Ended {
+    fn from(error: PyErr) -> Self {
+        Ended::Error(error)
+    }
+}
+
+impl Ended {
+    #[cold]
+    pub(crate) fn into_error(self, py: Python<'_>, changed: &str) -> PyErr {
+        match self {
+            Ended::Changed => error::<PyRuntimeError>(py, format_args!("{changed}")),
+            Ended::Error(error) => error,
+        }
+    }
 }
 
 /// What an iterator gives next: a key, a value or both.
@@ -99,14 +123,15 @@ impl MapIterator {
         slf
     }
 
-    fn __length_hint__(&self, py: Python<'_>) -> usize {
-        self.walk.with(py, |walk| walk.left)
+    fn __length_hint__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        make::size(py, self.walk.with(py, |walk| walk.left))
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let map = self.walk.with(py, |walk| walk.map.as_ref().map(|map| map.clone_ref(py)));
         let Some(map) = map else { return Ok(None) };
-        let next = map.get().store.with(py, |store| self.next_read(py, store))?;
+        let read = map.get().store.with(py, |store| self.next_read(py, store));
+        let next = read.map_err(|ended| ended.into_error(py, "map changed size during iteration"))?;
         if next.is_none() {
             drop(self.walk.with(py, |walk| walk.map.take()));
         }

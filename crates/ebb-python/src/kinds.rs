@@ -2,12 +2,19 @@
 
 use crate::calls;
 use crate::convert::{Read, copy_of, read_bytes};
+use crate::errors::{Shown, error};
 use crate::layout::Layout;
+use crate::make::{self, Name};
 use crate::objects::pair;
 use pyo3::exceptions::{PyImportError, PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyComplex, PyFloat, PyInt, PyString, PyType};
+use pyo3::types::{PyBool, PyBytes, PyComplex, PyFloat, PyInt, PyString, PyTuple, PyType};
+
+static MODULE: Name = Name::new(c"ebbmap._numpy");
+static CODEC: Name = Name::new(c"codec");
+static ITEMSIZE: Name = Name::new(c"itemsize");
+static ENCODE: Name = Name::new(c"encode");
+static DECODE: Name = Name::new(c"decode");
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyKind {
@@ -36,8 +43,9 @@ impl KeyKind {
             Some(ValueKind::Str) => Ok(KeyKind::Str),
             Some(ValueKind::Bytes) => Ok(KeyKind::Bytes),
             _ => {
-                let given = given.repr()?;
-                Err(PyTypeError::new_err(format!("a key is of kind object, int, str or bytes, not {given}")))
+                let (py, given) = (given.py(), Shown::repr(given)?);
+                let message = format_args!("a key is of kind object, int, str or bytes, not {given}");
+                Err(error::<PyTypeError>(py, message))
             }
         }
     }
@@ -116,17 +124,19 @@ impl Codec {
     }
 
     pub(crate) fn encode(&self, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-        let encoded = calls::call_method(self.object(value.py()), intern!(value.py(), "encode"), value)?;
+        let py = value.py();
+        let encoded = calls::call_method(self.object(py), ENCODE.get(py)?, value)?;
         let bytes = encoded.cast::<PyBytes>()?.as_bytes();
         if bytes.len() != self.itemsize {
             let (wanted, given) = (self.itemsize, bytes.len());
-            return Err(PyValueError::new_err(format!("a value of this dtype has {wanted} bytes, not {given}")));
+            let message = format_args!("a value of this dtype has {wanted} bytes, not {given}");
+            return Err(error::<PyValueError>(py, message));
         }
         copy_of(bytes)
     }
 
     pub(crate) fn decode(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<Py<PyAny>> {
-        Ok(calls::call_method(self.object(py), intern!(py, "decode"), read_bytes(py, bytes)?.bind(py))?.unbind())
+        Ok(calls::call_method(self.object(py), DECODE.get(py)?, read_bytes(py, bytes)?.bind(py))?.unbind())
     }
 }
 
@@ -135,30 +145,31 @@ pub(crate) fn value_kind(given: &Bound<'_, PyAny>) -> PyResult<(ValueKind, Optio
     if let Some(kind) = builtin(given)? {
         return Ok((kind, None));
     }
-    let numpy = given.py().import("ebbmap._numpy").map_err(|error| without_numpy(given, error))?;
-    let codec = calls::call_method(numpy.as_any(), intern!(given.py(), "codec"), given)?;
-    let bytes: usize = codec.getattr("itemsize")?.extract()?;
+    let py = given.py();
+    let numpy = make::import(py, &MODULE).map_err(|error| without_numpy(given, error))?;
+    let codec = calls::call_method(&numpy, CODEC.get(py)?, given)?;
+    let bytes: usize = codec.getattr(ITEMSIZE.get(py)?)?.extract()?;
     if bytes == 0 {
-        return Err(PyValueError::new_err(format!("a value takes at least one byte; {} has none", given.repr()?)));
+        let given = Shown::repr(given)?;
+        return Err(error::<PyValueError>(py, format_args!("a value takes at least one byte; {given} has none")));
     }
     Ok((ValueKind::Record(bytes), Some(Codec { codec: codec.unbind(), itemsize: bytes })))
 }
 
 /// What is raised, where NumPy can't be imported, for a value kind that is no builtin type.
-fn without_numpy(given: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+fn without_numpy(given: &Bound<'_, PyAny>, cause: PyErr) -> PyErr {
     let py = given.py();
-    if !error.is_instance_of::<PyImportError>(py) {
-        return error;
+    if !cause.is_instance_of::<PyImportError>(py) {
+        return cause;
     }
-    let shown = match given.repr() {
+    let shown = match Shown::repr(given) {
         Ok(shown) => shown,
         Err(error) => return error,
     };
     let hint = if may_name_a_dtype(given) { "; a dtype needs NumPy, which can't be imported" } else { "" };
-    let raised = PyTypeError::new_err(format!(
-        "a value is of kind object, int, float, str, bytes or a NumPy dtype, not {shown}{hint}"
-    ));
-    raised.set_cause(py, Some(error));
+    let message = format_args!("a value is of kind object, int, float, str, bytes or a NumPy dtype, not {shown}{hint}");
+    let raised = error::<PyTypeError>(py, message);
+    raised.set_cause(py, Some(cause));
     raised
 }
 
@@ -204,25 +215,31 @@ impl Kinds {
     }
 
     /// Their names, and the codec of a dtype.
-    pub(crate) fn names<'py>(&self, py: Python<'py>) -> (&'static str, &'static str, Option<Bound<'py, PyAny>>) {
-        (self.key.name(), self.value.name(), self.codec.as_ref().map(|codec| codec.object(py).clone()))
+    pub(crate) fn names<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let codec = self.codec.as_ref().map_or_else(|| make::none(py), |codec| codec.object(py).clone());
+        make::tuple(
+            py,
+            [make::text(py, self.key.name())?.into_any(), make::text(py, self.value.name())?.into_any(), codec],
+        )
     }
 
     /// The layout, if keys can come as an array of ints; `what` has these kinds.
-    pub(crate) fn int_keys_layout(&self, what: &str) -> PyResult<Layout> {
+    pub(crate) fn int_keys_layout(&self, py: Python<'_>, what: &str) -> PyResult<Layout> {
         let layout = self.layout();
         let plain = layout.key == KeyKind::Int && !layout.has_objects();
         plain.then_some(layout).ok_or_else(|| {
-            PyTypeError::new_err(format!("only a {what} of int keys and inline values takes an array of keys"))
+            let message = format_args!("only a {what} of int keys and inline values takes an array of keys");
+            error::<PyTypeError>(py, message)
         })
     }
 
     /// The layout, if keys and values can come and go as arrays.
-    pub(crate) fn array_layout(&self, what: &str) -> PyResult<Layout> {
+    pub(crate) fn array_layout(&self, py: Python<'_>, what: &str) -> PyResult<Layout> {
         let layout = self.layout();
         let plain = layout.key == KeyKind::Int && !layout.has_objects() && !layout.value.is_variable();
         plain.then_some(layout).ok_or_else(|| {
-            PyTypeError::new_err(format!("only a {what} of int keys and values of a fixed size takes arrays"))
+            let message = format_args!("only a {what} of int keys and values of a fixed size takes arrays");
+            error::<PyTypeError>(py, message)
         })
     }
 }

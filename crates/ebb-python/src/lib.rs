@@ -1,7 +1,7 @@
 //! `ebbmap._core`: the binding of the `ebb` engine to CPython.
 //!
 //! * `kinds`: what `Map(int, bytes)` names. `layout`: where in an entry that is.
-//! * `calls`: calls of Python code. `convert`: objects to bytes and back. `objects`: objects that a table refers to.
+//! * `make`, `errors`: builtin objects and exceptions, which can fail to be made. `calls`: calls of Python code. `convert`: objects to bytes and back. `objects`: objects that a table refers to.
 //! * `hash`, `store`: a table with kinds. `lock`: what is around it. `search`: finding a key that has to be asked.
 //! * `take`: taking an entry out to return it.
 //! * `map`, `iter`, `bulk`, `arrays`: the class `Map`. `cache`: the class `Cache`.
@@ -22,6 +22,7 @@ mod iter;
 mod kinds;
 mod layout;
 mod lock;
+mod make;
 mod map;
 mod objects;
 mod reserve;
@@ -51,12 +52,18 @@ mod _core {
     use crate::lock::{_after_fork, _after_fork_in_child, _before_fork};
     #[pymodule_export]
     use crate::map::Map;
+    use crate::slots::MadeWithoutArguments;
+    use pyo3::panic::PanicException;
     use pyo3::prelude::*;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
-        crate::cache::make_names(py);
+        crate::cache::make_names(py)?;
+        py.get_type::<PanicException>(); // a class of PyO3's that each fetched exception is compared with
+        Map::leave_arguments(py);
+        Cache::leave_arguments(py);
+        Flight::leave_arguments(py);
         crate::lock::watch_forks();
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         if !crate::convert::ints_are_as_expected(py) {

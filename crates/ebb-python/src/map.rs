@@ -2,11 +2,12 @@
 
 use crate::calls;
 use crate::convert::{Key, Value};
-use crate::errors::{missing, out_of_memory};
+use crate::errors::{error, missing, out_of_memory};
 use crate::iter::{MapIterator, What, snapshot};
 use crate::kinds::{KeyKind, Kinds, value_kind};
 use crate::layout::New;
 use crate::lock::Guarded;
+use crate::make::{self, Name};
 use crate::objects::release_nested;
 use crate::search;
 use crate::store::{Dropped, Store};
@@ -16,6 +17,7 @@ use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use std::convert::Infallible;
 use std::sync::OnceLock;
 
 /// The native part of `ebbmap.Map`.
@@ -113,12 +115,14 @@ impl Map {
         });
         match refused {
             Err(kinds) if self.kinds().layout() != kinds.layout() => {
-                Err(PyTypeError::new_err("the kinds of a map can't be changed once it is made"))
+                Err(error::<PyTypeError>(py, format_args!("the kinds of a map can't be changed once it is made")))
             }
             _ => Ok(()),
         }
     }
 }
+
+crate::slots::made_without_arguments!(Map);
 
 #[pymethods]
 impl Map {
@@ -136,7 +140,7 @@ impl Map {
     }
 
     /// The names of the kinds, and the codec of a dtype.
-    fn _kinds<'py>(&self, py: Python<'py>) -> (&'static str, &'static str, Option<Bound<'py, PyAny>>) {
+    fn _kinds<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         self.kinds().names(py)
     }
 
@@ -197,14 +201,14 @@ impl Map {
     }
 
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
-    #[pyo3(signature = (key, /, *default))]
-    fn pop(&self, key: &Bound<'_, PyAny>, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+    #[pyo3(signature = (key, default=Fallback(None), /), text_signature = "($self, key, /, *default)")]
+    fn pop(&self, key: &Bound<'_, PyAny>, default: Fallback<'_>) -> PyResult<Py<PyAny>> {
         pop(key, default, || self.take(key.py(), &self.key(key)?))
     }
 
     /// Remove some entry and return it as `(key, value)`; `KeyError` if there is none. O(1) on average.
     fn popitem<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.take_any(py)?.ok_or_else(|| PyKeyError::new_err("popitem(): the map is empty"))
+        self.take_any(py)?.ok_or_else(|| error::<PyKeyError>(py, format_args!("popitem(): the map is empty")))
     }
 
     /// The value of `key`; if it has none, `default`, which is set. O(1).
@@ -232,7 +236,7 @@ impl Map {
     fn _copy_into(&self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<()> {
         let other = other.get();
         if other.kinds().layout() != self.kinds().layout() {
-            return Err(PyTypeError::new_err("a copy must be of the same kinds"));
+            return Err(error::<PyTypeError>(py, format_args!("a copy must be of the same kinds")));
         }
         let (mut copy, done) = self.store.with(py, |store| store.copy(py));
         if done.is_err() {
@@ -257,13 +261,13 @@ impl Map {
 
     /// Bytes held now: entries, index, spare pages and this object's own. O(1).
     #[getter]
-    fn nbytes(&self, py: Python<'_>) -> usize {
-        self.store.with(py, |store| store.table.bytes()) + OWN_BYTES
+    fn nbytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        make::size(py, self.store.with(py, |store| store.table.bytes()) + OWN_BYTES)
     }
 
     fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (stats, payload) = self.store.with(py, |store| store.stats());
-        let dict = PyDict::new(py);
+        let dict = make::dict(py)?;
         describe(&dict, &stats, payload, OWN_BYTES)?;
         Ok(dict)
     }
@@ -315,41 +319,53 @@ pub(crate) fn describe(dict: &Bound<'_, PyDict>, stats: &ebb::Stats, payload: us
         ("directory_bytes", stats.directory_bytes + own),
         ("segments", stats.segments),
     ];
-    for (name, value) in sizes {
-        dict.set_item(name, value)?;
-    }
-    for (name, value) in [
+    note(dict, sizes.map(|(name, size)| (name, size as u64)))?;
+    let counts = [
         ("splits", stats.splits),
         ("merges", stats.merges),
         ("pages_got", stats.blocks_got),
         ("pages_given_back", stats.blocks_returned),
-    ] {
-        dict.set_item(name, value)?;
+    ];
+    note(dict, counts)
+}
+
+/// Put figures into `dict`.
+pub(crate) fn note<const N: usize>(dict: &Bound<'_, PyDict>, figures: [(&str, u64); N]) -> PyResult<()> {
+    let py = dict.py();
+    figures.into_iter().try_for_each(|(name, figure)| dict.set_item(make::text(py, name)?, make::int(py, figure)?))
+}
+
+/// A default that a call may be given or not.
+pub(crate) struct Fallback<'py>(pub(crate) Option<Bound<'py, PyAny>>);
+
+impl<'py> FromPyObject<'_, 'py> for Fallback<'py> {
+    type Error = Infallible;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> Result<Self, Infallible> {
+        Ok(Fallback(Some(given.to_owned())))
     }
-    Ok(())
 }
 
 /// What is taken from a map, or the default that was given, or `KeyError`.
 pub(crate) fn pop(
     key: &Bound<'_, PyAny>,
-    default: &Bound<'_, PyTuple>,
+    default: Fallback<'_>,
     take: impl FnOnce() -> PyResult<Option<Py<PyAny>>>,
 ) -> PyResult<Py<PyAny>> {
-    if default.len() > 1 {
-        let given = default.len() + 1;
-        return Err(PyTypeError::new_err(format!("pop expected at most 2 arguments, got {given}")));
-    }
     match take()? {
         Some(value) => Ok(value),
-        None => default.get_item(0).map(Bound::unbind).map_err(|_| missing(key)),
+        None => default.0.map(Bound::unbind).ok_or_else(|| missing(key)),
     }
 }
+
+static MISSING: Name = Name::new(c"__missing__");
 
 /// `__getitem__` of an absent key: a subclass may have `__missing__`.
 #[cold]
 pub(crate) fn call_missing(slf: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-    if slf.get_type().hasattr("__missing__")? {
-        return Ok(calls::call_method(slf, pyo3::intern!(slf.py(), "__missing__"), key)?.unbind());
+    let name = MISSING.get(slf.py())?;
+    if slf.get_type().hasattr(name)? {
+        return Ok(calls::call_method(slf, name, key)?.unbind());
     }
     Err(missing(key))
 }

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)] // reference counts by hand
 
 use crate::calls;
+use crate::reserve::has_room_for;
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -151,13 +152,15 @@ thread_local! {
     static DYING: RefCell<(usize, Vec<Release>)> = const { RefCell::new((0, Vec::new())) };
 }
 
-/// Run `release`, which drops objects, now or once the drops it is part of are done.
-pub(crate) fn release_nested(py: Python<'_>, release: impl FnOnce(Python<'_>) + 'static) {
+/// Run `release`, which drops objects, now or once the drops it is part of are done. Where there is no memory to put it
+/// off, it is now, at the cost of stack.
+pub(crate) fn release_nested<F: FnOnce(Python<'_>) + 'static>(py: Python<'_>, release: F) {
     let depth = DYING.with_borrow_mut(|(depth, _)| {
         *depth += 1;
         *depth
     });
-    if depth > DEEPEST {
+    let has_room = || has_room_for::<F>() && DYING.with_borrow_mut(|(_, waiting)| waiting.try_reserve(1).is_ok());
+    if depth > DEEPEST && has_room() {
         DYING.with_borrow_mut(|(_, waiting)| waiting.push(Box::new(release)));
     } else {
         release(py);

@@ -2,9 +2,11 @@
 //! `m[key]`, `m[key] = value`, `del m[key]` and `key in m`, and for methods.
 #![allow(unsafe_code)] // type slots
 
+use crate::errors::with_room;
 use crate::kinds::Kinds;
 use crate::typed::{TypedKey, TypedValue, with_key_type, with_value_type};
 use pyo3::PyClass;
+use pyo3::PyTypeInfo;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
@@ -224,6 +226,56 @@ unsafe extern "C" fn contains_of<C: HasLanes, K: TypedKey>(slf: *mut ffi::PyObje
     }
 }
 
+/// A class whose `__init__` takes arguments that its `__new__` leaves alone.
+pub(crate) trait MadeWithoutArguments: PyTypeInfo {
+    /// The `tp_new` that PyO3 made.
+    fn made_by_pyo3() -> &'static OnceLock<ffi::newfunc>;
+
+    /// Have instances made without the arguments. PyO3 would collect them in a dict, and panic where there is no memory
+    /// for one.
+    fn leave_arguments(py: Python<'_>) {
+        let class = Self::type_object_raw(py);
+        // SAFETY: 1. The class is alive, and no instance or subclass of it has been made. 2. The new slot takes the same
+        // arguments as the one that PyO3 made.
+        unsafe {
+            if let Some(made) = (*class).tp_new
+                && Self::made_by_pyo3().set(made).is_ok()
+            {
+                (*class).tp_new = Some(make::<Self>);
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn make<C: MadeWithoutArguments>(
+    class: *mut ffi::PyTypeObject,
+    _: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    let made = C::made_by_pyo3().get().expect("set before the slot is");
+    // SAFETY: 1. The interpreter calls slots attached, with a subclass of the class whose slot it is. 2. The empty tuple is
+    // one object that CPython has ready.
+    unsafe {
+        let nothing = ffi::PyTuple_New(0);
+        let instance = made(class, nothing, std::ptr::null_mut());
+        ffi::Py_DECREF(nothing);
+        instance
+    }
+}
+
+/// As [`MadeWithoutArguments`], for a class.
+macro_rules! made_without_arguments {
+    ($class:ty) => {
+        impl $crate::slots::MadeWithoutArguments for $class {
+            fn made_by_pyo3() -> &'static std::sync::OnceLock<pyo3::ffi::newfunc> {
+                static MADE: std::sync::OnceLock<pyo3::ffi::newfunc> = std::sync::OnceLock::new();
+                &MADE
+            }
+        }
+    };
+}
+pub(crate) use made_without_arguments;
+
 /// A method that PyO3 made, behind the shorter way that took its place.
 pub(crate) struct Behind(OnceLock<Py<PyAny>>);
 
@@ -279,7 +331,8 @@ impl Behind {
         unsafe {
             let named = if keywords.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(keywords) as usize };
             let given = count as usize + named;
-            let mut all = vec![slf];
+            let Ok(mut all) = with_room(given + 1) else { return ffi::PyErr_NoMemory() };
+            all.push(slf);
             all.extend_from_slice(if given > 0 { std::slice::from_raw_parts(args, given) } else { &[] });
             ffi::PyObject_Vectorcall(original, all.as_ptr(), all.len() - named, keywords)
         }

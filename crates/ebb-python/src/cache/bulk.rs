@@ -12,6 +12,7 @@ use crate::errors::with_room;
 use crate::hash::hash_int;
 use crate::kinds::KeyKind;
 use crate::layout::New;
+use crate::make;
 use ebb::RawTable;
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
@@ -68,26 +69,27 @@ impl Cache {
     }
 
     /// Remove the keys of a list that are there; how many were.
-    fn _delete_list(&self, py: Python<'_>, keys: &Bound<'_, PyList>) -> PyResult<usize> {
+    fn _delete_list<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyList>) -> PyResult<Bound<'py, PyAny>> {
         let keys = objects_of(keys)?;
         let keys = collect(keys.iter().map(|key| self.key(key)))?;
         let mut removed = 0;
         for key in &keys {
             removed += usize::from(self.delete(py, key)?);
         }
-        Ok(removed)
+        make::size(py, removed)
     }
 
     /// Fill `values`, the bytes of an array, and `found` for an array of int keys. The interpreter is released.
     fn _get_array(
         &self,
         py: Python<'_>,
-        keys: PyBuffer<i64>,
-        values: PyBuffer<u8>,
-        found: PyBuffer<u8>,
+        keys: &Bound<'_, PyAny>,
+        values: &Bound<'_, PyAny>,
+        found: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let layout = self.kinds().array_layout("cache")?;
-        let mut lookups = Lookups::of(&keys, &values, &found, layout.value.fixed_bytes())?;
+        let layout = self.kinds().array_layout(py, "cache")?;
+        let (keys, values, found) = (PyBuffer::get(keys)?, PyBuffer::get(values)?, PyBuffer::get(found)?);
+        let mut lookups = Lookups::of(py, &keys, &values, &found, layout.value.fixed_bytes())?;
         let moment = self.moment(py)?;
         self.shared.chest.with_detached(py, move |chest| {
             lookups.fill(chest, |chest, hash, key| {
@@ -103,12 +105,13 @@ impl Cache {
     fn _set_array(
         &self,
         py: Python<'_>,
-        keys: PyBuffer<i64>,
-        values: PyBuffer<u8>,
+        keys: &Bound<'_, PyAny>,
+        values: &Bound<'_, PyAny>,
         ttl: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let layout = self.kinds().array_layout("cache")?;
-        let entries = Entries::of(&keys, &values, layout.value.fixed_bytes())?;
+        let layout = self.kinds().array_layout(py, "cache")?;
+        let (keys, values) = (PyBuffer::get(keys)?, PyBuffer::get(values)?);
+        let entries = Entries::of(py, &keys, &values, layout.value.fixed_bytes())?;
         let lives = self.shared.settings().limits.lives(seconds(ttl)?);
         let moment = self.moment(py)?;
         // Some hundred at a time, so that what has to leave for them is told and dropped between.
@@ -127,19 +130,20 @@ impl Cache {
                     },
                 )
             };
-            self.step(py, &moment, set).map_err(|refused: Refused| self.refusal(refused))?;
+            self.step(py, &moment, set).map_err(|refused: Refused| self.refusal(py, refused))?;
         }
         Ok(())
     }
 
     /// Remove the keys of an int array that are there; how many were.
-    fn _delete_array(&self, py: Python<'_>, keys: PyBuffer<i64>) -> PyResult<usize> {
-        self.kinds().int_keys_layout("cache")?;
-        let keys = Elements::of(&keys, false)?;
+    fn _delete_array<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.kinds().int_keys_layout(py, "cache")?;
+        let keys = PyBuffer::get(keys)?;
+        let keys = Elements::of(py, &keys, false)?;
         let mut removed = 0;
         for i in 0..keys.len() {
             removed += usize::from(self.delete(py, &Key::Int(keys.get(i)))?);
         }
-        Ok(removed)
+        make::size(py, removed)
     }
 }

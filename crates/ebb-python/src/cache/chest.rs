@@ -4,7 +4,7 @@
 use crate::cache::gone::{Cause, Departed, Gone, Told};
 use crate::cache::limits::{Limits, Lives, always_fits};
 use crate::cache::moment::Moment;
-use crate::errors::out_of_memory;
+use crate::errors::{error, out_of_memory};
 use crate::kinds::ValueKind;
 use crate::layout::{Layout, New};
 use crate::search::Holder;
@@ -58,13 +58,16 @@ impl Refused {
         }
     }
 
-    pub(crate) fn into_error(self, max_bytes: Option<usize>) -> PyErr {
+    /// To be raised; never under the lock.
+    pub(crate) fn into_error(self, py: Python<'_>, max_bytes: Option<usize>) -> PyErr {
         match self {
             Refused::OutOfMemory => out_of_memory(()),
-            Refused::TooLarge(bytes) => PyValueError::new_err(format!(
-                "an entry must fit into max_bytes ({}), not take {bytes} bytes and more",
-                max_bytes.unwrap_or(usize::MAX)
-            )),
+            Refused::TooLarge(bytes) => {
+                let bound = max_bytes.unwrap_or(usize::MAX);
+                let message =
+                    format_args!("an entry must fit into max_bytes ({bound}), not take {bytes} bytes and more");
+                error::<PyValueError>(py, message)
+            }
             Refused::Error(error) => error,
         }
     }

@@ -4,8 +4,8 @@ use crate::calls;
 use crate::convert::Read;
 use crate::errors::out_of_memory;
 use crate::kinds::Codec;
+use crate::make::Name;
 use crate::store::Dropped;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -22,23 +22,28 @@ pub(crate) enum Cause {
 
 impl Cause {
     /// What `on_remove` is told.
-    pub(crate) fn name(self, py: Python<'_>) -> &Bound<'_, PyString> {
-        match self {
-            Cause::Expired => intern!(py, "expired"),
-            Cause::EvictedByCount | Cause::EvictedByBytes => intern!(py, "evicted"),
-            Cause::Replaced => intern!(py, "replaced"),
-            Cause::Deleted => intern!(py, "deleted"),
-            Cause::Cleared => intern!(py, "cleared"),
-        }
+    pub(crate) fn name(self, py: Python<'_>) -> PyResult<&Bound<'_, PyString>> {
+        static EXPIRED: Name = Name::new(c"expired");
+        static EVICTED: Name = Name::new(c"evicted");
+        static REPLACED: Name = Name::new(c"replaced");
+        static DELETED: Name = Name::new(c"deleted");
+        static CLEARED: Name = Name::new(c"cleared");
+        let name = match self {
+            Cause::Expired => &EXPIRED,
+            Cause::EvictedByCount | Cause::EvictedByBytes => &EVICTED,
+            Cause::Replaced => &REPLACED,
+            Cause::Deleted => &DELETED,
+            Cause::Cleared => &CLEARED,
+        };
+        name.get(py)
     }
 }
 
 /// Make the texts that [`Cause::name`] gives, so that no call has to wait for another thread that makes them.
-pub(crate) fn make_names(py: Python<'_>) {
+pub(crate) fn make_names(py: Python<'_>) -> PyResult<()> {
     use Cause::{Cleared, Deleted, EvictedByBytes, EvictedByCount, Expired, Replaced};
-    for cause in [Expired, EvictedByCount, EvictedByBytes, Replaced, Deleted, Cleared] {
-        cause.name(py);
-    }
+    let causes = [Expired, EvictedByCount, EvictedByBytes, Replaced, Deleted, Cleared];
+    causes.into_iter().try_for_each(|cause| cause.name(py).map(drop))
 }
 
 /// Key and value of an entry whose leaving is announced.
@@ -103,7 +108,7 @@ pub(crate) fn tell(py: Python<'_>, on_remove: &Py<PyAny>, codec: Option<&Codec>,
     let (key, value) = told;
     let called = key.finish(py, None).and_then(|key| {
         let value = value.finish(py, codec)?;
-        calls::call(on_remove.bind(py), [key.bind(py), value.bind(py), cause.name(py)])
+        calls::call(on_remove.bind(py), [key.bind(py), value.bind(py), cause.name(py)?])
     });
     if let Err(error) = called {
         error.write_unraisable(py, Some(on_remove.bind(py)));

@@ -7,16 +7,17 @@ use crate::cache::limits::Lives;
 use crate::cache::moment::Moment;
 use crate::calls;
 use crate::convert::Read;
-use crate::errors::{out_of_memory, with_room};
+use crate::errors::{error, out_of_memory, with_room};
 use crate::layout::KeptKey;
 use crate::lock::Guarded;
+use crate::make;
 use ebb::{Deadlines, RawTable};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyTuple};
 
-pub(super) use crate::iter::{Next, What};
+pub(super) use crate::iter::{Ended, Next, What};
 
 /// Over the keys, values or items of a cache. Threads that share one get each entry once.
 #[pyclass(frozen, module = "ebbmap._core")]
@@ -49,11 +50,11 @@ impl CacheIterator {
 }
 
 impl Walk {
-    /// `RuntimeError` if this thread has set a new key since the last step.
-    fn check_for_new(&mut self, chest: &Chest) -> PyResult<()> {
+    /// Fails if this thread has set a new key since the last step.
+    fn check_for_new(&mut self, chest: &Chest) -> Result<(), Ended> {
         let inserts = chest.inserts();
         if self.changes.is_some_and(|changes| changes != inserts) && chest.last_inserter == this_thread() {
-            return Err(PyRuntimeError::new_err("cache got a new key during iteration"));
+            return Err(Ended::Changed);
         }
         self.changes = Some(inserts);
         Ok(())
@@ -67,7 +68,7 @@ impl Walk {
         what: What,
         moment: &Moment,
         passed: &mut Vec<KeptKey>,
-    ) -> PyResult<Option<Next>> {
+    ) -> Result<Option<Next>, Ended> {
         self.check_for_new(chest)?;
         loop {
             while !self.keys.is_empty() {
@@ -124,8 +125,8 @@ impl CacheIterator {
         slf
     }
 
-    fn __length_hint__(&self, py: Python<'_>) -> usize {
-        self.walk.with(py, |walk| walk.left)
+    fn __length_hint__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        make::size(py, self.walk.with(py, |walk| walk.left))
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
@@ -133,11 +134,12 @@ impl CacheIterator {
         let Some(cache) = cache else { return Ok(None) };
         let moment = cache.get().moment(py)?;
         let mut passed = Vec::new();
-        let next =
+        let read =
             cache.get().shared.chest.with(py, |chest| {
                 self.walk.with(py, |walk| walk.next_read(py, chest, self.what, &moment, &mut passed))
-            })?;
+            });
         drop(passed);
+        let next = read.map_err(|ended| ended.into_error(py, "cache got a new key during iteration"))?;
         if next.is_none() {
             drop(self.walk.with(py, |walk| walk.cache.take()));
         }
@@ -172,7 +174,7 @@ fn read_all(cache: &Cache, py: Python<'_>, moment: &Moment) -> PyResult<Vec<((Re
 
 /// All items at one moment.
 pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-    let items = PyList::empty(py);
+    let items = make::list(py)?;
     for (read, _) in read_all(cache, py, &cache.moment(py)?)? {
         items.append(cache.kinds().finish_pair(py, read)?)?;
     }
@@ -181,12 +183,15 @@ pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'p
 
 /// All items at one moment, with what is left of their lives.
 pub(crate) fn entries<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-    let items = PyList::empty(py);
+    let items = make::list(py)?;
     let moment = cache.moment(py)?;
     for ((key, value), deadlines) in read_all(cache, py, &moment)? {
         let lives = cache.shared.settings().limits.lives_left(deadlines, &moment);
         let value = value.finish(py, cache.kinds().codec.as_ref())?;
-        items.append((key.finish(py, None)?, value, lives.hard, lives.idle))?;
+        let key = key.finish(py, None)?.into_bound(py);
+        let lives = [make::float_or_none(py, lives.hard)?, make::float_or_none(py, lives.idle)?];
+        let [hard, idle] = lives;
+        items.append(make::tuple(py, [key, value.into_bound(py), hard, idle])?)?;
     }
     Ok(items)
 }
@@ -211,17 +216,35 @@ pub(crate) fn restore(cache: &Cache, entries: &Bound<'_, PyAny>) -> PyResult<()>
     let py = entries.py();
     let moment = cache.moment(py)?;
     for entry in calls::items(entries)? {
-        let (key, value, hard, idle): (Bound<'_, PyAny>, Bound<'_, PyAny>, _, _) = entry?.extract()?;
-        let deadlines = cache.shared.settings().limits.deadlines(Lives { hard, idle }, &moment);
-        cache.put_until(py, &cache.key(&key)?, &cache.value(&value)?, deadlines)?;
+        let [key, value, hard, idle] = &parts(&entry?)?;
+        let lives = Lives { hard: seconds_or_none(hard)?, idle: seconds_or_none(idle)? };
+        let deadlines = cache.shared.settings().limits.deadlines(lives, &moment);
+        cache.put_until(py, &cache.key(key)?, &cache.value(value)?, deadlines)?;
     }
     Ok(())
+}
+
+/// What an entry of [`entries`] is made of.
+fn parts<'py>(entry: &Bound<'py, PyAny>) -> PyResult<[Bound<'py, PyAny>; 4]> {
+    match entry.cast::<PyTuple>() {
+        Ok(entry) if entry.len() == 4 => {
+            Ok([entry.get_item(0)?, entry.get_item(1)?, entry.get_item(2)?, entry.get_item(3)?])
+        }
+        _ => {
+            let message = format_args!("an entry of a pickled cache must be a tuple of four");
+            Err(error::<PyTypeError>(entry.py(), message))
+        }
+    }
+}
+
+fn seconds_or_none(given: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    if given.is_none() { Ok(None) } else { calls::float(given).map(Some) }
 }
 
 /// Remove all that has expired; the items.
 pub(crate) fn expire<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let moment = cache.moment(py)?;
-    let items = PyList::empty(py);
+    let items = make::list(py)?;
     loop {
         let mut reads = Vec::new();
         let mut gone = Gone::default();

@@ -7,10 +7,11 @@ use crate::cache::settings::{Callable, Settings, read_timer, seconds};
 use crate::cache::shared::Shared;
 use crate::cache::{Cache, CacheIterator};
 use crate::convert::{Key, Value, read_value};
-use crate::errors::{missing, out_of_memory};
+use crate::errors::{error, missing, out_of_memory};
 use crate::kinds::{KeyKind, Kinds, ValueKind, value_kind};
 use crate::layout::New;
-use crate::map::{call_missing, describe, pop};
+use crate::make;
+use crate::map::{Fallback, call_missing, describe, note, pop};
 use crate::reserve::has_room_for;
 use ebb::{Clock, RawTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
@@ -21,6 +22,8 @@ use std::sync::Arc;
 
 /// Bytes of a cache that are not in its table.
 const OWN_BYTES: usize = size_of::<Cache>() + size_of::<Shared>() - size_of::<ebb::Cache>();
+
+crate::slots::made_without_arguments!(Cache);
 
 #[pymethods]
 impl Cache {
@@ -67,9 +70,10 @@ impl Cache {
             let least = limits.least_bytes(layout);
             if limits.max_bytes < least {
                 let least = least + OWN_BYTES;
-                return Err(PyValueError::new_err(format!(
+                let message = format_args!(
                     "max_bytes must be at least {least}, what a cache with one small entry takes, not {bytes}"
-                )));
+                );
+                return Err(error::<PyValueError>(py, message));
             }
         }
         let (on_remove, timer) = (Callable::new(on_remove), Callable::new(timer));
@@ -83,38 +87,41 @@ impl Cache {
         });
         match refused {
             None => Ok(()),
-            Some(_) => Err(PyTypeError::new_err("a cache can't be made anew once it is made or used")),
+            Some(_) => {
+                let message = format_args!("a cache can't be made anew once it is made or used");
+                Err(error::<PyTypeError>(py, message))
+            }
         }
     }
 
     /// The names of the kinds, and the codec of a dtype.
-    fn _kinds<'py>(&self, py: Python<'py>) -> (&'static str, &'static str, Option<Bound<'py, PyAny>>) {
+    fn _kinds<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         self.kinds().names(py)
     }
 
     /// Seconds an entry lives, if it is not set with others; None: for ever.
     #[getter]
-    fn ttl(&self) -> Option<f64> {
-        self.shared.settings().limits.ttl
+    fn ttl<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        make::float_or_none(py, self.shared.settings().limits.ttl)
     }
 
     /// Seconds an entry lives without being used; None: for ever.
     #[getter]
-    fn idle(&self) -> Option<f64> {
-        self.shared.settings().limits.idle
+    fn idle<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        make::float_or_none(py, self.shared.settings().limits.idle)
     }
 
     /// Entries the cache may have; None: any number.
     #[getter]
-    fn max_items(&self) -> Option<usize> {
+    fn max_items<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let max_items = self.shared.settings().limits.max_items;
-        (max_items != usize::MAX).then_some(max_items)
+        make::size_or_none(py, (max_items != usize::MAX).then_some(max_items))
     }
 
     /// Bytes the cache may hold; None: any number.
     #[getter]
-    fn max_bytes(&self) -> Option<usize> {
-        self.shared.settings().max_bytes
+    fn max_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        make::size_or_none(py, self.shared.settings().max_bytes)
     }
 
     /// What is called with those who leave.
@@ -210,7 +217,7 @@ impl Cache {
     /// The value of `key` and the seconds that its ttl leaves it (inf for ever), or None. A use of the entry, unless
     /// only `peeking`. O(1).
     #[pyo3(signature = (key, peeking=false))]
-    fn _get_with_lifetime(&self, key: &Bound<'_, PyAny>, peeking: bool) -> PyResult<Option<(Py<PyAny>, f64)>> {
+    fn _get_with_lifetime<'py>(&self, key: &Bound<'py, PyAny>, peeking: bool) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let py = key.py();
         let (key, moment) = (self.key(key)?, self.moment(py)?);
         let read = self.locate(py, &key, &moment, |chest, _, found, _| {
@@ -220,7 +227,8 @@ impl Cache {
             Some((chest.store.read_value(py, found), left))
         })?;
         let Some((read, left)) = read else { return Ok(None) };
-        Ok(self.kinds().finish(py, Some(read))?.map(|value| (value, left)))
+        let value = self.kinds().finish(py, Some(read))?;
+        value.map(|value| make::tuple(py, [value.into_bound(py), make::float(py, left)?])).transpose()
     }
 
     /// Set `key` to `value`, to live for `ttl` (seconds, a timedelta, "10m"; None: the cache's). O(1).
@@ -251,14 +259,14 @@ impl Cache {
     }
 
     /// Seconds until `key` expires, if nobody uses it; None: never. `KeyError` if it is not there. O(1).
-    fn expires_in(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    fn expires_in<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = key.py();
         let (typed, moment) = (self.key(key)?, self.moment(py)?);
         let left = self.locate(py, &typed, &moment, |chest, _, found, _| {
             let deadlines = chest.store.table.deadlines(chest.alive(found, &moment)?);
             Some(chest.limits.seconds_left(deadlines.first(), &moment))
         })?;
-        left.ok_or_else(|| missing(key))
+        left.map_or_else(|| Err(missing(key)), |left| make::float_or_none(py, left))
     }
 
     /// Remove all that has expired, and return it as a list of (key, value). O(1) a removed entry. `MemoryError` if the list
@@ -268,14 +276,14 @@ impl Cache {
     }
 
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
-    #[pyo3(signature = (key, /, *default))]
-    fn pop(&self, key: &Bound<'_, PyAny>, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+    #[pyo3(signature = (key, default=Fallback(None), /), text_signature = "($self, key, /, *default)")]
+    fn pop(&self, key: &Bound<'_, PyAny>, default: Fallback<'_>) -> PyResult<Py<PyAny>> {
         pop(key, default, || self.take(key.py(), &self.key(key)?))
     }
 
     /// Remove some entry and return it as `(key, value)`; `KeyError` if there is none. O(1) on average.
     fn popitem<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.take_any(py)?.ok_or_else(|| PyKeyError::new_err("popitem(): the cache is empty"))
+        self.take_any(py)?.ok_or_else(|| error::<PyKeyError>(py, format_args!("popitem(): the cache is empty")))
     }
 
     /// The value of `key`, as a use of it; if it has none, `default`, which is set. O(1).
@@ -297,7 +305,7 @@ impl Cache {
                 chest.put(py, found, new, lives, &moment, gone).map(|()| None)
             }
         })?;
-        match self.kinds().finish(py, read.map_err(|refused| self.refusal(refused))?)? {
+        match self.kinds().finish(py, read.map_err(|refused| self.refusal(py, refused))?)? {
             Some(value) => Ok(value),
             None => self.read_back(py, &value, default),
         }
@@ -315,14 +323,14 @@ impl Cache {
 
     /// Bytes held now: entries with their deadlines, index, spare pages and this object's own. O(1).
     #[getter]
-    fn nbytes(&self, py: Python<'_>) -> usize {
-        self.shared.chest.with(py, |chest| chest.store.table.bytes()) + OWN_BYTES
+    fn nbytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        make::size(py, self.shared.chest.with(py, |chest| chest.store.table.bytes()) + OWN_BYTES)
     }
 
     fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (counts, (table, payload)) = self.sweep_and(py, |chest, _| (chest.counts, chest.store.stats()))?;
-        let dict = PyDict::new(py);
-        for (name, count) in [
+        let dict = make::dict(py)?;
+        let counts = [
             ("hits", counts.hits),
             ("misses", counts.misses),
             ("sets", counts.sets),
@@ -333,9 +341,8 @@ impl Cache {
             ("deleted", counts.deleted),
             ("cleared", counts.cleared),
             ("removed", counts.deleted + counts.cleared),
-        ] {
-            dict.set_item(name, count)?;
-        }
+        ];
+        note(&dict, counts)?;
         describe(&dict, &table, payload, OWN_BYTES)?;
         Ok(dict)
     }

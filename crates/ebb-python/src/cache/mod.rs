@@ -21,6 +21,7 @@ mod shared;
 pub(crate) mod sweeper;
 
 use crate::convert::{Key, Value};
+use crate::errors::error;
 use crate::kinds::Kinds;
 use crate::layout::New;
 use crate::objects::release_nested;
@@ -68,7 +69,8 @@ impl Cache {
         if settings.is_on_system_time() {
             return Ok(Moment::later());
         }
-        let timer = settings.timer.get(py).ok_or_else(|| PyRuntimeError::new_err("the cache is being collected"))?;
+        let timer = settings.timer.get(py);
+        let timer = timer.ok_or_else(|| error::<PyRuntimeError>(py, format_args!("the cache is being collected")))?;
         read_timer(timer.bind(py)).map(Moment::at)
     }
 
@@ -143,7 +145,7 @@ impl Cache {
         self.locate(py, key, &moment, |chest, hash, found, gone| {
             chest.put(py, found, New { hash, key, value }, lives, &moment, gone)
         })?
-        .map_err(|refused| self.refusal(refused))
+        .map_err(|refused| self.refusal(py, refused))
     }
 
     /// As [`put`](Self::put), to expire at given moments; nothing is done where they have come.
@@ -155,11 +157,12 @@ impl Cache {
             }
             chest.put_at(py, found, New { hash, key, value }, deadlines, &moment, gone)
         })?
-        .map_err(|refused| self.refusal(refused))
+        .map_err(|refused| self.refusal(py, refused))
     }
 
-    fn refusal(&self, refused: Refused) -> PyErr {
-        refused.into_error(self.shared.settings().max_bytes)
+    #[cold]
+    fn refusal(&self, py: Python<'_>, refused: Refused) -> PyErr {
+        refused.into_error(py, self.shared.settings().max_bytes)
     }
 
     pub(crate) fn set_pair(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, ttl: Option<f64>) -> PyResult<()> {

@@ -2,14 +2,19 @@
 
 use crate::cache::limits::Limits;
 use crate::calls;
+use crate::errors::{Shown, error, is_out_of_memory};
 use crate::kinds::Kinds;
+use crate::make::{self, Name};
 use ebb::{Clock, Time};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 use std::sync::{Mutex, PoisonError};
+
+static MODULE: Name = Name::new(c"ebbmap._units");
+static SECONDS: Name = Name::new(c"seconds");
+static TTL: Name = Name::new(c"ttl");
 
 /// What a cache is made with, fixed by its first `__init__`.
 pub(crate) struct Settings {
@@ -79,22 +84,27 @@ pub(crate) fn read_timer(timer: &Bound<'_, PyAny>) -> PyResult<Time> {
         Ok(float) => float.value(),
         Err(_) => calls::float(&shown).map_err(|error| no_time(&shown, error))?,
     };
-    Clock::given(seconds).ok_or_else(|| PyValueError::new_err("timer must give a number of seconds, not nan"))
+    let message = format_args!("timer must give a number of seconds, not nan");
+    Clock::given(seconds).ok_or_else(|| error::<PyValueError>(timer.py(), message))
 }
 
 /// What is said of what a clock shows that is no float; what a number's own code raises is raised.
 #[cold]
-fn no_time(shown: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
-    let (py, kind) = (shown.py(), shown.get_type());
-    let Ok(kind) = kind.name() else { return error };
-    let said = if error.is_instance_of::<PyTypeError>(py) {
-        PyTypeError::new_err(format!("timer must give seconds as a number, not {kind}"))
-    } else if error.is_instance_of::<PyOverflowError>(py) {
-        PyOverflowError::new_err(format!("timer must give seconds that a float can hold, not this {kind}"))
-    } else {
-        return error;
+fn no_time(shown: &Bound<'_, PyAny>, cause: PyErr) -> PyErr {
+    let py = shown.py();
+    let kind = match shown.get_type().name().and_then(|name| Shown::text(&name)) {
+        Ok(kind) => kind,
+        Err(error) if is_out_of_memory(py, &error) => return error,
+        Err(_) => return cause,
     };
-    said.set_cause(py, Some(error));
+    let said = if cause.is_instance_of::<PyTypeError>(py) {
+        error::<PyTypeError>(py, format_args!("timer must give seconds as a number, not {kind}"))
+    } else if cause.is_instance_of::<PyOverflowError>(py) {
+        error::<PyOverflowError>(py, format_args!("timer must give seconds that a float can hold, not this {kind}"))
+    } else {
+        return cause;
+    };
+    said.set_cause(py, Some(cause));
     said
 }
 
@@ -106,7 +116,7 @@ pub(crate) fn seconds(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<f64>>
     {
         return Ok(Some(float.value()));
     }
-    let module = given.py().import(intern!(given.py(), "ebbmap._units"))?;
-    let seconds = module.getattr(intern!(given.py(), "seconds"))?;
-    calls::call(&seconds, [given, intern!(given.py(), "ttl").as_any()])?.extract().map(Some)
+    let py = given.py();
+    let seconds = make::import(py, &MODULE)?.getattr(SECONDS.get(py)?)?;
+    calls::call(&seconds, [given, TTL.get(py)?.as_any()])?.extract().map(Some)
 }
