@@ -8,10 +8,9 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._absent import ABSENT
 from ebbmap._owners import first_owner, set_first_owner
 from ebbmap._units import byte_count, item_count, seconds
-from ebbmap._views import Shared, bulk, contents_repr, kind_name, set_state
+from ebbmap._views import K, Shared, V, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from typing import TypedDict, Unpack
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 Duration: TypeAlias = float | str | timedelta
 
-K = TypeVar("K")
-V = TypeVar("V")
 P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C", bound="Cache[Any, Any]")
@@ -72,21 +69,20 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     __slots__ = ()
 
-    # What type checkers read: no kinds, or either, or both; what is no type is a dtype.
+    # What type checkers read: no kinds, or either, or both; what is no type is a dtype. What no argument
+    # tells is what the class is subscripted with, or the variable declared as; else Any.
     @overload
-    def __init__(self: Cache[Any, Any], **settings: Unpack[_Settings]) -> None: ...
+    def __init__(self, **settings: Unpack[_Settings]) -> None: ...
     @overload
-    def __init__(self: Cache[K, Any], *, key: type[K], **settings: Unpack[_Settings]) -> None: ...
+    def __init__(self, *, key: type[K], **settings: Unpack[_Settings]) -> None: ...
     @overload
-    def __init__(self: Cache[Any, V], *, value: type[V], **settings: Unpack[_Settings]) -> None: ...
+    def __init__(self, *, value: type[V], **settings: Unpack[_Settings]) -> None: ...
     @overload
     def __init__(self, *, key: type[K], value: type[V], **settings: Unpack[_Settings]) -> None: ...
     @overload
-    def __init__(self: Cache[Any, Any], *, value: object, **settings: Unpack[_Settings]) -> None: ...
+    def __init__(self, *, value: object, **settings: Unpack[_Settings]) -> None: ...
     @overload
-    def __init__(
-        self: Cache[K, Any], *, key: type[K], value: object, **settings: Unpack[_Settings]
-    ) -> None: ...
+    def __init__(self, *, key: type[K], value: object, **settings: Unpack[_Settings]) -> None: ...
     def __init__(
         self,
         *,
@@ -174,10 +170,6 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         return made
 
     # --- bulk ----------------------------------------------------------------------------------------------
-
-    def get_many(self, keys: Iterable[K], default: Any = ABSENT, *, mask: bool = False) -> Any:
-        """The values of many keys, as `Map.get_many` gives them; a use of each. O(keys)."""
-        return bulk().get_many(self, keys, default, mask, ABSENT)
 
     def set_many(self, keys: Iterable[K], values: Iterable[V], ttl: Duration | None = None) -> None:
         """Set many keys, each to the value in the same place, to live for `ttl` (None: the cache's). O(keys).
