@@ -43,8 +43,8 @@ class Map(Shared[K, V], _core.Map[K, V]):
     does work that grows with the map.
 
     Raises `TypeError` for a key or value of another kind, `OverflowError` for an int beyond 64 bits or its
-    dtype, `ValueError` for text or bytes longer than their dtype, `MemoryError` (the map unchanged) when
-    memory can't be had.
+    dtype or an entry of 4 GiB, `ValueError` for text or bytes longer than their dtype, `MemoryError` (the map
+    unchanged) when memory can't be had.
     """
 
     __slots__ = ()

@@ -2,7 +2,7 @@
 
 use crate::calls;
 use crate::convert::{Key, Value};
-use crate::errors::{missing, out_of_memory};
+use crate::errors::{missing, no_room, out_of_memory};
 use crate::iter::{MapIterator, What, snapshot};
 use crate::kinds::{KeyKind, Kinds, value_kind};
 use crate::layout::New;
@@ -67,8 +67,13 @@ impl Map {
 
     pub(crate) fn set_typed(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyResult<()> {
         let done = self.locate(py, key, |store, hash, found| store.set(py, found, New { hash, key, value }))?;
-        done.map_err(out_of_memory)?.release(py); // what was replaced
+        done.map_err(|_| self.no_room(key, value))?.release(py); // what was replaced
         Ok(())
+    }
+
+    #[cold]
+    pub(crate) fn no_room(&self, key: &Key<'_>, value: &Value<'_>) -> PyErr {
+        no_room(self.kinds().layout(), New { hash: 0, key, value })
     }
 
     /// Take an entry out and give its value; where that can't be made, the entry stays.
@@ -222,7 +227,7 @@ impl Map {
             Some(found) => Ok(Some(store.read_value(py, found))),
             None => store.insert(New { hash, key: &typed, value: &value }).map(|()| None),
         })?;
-        match self.kinds().finish(py, read.map_err(out_of_memory)?)? {
+        match self.kinds().finish(py, read.map_err(|_| self.no_room(&typed, &value))?)? {
             Some(value) => Ok(value),
             None => self.find_value(py, &typed).map(|value| value.unwrap_or_else(|| default.clone().unbind())),
         }

@@ -236,7 +236,7 @@ impl Cache {
         let (Ok(key_of), Ok(value_of)) = (self.key(key), self.value(value)) else { return false };
         let new = New { hash: 0, key: &key_of, value: &value_of };
         let checked = self.shared.chest.with(key.py(), |chest| chest.check_fits(new));
-        matches!(checked, Err(Refused::TooLarge(_)))
+        matches!(checked, Err(Refused::TooLarge(_) | Refused::TooLong(_)))
     }
 
     /// Let `key` live for `ttl` from now on (None: the cache's), as a use of it; whether it is there. O(1).
