@@ -185,6 +185,12 @@ class Flight:
 
 __version__: str
 
+def _ints_as_bytes(ints: list[Any]) -> bytes | None:
+    """The ints as int64, one after another; None where one is no plain int of 64 bits. O(n)."""
+
+def _floats_as_bytes(numbers: list[Any]) -> bytes | None:
+    """The numbers as float64, one after another; None where one is no plain float or int. O(n)."""
+
 def _add_fast_lanes(cls: type[Map[Any, Any]] | type[Cache[Any, Any]]) -> None: ...
 def _stop_sweeper() -> None: ...
 def _check_interpreter() -> None: ...

@@ -89,6 +89,18 @@ def fitting(array: Array, dtype: DType, what: str = "values") -> Array:
     return array.astype(dtype)
 
 
+def numbers(values: list[Any], dtype: DType) -> Array | None:
+    """The bytes of a list of plain numbers, where all fit `dtype`; else None. O(n)."""
+    plain: set[type] = {int} if dtype.kind in "iu" else {int, float} if dtype.kind in "fc" else set()
+    if not plain.issuperset(map(type, values)):
+        return None
+    try:
+        array = fitting(np.array(values, np.int64), dtype) if dtype.kind in "iu" else np.array(values, dtype)
+    except OverflowError:
+        return None
+    return array.view("u1")
+
+
 def one(value: object, dtype: DType, what: str = "value") -> Array:
     """`value` as an array of `dtype` without dimensions; errors as of `fitting`, O(size of the value)."""
     _check(value, dtype, what)

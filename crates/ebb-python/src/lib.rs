@@ -30,6 +30,7 @@ mod slots;
 mod store;
 mod take;
 mod typed;
+mod words;
 
 use pyo3::prelude::*;
 
@@ -51,6 +52,8 @@ mod _core {
     use crate::lock::{_after_fork, _after_fork_in_child, _before_fork};
     #[pymodule_export]
     use crate::map::Map;
+    #[pymodule_export]
+    use crate::words::{_floats_as_bytes, _ints_as_bytes};
     use pyo3::prelude::*;
 
     #[pymodule_init]
