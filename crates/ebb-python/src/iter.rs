@@ -93,8 +93,31 @@ impl Kinds {
     }
 }
 
+/// How an iterator is copied and pickled: as one over a list of what is left, as those of a dict are.
+pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, (Bound<'py, PyList>,));
+
+pub(crate) fn reduced<'py>(
+    py: Python<'py>,
+    mut next: impl FnMut() -> PyResult<Option<Py<PyAny>>>,
+) -> PyResult<Reduced<'py>> {
+    let left = PyList::empty(py);
+    while let Some(object) = next()? {
+        left.append(object)?;
+    }
+    Ok((py.import("builtins")?.getattr("iter")?, (left,)))
+}
+
 #[pymethods]
 impl MapIterator {
+    /// What is left, for copies and pickles; the iterator stays where it is. O(n).
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        let at = self.walk.with(py, |walk| walk.map.as_ref().map(|map| (map.clone_ref(py), walk.cursor)));
+        let Some((map, cursor)) = at else { return reduced(py, || Ok(None)) };
+        let copy = MapIterator { changes: self.changes, ..MapIterator::new(map.bind(py), self.what) };
+        copy.walk.with(py, |walk| walk.cursor = cursor);
+        reduced(py, || copy.__next__(py))
+    }
+
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }

@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 pub(super) use crate::iter::{Next, What};
+use crate::iter::{Reduced, reduced};
 
 /// Over the keys, values or items of a cache. Threads that share one get each entry once.
 #[pyclass(frozen, module = "ebbmap._core")]
@@ -120,6 +121,22 @@ fn part_keys(
 
 #[pymethods]
 impl CacheIterator {
+    /// What is left, for copies and pickles; the iterator stays where it is. O(n).
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        let at = self.walk.with(py, |walk| {
+            let Some(cache) = &walk.cache else { return Ok(None) };
+            let mut keys = with_room(walk.keys.len())?;
+            for (hash, key) in &walk.keys {
+                keys.push((*hash, key.copy(py)?));
+            }
+            Ok::<_, PyErr>(Some((cache.clone_ref(py), walk.position, keys, walk.changes)))
+        })?;
+        let Some((cache, position, keys, changes)) = at else { return reduced(py, || Ok(None)) };
+        let copy = CacheIterator::new(cache.bind(py), self.what);
+        copy.walk.with(py, |walk| (walk.position, walk.keys, walk.changes) = (position, keys, changes));
+        reduced(py, || copy.__next__(py))
+    }
+
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
