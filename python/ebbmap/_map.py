@@ -8,7 +8,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._views import K, Shared, V, bulk, contents_repr, kind_name, merge, set_state
+from ebbmap._views import K, KindName, Shared, V, bulk, contents_repr, kind_name, merge, set_state
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -143,6 +143,12 @@ class Map(Shared[K, V], _core.Map[K, V]):
         if (key, value) == (object, object):
             return contents
         return f"{type(self).__name__}({kind_name(key)}, {kind_name(value)}, {contents})"
+
+    def __rich_repr__(self) -> Iterable[Any]:
+        """For rich: what `repr` shows."""
+        if self.kinds != (object, object):
+            yield from map(KindName, self.kinds)
+        yield dict(self._snapshot())
 
     # --- copying -------------------------------------------------------------------------------------------
 

@@ -171,21 +171,30 @@ class Shared(Generic[K, V]):
             return True  # inline floats are made anew at each read, so nan would not be found identical
         if isinstance(other, Shared) and self._kinds()[0] == "object":
             one, two = other, self  # only object keys can be looked up with anything: 1 with 1.0, say
-        return len(one) == len(two) and all(has_item(two, key, value) for key, value in _steady_items(one))
+        return _size(one) == _size(two) and all(
+            has_item(two, key, value) for key, value in _steady_items(one)
+        )
 
     def __or__(self, other: Mapping[K, V]) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         made = self._copied()
+        made._tell(False)
         merge(made, other)
+        made._tell(True)
         return made
+
+    def _tell(self, tells: bool) -> None:
+        """Whether a callback is told of what leaves: not while another's values are put together here."""
 
     def __ror__(self, other: Mapping[K, V]) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         made = self._empty_like_self()
+        made._tell(False)
         merge(made, other)
         merge(made, self)
+        made._tell(True)
         return made
 
     @overload  # type: ignore[misc]  # it takes more than `__or__`, as for dict
@@ -224,10 +233,25 @@ if TYPE_CHECKING:
     )
 
 
+def _native(table: Shared[Any, Any]) -> Any:
+    """The native class of a table: as those of dict, its methods go past what a subclass overrides."""
+    return _core.Map if isinstance(table, _core.Map) else _core.Cache
+
+
+def _size(mapping: Mapping[Any, Any] | Shared[Any, Any]) -> int:
+    """How many entries there are; as in a comparison of dicts, by the mapping's own count."""
+    if isinstance(mapping, Shared):
+        size: int = _native(mapping).__len__(mapping)
+        return size
+    return dict.__len__(mapping) if isinstance(mapping, dict) else len(mapping)
+
+
 def merge(into: Shared[Any, Any], other: Any = (), /, **kwargs: Any) -> None:
     """What `update` does. A function, as a subclass may override `update`."""
-    if isinstance(other, dict | Shared):
-        into._set_pairs(other.items())
+    if isinstance(other, Shared) and type(other).__iter__ is _native(other).__iter__:
+        into._set_pairs(other._snapshot())  # at one moment, whatever other threads do
+    elif isinstance(other, dict) and type(other).__iter__ is dict.__iter__:
+        into._set_pairs(dict.items(other))
     elif hasattr(other, "keys"):  # as dict does: any object with keys() and []
         into._set_pairs((key, other[key]) for key in other.keys())  # noqa: SIM118
     else:
@@ -251,6 +275,18 @@ def contents_repr(pairs: Iterable[tuple[object, object]]) -> str:
 def kind_name(kind: Any) -> str:
     """A kind as one would type it."""
     return kind.__name__ if isinstance(kind, type) else repr(kind)
+
+
+class KindName:
+    """What has a kind's name as its `repr`."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, kind: Any) -> None:
+        self._name = kind_name(kind)
+
+    def __repr__(self) -> str:
+        return self._name
 
 
 def set_state(made: Any, state: Any) -> None:
@@ -284,8 +320,12 @@ def _steady_items(m: Shared[K, V]) -> Iterator[tuple[K, V]]:
 def has_item(mapping: Mapping[Any, Any] | Shared[Any, Any], key: object, value: object) -> bool:
     """Whether `key` is there, with `value`."""
     # `get`, as [] of a defaultdict would add the key; `_peek`, as `get` of a cache is a use.
-    peek = mapping._peek if isinstance(mapping, Shared) else mapping.get
-    theirs = peek(key, ABSENT)
+    if isinstance(mapping, Shared):
+        theirs = mapping._peek(key, ABSENT)
+    elif isinstance(mapping, dict):
+        theirs = dict.get(mapping, key, ABSENT)
+    else:
+        theirs = mapping.get(key, ABSENT)
     return theirs is value or (theirs is not ABSENT and bool(theirs == value))
 
 
@@ -298,6 +338,9 @@ class _View:
     if TYPE_CHECKING:
 
         def __iter__(self) -> Iterator[Any]: ...
+
+    def __len__(self) -> int:
+        return _size(self._mapping)
 
     @recursive_repr()
     def __repr__(self) -> str:
@@ -315,7 +358,8 @@ class KeysView(_View, _KeysView[K]):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[K]:
-        return iter(self._mapping)
+        keys: Iterator[K] = _native(self._mapping).__iter__(self._mapping)
+        return keys
 
     def __contains__(self, key: object) -> bool:
         return self._mapping._peek(key, ABSENT) is not ABSENT

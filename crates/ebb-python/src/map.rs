@@ -16,6 +16,7 @@ use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use std::convert::Infallible;
 use std::sync::OnceLock;
 
 /// The native part of `ebbmap.Map`.
@@ -202,8 +203,8 @@ impl Map {
     }
 
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
-    #[pyo3(signature = (key, /, *default))]
-    fn pop(&self, key: &Bound<'_, PyAny>, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+    #[pyo3(signature = (key, /, default=Default::None), text_signature = "($self, key, /, default=...)")]
+    fn pop(&self, key: &Bound<'_, PyAny>, default: Default) -> PyResult<Py<PyAny>> {
         pop(key, default, || self.take(key.py(), &self.key(key)?))
     }
 
@@ -334,19 +335,29 @@ pub(crate) fn describe(dict: &Bound<'_, PyDict>, stats: &ebb::Stats, payload: us
     Ok(())
 }
 
+/// The default of `pop`, where None is one too.
+pub(crate) enum Default {
+    None,
+    Given(Py<PyAny>),
+}
+
+impl FromPyObject<'_, '_> for Default {
+    type Error = Infallible;
+
+    fn extract(given: Borrowed<'_, '_, PyAny>) -> Result<Self, Infallible> {
+        Ok(Default::Given(given.to_owned().unbind()))
+    }
+}
+
 /// What is taken from a map, or the default that was given, or `KeyError`.
 pub(crate) fn pop(
     key: &Bound<'_, PyAny>,
-    default: &Bound<'_, PyTuple>,
+    default: Default,
     take: impl FnOnce() -> PyResult<Option<Py<PyAny>>>,
 ) -> PyResult<Py<PyAny>> {
-    if default.len() > 1 {
-        let given = default.len() + 1;
-        return Err(PyTypeError::new_err(format!("pop expected at most 2 arguments, got {given}")));
-    }
-    match take()? {
-        Some(value) => Ok(value),
-        None => default.get_item(0).map(Bound::unbind).map_err(|_| missing(key)),
+    match (take()?, default) {
+        (Some(value), _) | (None, Default::Given(value)) => Ok(value),
+        (None, Default::None) => Err(missing(key)),
     }
 }
 

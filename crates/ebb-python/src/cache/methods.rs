@@ -10,7 +10,7 @@ use crate::convert::{Key, Value, read_value};
 use crate::errors::{missing, out_of_memory};
 use crate::kinds::{KeyKind, Kinds, ValueKind, value_kind};
 use crate::layout::New;
-use crate::map::{call_missing, describe, pop};
+use crate::map::{Default, call_missing, describe, pop};
 use crate::reserve::has_room_for;
 use ebb::{Clock, RawTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
@@ -239,6 +239,12 @@ impl Cache {
         matches!(checked, Err(Refused::TooLarge(_) | Refused::TooLong(_)))
     }
 
+    /// Whether those who leave are announced to `on_remove`, if there is one.
+    fn _set_telling(&self, py: Python<'_>, tells: bool) {
+        let tells = tells && self.shared.settings().tells();
+        self.shared.chest.with(py, |chest| chest.limits.tells = tells);
+    }
+
     /// Let `key` live for `ttl` from now on (None: the cache's), as a use of it; whether it is there. O(1).
     #[pyo3(signature = (key, ttl=None))]
     fn touch(&self, key: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
@@ -268,8 +274,8 @@ impl Cache {
     }
 
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
-    #[pyo3(signature = (key, /, *default))]
-    fn pop(&self, key: &Bound<'_, PyAny>, default: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+    #[pyo3(signature = (key, /, default=Default::None), text_signature = "($self, key, /, default=...)")]
+    fn pop(&self, key: &Bound<'_, PyAny>, default: Default) -> PyResult<Py<PyAny>> {
         pop(key, default, || self.take(key.py(), &self.key(key)?))
     }
 
