@@ -479,3 +479,58 @@ def _reads_beside_a_writer(m: Any) -> None:
         sys.setswitchinterval(interval)
         done.set()
         thread.join()
+
+
+# --- how often, and in which order, keys are asked --------------------------------------------------------
+
+
+class _Asked:
+    """Counts how often it is hashed and compared."""
+
+    def __init__(self) -> None:
+        self.hashed = self.compared = 0
+
+    def __hash__(self) -> int:
+        self.hashed += 1
+        return 42
+
+    def __eq__(self, other: object) -> bool:
+        self.compared += 1
+        return self is other
+
+
+@pytest.mark.parametrize("make", [Map, Cache, lambda: Cache(max_items=9)], ids=["map", "cache", "bounded"])
+def test_setdefault_asks_as_often_as_that_of_a_dict(make: Any) -> None:
+    table, there, absent = make(), _Asked(), _Asked()
+    table[there] = 5
+    assert (there.hashed, there.compared) == (1, 0)
+    assert table.setdefault(absent, 6) == 6
+    assert (absent.hashed, there.compared + absent.compared) == (1, 1)
+    assert table.setdefault(absent, 7) == 6 and table.setdefault(there) == 5
+    assert len(table) == 2 and table[there] == 5
+
+
+def test_setdefault_counts_a_hit_or_a_miss() -> None:
+    for c in (Cache(), Cache(value=int)):
+        assert [c.setdefault(1, 5), c.setdefault(1, 6), c.setdefault(1, 7)] == [5, 5, 5]
+        assert (c.stats()["hits"], c.stats()["misses"], c.stats()["sets"]) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("make", [dict, Map], ids=["dict", "map"])
+def test_a_comparison_looks_in_the_other_map_as_dict_does(make: Any) -> None:
+    class Clears:
+        """Empties one of the two as it is compared."""
+
+        def __eq__(self, other: object) -> bool:
+            one.clear()
+            return True
+
+        def __hash__(self) -> int:
+            return 13
+
+    one: Any = make([(Clears(), 0)])
+    two: Any = make([(Clears(), Clears())])
+    assert one == two
+    one.update([(1, 2)])
+    two = make([(1.0, 2)])
+    assert one == two and two == one

@@ -169,7 +169,7 @@ class Shared(Generic[K, V]):
         two: Any = other
         if one is two:
             return True  # inline floats are made anew at each read, so nan would not be found identical
-        if isinstance(other, Shared) and self._kinds()[0] == "object":
+        if isinstance(other, Shared) and self._kinds()[0] == "object" != other._kinds()[0]:
             one, two = other, self  # only object keys can be looked up with anything: 1 with 1.0, say
         return _size(one) == _size(two) and all(
             has_item(two, key, value) for key, value in _steady_items(one)

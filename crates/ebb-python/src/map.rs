@@ -4,7 +4,7 @@ use crate::calls;
 use crate::convert::{Key, Value};
 use crate::errors::{missing, no_room, out_of_memory};
 use crate::iter::{MapIterator, What, snapshot};
-use crate::kinds::{KeyKind, Kinds, value_kind};
+use crate::kinds::{KeyKind, Kinds, ValueKind, value_kind};
 use crate::layout::New;
 use crate::lock::Guarded;
 use crate::objects::release_nested;
@@ -220,7 +220,9 @@ impl Map {
         let none = py.None().into_bound(py);
         let default = default.unwrap_or(&none);
         let typed = self.key(key)?;
-        if let Some(value) = self.find_value(py, &typed)? {
+        // An object is a value in any case: so keys are asked once.
+        let is_object = self.kinds().value == ValueKind::Object;
+        if !is_object && let Some(value) = self.find_value(py, &typed)? {
             return Ok(value);
         }
         let value = self.value(default)?;
@@ -230,6 +232,7 @@ impl Map {
         })?;
         match self.kinds().finish(py, read.map_err(|_| self.no_room(&typed, &value))?)? {
             Some(value) => Ok(value),
+            None if is_object => Ok(default.clone().unbind()),
             None => self.find_value(py, &typed).map(|value| value.unwrap_or_else(|| default.clone().unbind())),
         }
     }

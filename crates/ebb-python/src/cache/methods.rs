@@ -291,20 +291,24 @@ impl Cache {
         let none = py.None().into_bound(py);
         let default = default.unwrap_or(&none);
         let typed = self.key(key)?;
-        if let Some(value) = self.find_value(py, &typed)? {
+        // An object is a value in any case: so keys are asked once.
+        let is_object = self.kinds().value == ValueKind::Object;
+        if !is_object && let Some(value) = self.find_value(py, &typed)? {
             return Ok(value);
         }
         let value = self.value(default)?;
         let (moment, lives) = (self.moment(py)?, self.shared.settings().limits.lives(None));
-        let read = self.locate(py, &typed, &moment, |chest, hash, found, gone| match chest.alive(found, &moment) {
-            Some(found) => Ok(Some(chest.store.read_value(py, found))),
-            None => {
-                let new = New { hash, key: &typed, value: &value };
-                chest.put(py, found, new, lives, &moment, gone).map(|()| None)
+        let read = self.locate(py, &typed, &moment, |chest, hash, found, gone| {
+            let alive = if is_object { chest.using(found, &moment) } else { chest.alive(found, &moment) };
+            if let Some(found) = alive {
+                return Ok(Some(chest.store.read_value(py, found)));
             }
+            let new = New { hash, key: &typed, value: &value };
+            chest.put(py, found, new, lives, &moment, gone).map(|()| None)
         })?;
         match self.kinds().finish(py, read.map_err(|refused| self.refusal(refused))?)? {
             Some(value) => Ok(value),
+            None if is_object => Ok(default.clone().unbind()),
             None => self.read_back(py, &value, default),
         }
     }
