@@ -27,7 +27,7 @@ lint: .venv/.dev | rust-components  ## format, lint and type checks; changes not
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/pyright --pythonpath $(BIN)/python tests/typing_memoize.py
+	$(BIN)/pyright --pythonpath $(BIN)/python tests/typing_*.py
 	cargo fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 

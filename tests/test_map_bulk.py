@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ebbmap import Map
+from ebbmap import Cache, Map
 from map_helpers import KEYS, KINDS, VALUES, agrees, model_of, named
 
 AnyMap: Any = Map
@@ -44,6 +44,106 @@ def test_lists_behave_as_one_by_one(kinds: tuple[type, type]) -> None:
         del model[key]
     agrees(m, model)
     assert m.get_many(KEYS[kinds[0]], "absent") == [model.get(key, "absent") for key in KEYS[kinds[0]]]
+
+
+# Many plain numbers go the way of arrays: these are more than many.
+EDGES = [0, 1, -1, 2**30, -(2**30), 2**63 - 1, -(2**63), *range(1000, 1093)]
+REALS = [0.0, -0.0, float("inf"), float("nan"), 5e-324, -1.5, 7, 2**53 + 1, *map(float, range(92))]
+NUMBERS: list[tuple[Any, list[Any]]] = [
+    (int, EDGES[::-1]),
+    (float, REALS),
+    ("i8", EDGES[::-1]),
+    ("u8", [2**64 - 1, *range(99)]),
+    (">i2", [-(2**15), 2**15 - 1, *range(98)]),
+    ("f8", REALS),
+    ("f4", REALS),
+    ("c16", REALS),
+    ("S5", [b"%d" % i for i in range(100)]),
+    ("V3", [b"%3d" % i for i in range(100)]),
+    ("M8[s]", [np.datetime64(i, "s") for i in range(100)]),
+    (bytes, [b"%d" % i for i in range(100)]),
+]
+
+
+def tables(value: Any) -> list[Any]:
+    return [AnyMap(int, value), Cache(key=int, value=np.dtype(value) if isinstance(value, str) else value)]
+
+
+@pytest.mark.parametrize(("value", "values"), NUMBERS, ids=lambda given: str(given)[:8])
+def test_many_numbers_behave_as_one_by_one(value: Any, values: list[Any]) -> None:
+    for one, many in zip(tables(value), tables(value), strict=True):
+        for keys in (EDGES, [*EDGES[:50], *EDGES[:50]], np.array(EDGES), (key for key in EDGES)):
+            listed = list(EDGES) if not isinstance(keys, list) else keys
+            many.set_many(keys, values)
+            for key, given in zip(listed, values, strict=True):
+                one[key] = given
+            many._check()
+            sought = [*EDGES, *range(-500, -450)]
+            expected = [one.get(key, "none") for key in sought]
+            found = many.get_many(sought, "none")
+            assert repr(found) == repr(expected)  # nan, -0.0 and types too
+            assert repr(many.get_many(sought, mask=True)[1]) == repr([key in one for key in sought])
+        assert many.delete_many([*EDGES[10:], *range(-500, -450)]) == len(EDGES) - 10
+        many._check()
+        assert sorted(many) == sorted(EDGES[:10])
+
+
+def test_many_plain_numbers_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ebbmap import _numpy
+
+    m = AnyMap(int, "i8")
+    monkeypatch.setattr(_numpy.Codec, "encode", None)
+    monkeypatch.setattr(_numpy.Codec, "decode", None)
+    m.set_many(EDGES, EDGES)
+    assert m.get_many(EDGES) == EDGES
+    with pytest.raises(TypeError):
+        m.set_many([1], [1])
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong", "error"),
+    [
+        (int, 1.0, TypeError),
+        (int, 2**63, OverflowError),
+        (float, "1", TypeError),
+        (float, 2**2000, OverflowError),
+        ("i1", 128, OverflowError),
+        ("i1", 1.0, TypeError),
+        ("u8", -1, OverflowError),
+        ("f4", 1j, TypeError),
+    ],
+)
+def test_a_wrong_one_among_many_numbers_leaves_all_as_it_was(value: Any, wrong: Any, error: Any) -> None:
+    for table in tables(value):
+        table[5] = 5
+        with pytest.raises(error, match=r"value|int too large"):
+            table.set_many(EDGES, [*range(99), wrong])
+        for bad in (1.0, "1", None):
+            for call in (
+                table.get_many,
+                table.delete_many,
+                lambda keys, t=table: t.set_many(keys, range(101)),
+            ):
+                with pytest.raises(TypeError, match="key must be int, not"):
+                    call([*EDGES, bad])
+        with pytest.raises(OverflowError, match="key must fit in 64 bits"):
+            table.get_many([*EDGES, 2**63])
+        with pytest.raises(ValueError, match="100 values for 101 keys"):
+            table.set_many([*EDGES, 5], range(100))
+        assert table == {5: 5}
+
+
+def test_numbers_of_other_types_among_many_are_converted() -> None:
+    class Five:
+        def __index__(self) -> int:
+            return 5
+
+    others = [True, np.int64(2), np.uint8(3), Five()]
+    for table in tables(int):
+        table.set_many([*EDGES, *others], [*EDGES, *others])
+        assert table.get_many([1, 2, 3, 5]) == [1, 2, 3, 5]
+        assert table.get_many([*EDGES, *others]) == [*EDGES, 1, 2, 3, 5]
+        assert table.delete_many([*EDGES, *others]) == len(EDGES) + 3
 
 
 def test_defaults_and_masks_of_lists() -> None:

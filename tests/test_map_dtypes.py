@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -16,6 +17,9 @@ from ebbmap import Cache, Map
 AnyMap: Any = Map
 I1 = np.dtype([("a", "i1")])
 NESTED = np.dtype([("name", "S3"), ("at", [("x", "i2"), ("y", "f4")], (2,)), ("raw", "V2")])
+PAIR = np.dtype([("at", "i4", (2,))])
+SQUARE = np.dtype([("at", "i4", (2, 2))])
+NAMED = np.dtype([("names", "S3", (2,))])
 DATE = np.datetime64("2020-01-01T00:00:01", "ns")
 ONE = np.array([1])
 
@@ -105,6 +109,9 @@ FITS: list[tuple[Any, Any, Any]] = [
     (I1, (-128,), (-128,)),
     (I1, np.array((5,), [("b", "i8")])[()], (5,)),
     (NESTED, (b"abc", [(1, 0.5), (2, 1)], b"xy"), None),
+    (NESTED, (b"abc", (1, 0.5), b"xy"), None),
+    (NAMED, ([b"a", b"b"],), None),
+    (NAMED, (b"a",), None),
 ]
 
 
@@ -157,9 +164,33 @@ DOES_NOT: list[tuple[Any, Any, type[Exception], str]] = [
     (I1, np.array((1, 2), [("a", "i1"), ("b", "i1")])[()], TypeError, "must be of dtype"),
     (I1, np.array((300,), [("a", "O")])[()], OverflowError, r"\['a'\] must fit in int8"),
     (NESTED, (b"abcd", [(1, 0.5), (2, 1)], b"xy"), ValueError, r"\['name'\] must be at most 3 bytes"),
-    (NESTED, (b"abc", [(1, 0.5), (1 << 20, 1)], b"xy"), OverflowError, r"\['at'\]\['x'\] must fit in int16"),
+    (
+        NESTED,
+        (b"abc", [(1, 0.5), (1 << 20, 1)], b"xy"),
+        OverflowError,
+        r"\['at'\]\[1\]\['x'\] must fit in int16",
+    ),
     (NESTED, (b"abc", [(1, 0.5), (2, 1)], b"xyz"), ValueError, r"\['raw'\] must be at most 2 bytes"),
-    (np.dtype([("at", "i4", (2,))]), ([1, 2.5],), TypeError, r"\['at'\] must be of dtype int32"),
+    (np.dtype([("at", "i4", (2,))]), ([1, 2.5],), TypeError, r"\['at'\]\[1\] must be of dtype int32"),
+    *[
+        (PAIR, (value,), ValueError, r"\['at'\] must have 2 elements, not ")
+        for value in ([], [1], (1, 2, 3), [[1, 2]])
+    ],
+    *[
+        (PAIR, (value,), ValueError, r"\['at'\] must have shape \(2,\), not ")
+        for value in (ONE, range(3), ONE[None])
+    ],
+    (SQUARE, ([1, 2],), ValueError, r"\['at'\]\[0\] must have 2 elements, not be one int"),
+    (SQUARE, ([[1], [2]],), ValueError, r"\['at'\]\[0\] must have 2 elements, not 1"),
+    (SQUARE, ([[1, 2], [3]],), ValueError, r"\['at'\]\[1\] must have 2 elements, not 1"),
+    (NESTED, (b"abc", [(1, 0.5)], b"xy"), ValueError, r"\['at'\] must have 2 elements, not 1"),
+]
+
+
+FILLS_NOT: list[tuple[Any, Any, type[Exception], str]] = [
+    (I1, 300, OverflowError, r"\['a'\] must fit in int8"),
+    (I1, 1.5, TypeError, r"\['a'\] must be of dtype int8, not float"),
+    (NAMED, b"abcd", ValueError, r"\['names'\] must be at most 3 bytes"),
 ]
 
 
@@ -172,6 +203,45 @@ def test_what_does_not(
         way(dtype, value)
 
 
+#: Text that ends in NULs, by the dtype that would cut them off, in every place of a value.
+CUT: list[tuple[Any, Any]] = [
+    *[("S4", text) for text in (b"ab\0", b"ab\0\0", np.bytes_(b"ab\0"), np.bytes_(b"ab\0\0"), "ab\0")],
+    *[("U4", text) for text in ("ab\0", "ab\0\0", np.str_("ab\0"), np.str_("ab\0\0"), b"ab\0")],
+    *[(NAMED, (names,)) for names in (b"a\0", [b"a", b"b\0"], (b"a\0", b"b"), deque([b"a", b"b\0"]))],
+    (NAMED, ([np.bytes_(b"a"), np.bytes_(b"b\0")],)),
+    (NAMED, (np.array([b"a", b"b\0"], object),)),
+    (np.dtype([("at", NAMED)]), (([b"a", b"b\0"],),)),
+    (np.dtype([("at", NAMED, (2,))]), ([([b"a", b"b"],), ([b"a", b"b\0"],)],)),
+    (np.dtype([("at", "S3")]), b"b\0"),
+    (np.dtype([("at", [("name", "S3")])]), (b"b\0",)),
+]
+
+
+@pytest.mark.parametrize("way", [setitem, cached, default, WAYS["list-list"], WAYS["str-list"]])
+@pytest.mark.parametrize(("dtype", "value"), CUT, ids=str)
+def test_nuls_at_the_end_are_never_cut(way: Callable[[Any, Any], Any], dtype: Any, value: Any) -> None:
+    with pytest.raises(ValueError, match=r"can't end in NUL, which NumPy cuts off: use (bytes|str)"):
+        way(dtype, value)
+
+
+def test_elements_of_an_object_array_are_looked_at_one_by_one() -> None:
+    objects = np.array([np.bytes_(b"ab\0\0")], object)
+    for keys in ([1], ONE):
+        with pytest.raises(ValueError, match="can't end in NUL"):
+            AnyMap(int, "S4").set_many(keys, objects)
+
+
+def test_nuls_at_the_end_are_kept_by_raw_bytes() -> None:
+    digest = b"12\0\0"
+    for dtype in ("V4", np.dtype([("digest", "V4")])):
+        assert setitem(dtype, digest if dtype == "V4" else (digest,)).tobytes() == digest
+    assert setitem(bytes, np.bytes_(digest)) == digest
+    padded = np.array([digest], "S4")  # what is not there any more cannot be refused
+    m = AnyMap(int, "S4")
+    m.set_many(ONE, padded)
+    assert m[1] == padded[0] == b"12"
+
+
 def test_a_scalar_fills_a_record_but_an_array_of_scalars_is_none_of_records() -> None:
     m = AnyMap(int, np.dtype([("a", "i4"), ("b", "f8")]))
     m[1] = 5
@@ -180,6 +250,15 @@ def test_a_scalar_fills_a_record_but_an_array_of_scalars_is_none_of_records() ->
     for keys in (ONE, [1]):
         with pytest.raises(TypeError, match=r"values must be of dtype .*'a'.*, not int64"):
             m.set_many(keys, np.array([6]))
+
+
+@pytest.mark.parametrize(("dtype", "value", "error", "says"), FILLS_NOT, ids=str)
+def test_a_scalar_that_fills_a_record_fits_each_field(
+    dtype: Any, value: Any, error: type[Exception], says: str
+) -> None:
+    for way in (setitem, cached, default, WAYS["list-list"]):
+        with pytest.raises(error, match=says):
+            way(dtype, value)
 
 
 def test_sub_arrays_of_another_shape_are_turned_down() -> None:

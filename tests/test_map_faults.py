@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ebbmap import Map
+from ebbmap import Cache, Map
 from map_helpers import LIMIT, agrees, linux, python_allocations_failing, run
 
 AnyMap: Any = Map
@@ -237,3 +237,56 @@ def test_a_large_value_that_finds_no_room_leaves_the_old_one() -> None:
 
 def test_python_allocations_failing_in_turn() -> None:
     python_allocations_failing("Map(*kinds)")
+
+
+@pytest.fixture(scope="module")
+def zeros() -> Callable[[], bytes]:
+    """Gives 4 GiB of zeros, never touched. As a value of the fixture pytest would print them."""
+    try:
+        made = bytes(2**32)
+    except MemoryError:
+        pytest.skip("no address space for 4 GiB")
+    return lambda: made
+
+
+TOO_LONG = r"an entry takes at most 4294967231 bytes, its key and value, not 4294967\d\d\d"
+
+
+def refuses(table: Any, here: Any, there: Any, zeros: Callable[[], bytes]) -> None:
+    """Assert that a table of one entry, b"x" for `here`, refuses 4 GiB by every way in, unchanged."""
+    calls: list[Callable[[], object]] = [
+        lambda: table.__setitem__(here, zeros()),
+        lambda: table.__setitem__(there, zeros()),
+        lambda: table.setdefault(there, zeros()),
+        lambda: table.update({there: zeros()}),
+        lambda: table.set_many([there], [zeros()]),
+    ]
+    for call in calls:
+        with pytest.raises(OverflowError, match=TOO_LONG):
+            call()
+        table._check()
+        assert table == {here: b"x"}
+
+
+@pytest.mark.parametrize("kinds", [(int, bytes), (object, bytes), (bytes, bytes)], ids=str)
+def test_a_value_beyond_the_limit_of_an_entry_is_named(kinds: Kinds, zeros: Callable[[], bytes]) -> None:
+    here, there = (b"a", b"b") if kinds[0] is bytes else (1, 2)
+    refuses(AnyMap(*kinds, {here: b"x"}), here, there, zeros)
+
+
+@pytest.mark.parametrize("bounds", [{}, {"max_items": 3}, {"max_bytes": "8GiB"}], ids=str)
+def test_a_cached_value_beyond_the_limit_of_an_entry_is_named(
+    bounds: Any, zeros: Callable[[], bytes]
+) -> None:
+    c: Any = Cache(key=int, value=bytes, **bounds)
+    c[1] = b"x"
+    refuses(c, 1, 2, zeros)
+    assert c._is_too_large(1, zeros())  # so a memoized function returns it, and keeps none
+
+
+def test_a_cached_value_beyond_max_bytes_and_the_limit_is_beyond_max_bytes(
+    zeros: Callable[[], bytes],
+) -> None:
+    c: Any = Cache(key=int, value=bytes, max_bytes="1MiB")
+    with pytest.raises(ValueError, match=r"must fit into max_bytes \(1048576\), not take 4294967304 bytes"):
+        c[1] = zeros()

@@ -88,6 +88,30 @@ def test_a_default_may_be_named(table: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "table", [Map(), Cache(), Map(int, int), Cache(key=int, value=int, ttl=60)], ids=repr
+)
+def test_pop_takes_its_default_by_name(table: Any) -> None:
+    table[1] = 5
+    assert table.pop(1, default=7) == 5
+    assert table.pop(1, default=7) == table.pop(1, 7) == 7
+    assert table.pop(1, default=None) is None and table.pop(1, None) is None
+    with pytest.raises(KeyError) as caught:
+        table.pop(1)
+    assert caught.value.args == (1,)
+    calls: list[Any] = [
+        table.pop,
+        lambda: table.pop(1, 2, 3),
+        lambda: table.pop(1, 2, default=3),
+        lambda: table.pop(1, fallback=3),
+        lambda: table.pop(key=1),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError):
+            call()
+    assert str(inspect.signature(table.pop)) == "(key, /, default=Ellipsis)"
+
+
+@pytest.mark.parametrize(
     ("text", "seconds"),
     [("1h30m", 5400), ("1w", 604800), ("2d 12h", 216000), ("1m500ms", 60.5), ("1w1d1h1m1s", 694861)],
 )
@@ -201,3 +225,312 @@ def test_no_trailing_nul_is_cut(dtype: Any) -> None:
     digest = b"a" * 30 + b"\0\0"
     assert Map(int, bytes, {1: digest})[1] == digest
     assert bytes(Map(int, "V32", {1: digest})[1]) == digest
+
+
+# --- iterators -----------------------------------------------------------------------------------------
+
+
+def _tables() -> list[Any]:
+    model = {i: str(i) for i in range(300)}
+    tables: list[Any] = [Map(), Map(int, str), Cache(), Cache(key=int, value=str, max_items=500, ttl=60)]
+    tables += [Map(str, str), Cache(key=str)]
+    for table in tables[:4]:
+        table.update(model)
+    for table in tables[4:]:
+        table.update({text: text for text in model.values()})
+    return tables
+
+
+_ITERATORS: list[Any] = [
+    iter,
+    lambda t: iter(t.keys()),
+    lambda t: iter(t.values()),
+    lambda t: iter(t.items()),
+]
+
+
+@pytest.mark.parametrize("table", _tables(), ids=lambda table: f"{type(table).__name__} {table.kinds}")
+@pytest.mark.parametrize("made", _ITERATORS, ids=["iter", "keys", "values", "items"])
+def test_iterators_are_copied_and_pickled_as_those_of_a_dict(made: Any, table: Any) -> None:
+    copies: list[Any] = [copy.copy, copy.deepcopy]
+    copies += [
+        lambda it, p=protocol: pickle.loads(pickle.dumps(it, p))
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    ]
+    everything = list(made(table))
+    for taken in (0, 1, 150, 300):
+        iterator = made(table)
+        assert [next(iterator) for _ in range(taken)] == everything[:taken]
+        for copied in copies:
+            again = copied(iterator)
+            assert type(again) is type(copy.copy(iter({})))
+            assert list(again) == everything[taken:]
+        assert list(iterator) == everything[taken:]  # it has stayed where it was
+        assert [list(copied(iterator)) for copied in copies] == [[]] * len(copies)
+
+
+def test_a_copy_of_an_iterator_notices_a_change_as_a_dicts_does() -> None:
+    for table in (Map({1: 1, 2: 2}), {1: 1, 2: 2}):
+        iterator = iter(table)
+        next(iterator)
+        table[3] = 3
+        with pytest.raises(RuntimeError, match="changed size during iteration"):
+            copy.copy(iterator)
+
+
+# --- printing ------------------------------------------------------------------------------------------
+
+
+def test_rich_shows_what_repr_shows() -> None:
+    pretty = pytest.importorskip("rich.pretty").pretty_repr
+    m: Any = Map(int, str, {1: "a"})
+    assert pretty(m) == repr(m) == "Map(int, str, {1: 'a'})"
+    assert pretty(Map({1: "a"})) == "Map({1: 'a'})"
+    c: Any = Cache(ttl=5, key=int, value=np.dtype("f4"), max_items=3)
+    c[1] = 0.5
+    shown = "key=int value=dtype('float32') ttl=5.0 max_items=3 {1: np.float32(0.5)}"
+    assert pretty(c, max_width=200) == f"<Cache {shown}>"
+    m.update(dict.fromkeys(range(1000), "some text"))
+    assert len(pretty(m).splitlines()) > 1000
+    assert "+997" in pretty(m, max_length=3)
+    itself: Any = Map()
+    itself[1] = itself
+    assert "..." in pretty(itself)
+
+
+# --- a cache with other settings -----------------------------------------------------------------------
+
+
+class _Named(Cache[Any, Any]):
+    name: str
+
+
+def test_a_cache_is_made_anew_with_other_settings() -> None:
+    now = [0.0]
+    told: list[Any] = []
+    c = _Named(ttl=100, max_items=5, timer=lambda: now[0], on_remove=lambda *gone: told.append(gone))
+    c.name = "sessions"
+    c.update({i: i * 10 for i in range(5)})
+    now[0] = 40
+    same = c.__replace__()
+    assert (
+        type(same) is _Named and same == c and same.name == "sessions" and same._settings() == c._settings()
+    )
+    shorter = c.__replace__(ttl=10)
+    assert (shorter.ttl, shorter.max_items, shorter.timer) == (10, 5, c.timer)
+    assert shorter == c and {shorter.expires_in(key) for key in shorter} == {60}
+    shorter[0] = 1
+    assert shorter.expires_in(0) == 10
+    smaller = c.__replace__(max_items=2)
+    assert len(smaller) == 2 and smaller.items() <= c.items() and told == [(0, 0, "replaced")]
+    told.clear()
+    smaller[9] = 9
+    assert [cause for *_, cause in told] == ["evicted"]
+    typed = c.__replace__(key=int, value=float)
+    assert typed.kinds == (int, float) and typed == c
+    assert c.__replace__(timer=None, ttl=None).timer is None
+    for wrong, error in ({"key": str}, TypeError), ({"ttl": "x"}, ValueError), ({"size": 1}, TypeError):
+        with pytest.raises(error):
+            c.__replace__(**wrong)
+    assert len(c) == 5
+    if sys.version_info >= (3, 13):
+        assert copy.replace(c, max_items=2).max_items == 2
+
+
+# --- who is told while caches are put together -----------------------------------------------------------
+
+
+class _Connection:
+    closed = False
+
+
+def _close(key: object, connection: Any, cause: str) -> None:
+    connection.closed = True
+
+
+_TOGETHER: dict[str, Any] = {
+    "cache | dict": lambda c: c | {1: _Connection(), 9: _Connection()},
+    "cache | cache": lambda c: c | Cache_of({1: _Connection(), 9: _Connection()}),
+    "dict | cache": lambda c: {1: _Connection(), 9: _Connection()} | c,
+    "copy()": lambda c: c.copy(),
+    "copy.copy": copy.copy,
+    "replace": lambda c: c.__replace__(max_items=1),
+}
+
+
+def Cache_of(contents: dict[Any, Any]) -> Any:  # noqa: N802 -- makes one
+    made: Any = Cache(on_remove=_close)
+    made.update(contents)
+    return made
+
+
+@pytest.mark.parametrize("bounds", [{}, {"max_items": 3}], ids=str)
+@pytest.mark.parametrize("made", _TOGETHER.values(), ids=_TOGETHER)
+def test_making_a_cache_of_others_values_closes_none(made: Any, bounds: Any) -> None:
+    c: Any = Cache(on_remove=_close, **bounds)
+    c.update({i: _Connection() for i in range(3)})
+    together = made(c)
+    assert together.on_remove is _close
+    values = [*c.values(), *together.values()]
+    assert not any(connection.closed for connection in values)
+    gone = together.pop(next(iter(together)))
+    assert gone.closed, "what leaves it later is told"
+
+
+@pytest.mark.parametrize(
+    "changed", [lambda c, d: c.__ior__(d), lambda c, d: c.update(d)], ids=["|=", "update"]
+)
+def test_values_that_are_replaced_in_place_are_told(changed: Any) -> None:
+    c: Any = Cache(on_remove=_close)
+    c[1] = old = _Connection()
+    changed(c, {1: _Connection()})
+    assert old.closed and not c[1].closed
+
+
+def test_copies_of_the_values_are_told_of_if_they_find_no_room() -> None:
+    told: list[Any] = []
+    c: Any = Cache(on_remove=lambda *gone: told.append(gone), key=int, value=bytes, max_items=100)
+    c.update(dict.fromkeys(range(100), b"x"))
+    again = copy.deepcopy(c)
+    again[100] = b""
+    assert told == [(told[0][0], b"x", "evicted")]
+
+
+# --- subclasses, and threads that write ------------------------------------------------------------------
+
+
+def _no_call(self: Any, *args: Any) -> Any:
+    raise AssertionError("dict does not call it")
+
+
+@pytest.mark.parametrize("base", [Map, Cache])
+def test_comparisons_views_and_merges_go_past_what_a_subclass_overrides(base: Any) -> None:
+    methods = "__len__", "__getitem__", "__contains__", "keys", "values", "items", "get", "update", "copy"
+    own: Any = type("Own", (base,), dict.fromkeys(methods, _no_call))
+    own_dict: Any = type("OwnDict", (dict,), dict.fromkeys(methods, _no_call))
+    m, d = own(), own_dict({1: 2})
+    m[1] = 2
+    plain: Any = base()
+    plain[1] = 2
+    assert all([m == plain, plain == m, m == {1: 2}, m == d])
+    for view, expected in (
+        (base.keys(m), [1]),
+        (base.values(m), [2]),
+        (base.items(m), [(1, 2)]),
+    ):
+        assert len(view) == 1 and list(view) == expected and expected[0] in view
+        assert repr(view).endswith(f"({expected})")
+    plain.update(m)
+    plain.update(d)
+    plain |= m
+    assert (plain | m) == m and base.copy(m) == m
+    assert Map(m) == {1: 2} if base is Map else True
+
+
+def test_an_iter_of_its_own_is_heard_as_that_of_a_dicts_subclass_is() -> None:
+    class Upper(Map[str, int]):
+        def keys(self) -> Any:
+            return ["a"]
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(["a"])
+
+        def __getitem__(self, key: str) -> int:
+            return 5
+
+    class UpperDict(dict[str, int]):
+        keys, __iter__, __getitem__ = Upper.keys, Upper.__iter__, Upper.__getitem__
+
+    for given in (Upper({"b": 1}), UpperDict({"b": 1})):
+        assert dict(given) == Map(given) == {"a": 5}
+
+
+def test_whole_maps_are_read_beside_a_writing_thread() -> None:
+    for table in (Map(), Map(int, int), Cache(), Cache(key=int, value=int)):
+        _reads_beside_a_writer(table)
+
+
+def _reads_beside_a_writer(m: Any) -> None:
+    m.update((i, i) for i in range(2000))
+    same = dict.fromkeys(range(2000))
+    done = threading.Event()
+
+    def write() -> None:
+        i = 2000
+        while not done.is_set():
+            i += 1
+            m[i] = i
+            del m[i]
+
+    thread = threading.Thread(target=write)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread.start()
+    try:
+        for _ in range(30):
+            for made in ({} | m, m | {}, Map(m), m.copy()):
+                assert 2000 <= len(made) <= 2001 and made[7] == 7
+            into: Any = Map()
+            into.update(m)
+            into |= m
+            assert into.keys() >= same.keys()
+            assert m != same and m != Map()
+    finally:
+        sys.setswitchinterval(interval)
+        done.set()
+        thread.join()
+
+
+# --- how often, and in which order, keys are asked --------------------------------------------------------
+
+
+class _Asked:
+    """Counts how often it is hashed and compared."""
+
+    def __init__(self) -> None:
+        self.hashed = self.compared = 0
+
+    def __hash__(self) -> int:
+        self.hashed += 1
+        return 42
+
+    def __eq__(self, other: object) -> bool:
+        self.compared += 1
+        return self is other
+
+
+@pytest.mark.parametrize("make", [Map, Cache, lambda: Cache(max_items=9)], ids=["map", "cache", "bounded"])
+def test_setdefault_asks_as_often_as_that_of_a_dict(make: Any) -> None:
+    table, there, absent = make(), _Asked(), _Asked()
+    table[there] = 5
+    assert (there.hashed, there.compared) == (1, 0)
+    assert table.setdefault(absent, 6) == 6
+    assert (absent.hashed, there.compared + absent.compared) == (1, 1)
+    assert table.setdefault(absent, 7) == 6 and table.setdefault(there) == 5
+    assert len(table) == 2 and table[there] == 5
+
+
+def test_setdefault_counts_a_hit_or_a_miss() -> None:
+    for c in (Cache(), Cache(value=int)):
+        assert [c.setdefault(1, 5), c.setdefault(1, 6), c.setdefault(1, 7)] == [5, 5, 5]
+        assert (c.stats()["hits"], c.stats()["misses"], c.stats()["sets"]) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("make", [dict, Map], ids=["dict", "map"])
+def test_a_comparison_looks_in_the_other_map_as_dict_does(make: Any) -> None:
+    class Clears:
+        """Empties one of the two as it is compared."""
+
+        def __eq__(self, other: object) -> bool:
+            one.clear()
+            return True
+
+        def __hash__(self) -> int:
+            return 13
+
+    one: Any = make([(Clears(), 0)])
+    two: Any = make([(Clears(), Clears())])
+    assert one == two
+    one.update([(1, 2)])
+    two = make([(1.0, 2)])
+    assert one == two and two == one

@@ -1,4 +1,4 @@
-"""What type checkers see of `Map`: mypy checks this file, nothing runs it."""
+"""What type checkers see of `Map`: mypy and pyright check this file, nothing runs it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import KeysView, Mapping, MutableMapping
 from typing import Any, assert_type
 
 import numpy as np
+import numpy.typing as npt
 
 from ebbmap import Cache, Map
 
@@ -20,17 +21,32 @@ def what_maps_are(mapping: Mapping[int, bytes], mutable: MutableMapping[int, byt
     assert_type(Map(str, int, {"a": 1}, b=2), Map[str, int])
     assert_type(Map(bytes, int, [(b"a", 1)]), Map[bytes, int])
     assert_type(Map({"a": 1}), Map[str, int])
-    assert_type(Map([("a", 1)]), Map[str, int])
+    assert_type(Map({"a": 1}.items()), Map[str, int])
     assert_type(Map(int, {1: "a"}), Map[int, str])
     assert_type(Map(int, np.dtype("f4")), Map[int, Any])
     assert_type(Map(a=1), Map[str, int])
     assert_type(Map(object, bytes), Map[object, bytes])
+    assert_type(Map(), Map[Any, Any])
+    assert_type(Map(int), Map[int, Any])
+
+
+def what_a_subscript_says() -> None:
+    assert_type(Map[str, list[int]](), Map[str, list[int]])
+    assert_type(Map[str, list[int]](str), Map[str, list[int]])
+    assert_type(Map[str, list[int]](str, object), Map[str, list[int]])
+    assert_type(Map[tuple[int, int], bytes](object, bytes), Map[tuple[int, int], bytes])
+    assert_type(Map[tuple[int, int], list[int]](object, object), Map[tuple[int, int], list[int]])
+    assert_type(Map[str, list[int]]({"a": [1]}), Map[str, list[int]])
+    assert_type(Map[str, list[int]](a=[1]), Map[str, list[int]])
+    assert_type(Map[int, np.float32](int, "f4"), Map[int, np.float32])
+    Map[str, int]({1: 2})  # type: ignore[arg-type]
 
 
 def what_is_told_of_a_map(m: IntMap, c: IntCache) -> None:
     objects: Map[str, list[int]] = Map()
-    pairs: Map[tuple[int, int], bytes] = Map(object, bytes)
-    dicts: Map[str, dict[str, int]] = Map(str, object)
+    # pyright takes `object` for the type itself, unless the class is subscripted.
+    pairs: Map[tuple[int, int], bytes] = Map(object, bytes)  # pyright: ignore[reportAssignmentType]
+    dicts: Map[str, dict[str, int]] = Map(str, object)  # pyright: ignore[reportAssignmentType]
     objects["a"], pairs[1, 2], dicts["a"] = [1], b"", {}
     what_maps_are(m, m)
     what_maps_are(c, c)
@@ -71,7 +87,25 @@ def what_comes_out(m: IntMap, c: IntCache) -> None:
     assert_type(c | {2: b"b"}, Cache[int, bytes])
     assert_type(Map.fromkeys([1, 2], b""), Map[int, bytes])
     assert_type(Map.fromkeys([1, 2]), Map[int, Any | None])
-    assert_type(m.get_many([1, 2]), Any)
+
+
+def what_many_keys_give(m: Map[int, float], c: IntCache, keys: npt.NDArray[np.int64], mask: bool) -> None:
+    assert_type(m.get_many([1, 2]), list[float | None])
+    assert_type(m.get_many({1, 2}, 0.5), list[float])
+    assert_type(m.get_many([1, 2], "none"), list[float | str])
+    assert_type(m.get_many([1, 2], mask=True), tuple[list[float | None], list[bool]])
+    assert_type(m.get_many(keys), npt.NDArray[Any])
+    assert_type(m.get_many(keys, 0), npt.NDArray[Any])
+    assert_type(m.get_many(keys, mask=True), tuple[npt.NDArray[Any], npt.NDArray[np.bool_]])
+    assert_type(m.get_many([1, 2], mask=mask), Any)
+    assert_type(Map(int, np.float32).get_many(keys), npt.NDArray[Any])
+    assert_type(Map(int, "V16").get_many(keys), npt.NDArray[Any])
+    assert_type(c.get_many([1, 2]), list[bytes | None])
+    assert_type(c.get_many(keys), list[bytes | None])
+    assert_type(c.get_many(keys, mask=True), tuple[list[bytes | None], list[bool]])
+    m.get_many([1, 2], mask=1)  # type: ignore[call-overload]
+    m.get_many([1, 2], 0, True)  # type: ignore[call-overload]
+    m.get_many(["a"])  # type: ignore[list-item]
 
 
 class Sub(Map[int, str]):
@@ -95,7 +129,7 @@ def what_is_refused(m: IntMap, c: IntCache) -> None:
     {"a": "b"} | m  # type: ignore[operator]
     m.set_many(5, [b"a"])  # type: ignore[arg-type]
     m.set_many([1], ["a"])  # type: ignore[list-item]
-    m.get_many(5)  # type: ignore[arg-type]
+    m.get_many(5)  # type: ignore[call-overload]
     m.delete_many(5)  # type: ignore[arg-type]
     m.pop(key=1)  # type: ignore[call-overload]
     c.update({"a": 1})  # type: ignore[dict-item]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from ebbmap import _core
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 # Array types of the values that are of a fixed size.
 _DTYPES = {"int": "i8", "float": "f8"}
 
+# The code of these kinds in a `memoryview`.
+_CODES: dict[str, Literal["q", "d"]] = {"int": "q", "float": "d"}
+# dtypes whose scalars are no views of the array that they come from.
+_PLAIN = "biufcmMSU"
+# Lists of so many plain numbers go the way of arrays, which makes no object of each.
+_MANY = 64
+
 
 def get_many(m: Either, keys: Any, default: Any, mask: bool, absent: Any) -> Any:
     """See `Map.get_many`; `absent` as `default` stands for none given."""
@@ -25,7 +34,7 @@ def get_many(m: Either, keys: Any, default: Any, mask: bool, absent: Any) -> Any
     _refuse_masked(keys, "keys")
     dtype = _value_dtype(m) if _is_array(keys) else None
     if dtype is None:
-        listed = m._get_list(_as_list(keys), absent)
+        listed = _get_list(m, keys, absent)
         if mask:
             return _masked(listed, absent)
         return _filled(listed, None if default is absent else default, absent)
@@ -68,7 +77,7 @@ def set_many(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
     _refuse_masked(values, "values")
     values = _fitting(m, values)
     if not _are_arrays_for(m, keys, values):
-        m._set_lists(_as_list(keys), _value_list(m, values), *ttl)
+        _set_lists(m, _listed(keys), _listed(values), *ttl)
         return
     if keys.shape != values.shape:
         raise ValueError(f"keys and values must be of one shape, not {keys.shape} and {values.shape}")
@@ -81,7 +90,76 @@ def delete_many(m: Either, keys: Any) -> int:
     _refuse_masked(keys, "keys")
     if _is_array(keys) and m._kinds()[0] == "int" and m._kinds()[1] != "object":
         return m._delete_array(_int_array(keys))
-    return m._delete_list(_as_list(keys))
+    keys = _listed(keys)
+    words = _words(m, keys)
+    return m._delete_list(_as_list(keys)) if words is None else m._delete_array(words)
+
+
+# --- lists of plain numbers, which go the way of arrays ---------------------------------------------------
+
+
+def _get_list(m: Either, keys: Any, absent: Any) -> list[Any]:
+    """The values of many keys, `absent` for those that are not there."""
+    keys = _listed(keys)
+    _, value, codec = m._kinds()
+    is_plain = value in _CODES or (codec is not None and codec.dtype.kind in _PLAIN)
+    words = _words(m, keys) if is_plain else None
+    if words is None:
+        return m._get_list(_as_list(keys), absent)
+    found = bytearray(len(words))
+    if codec is None:
+        data = bytearray(8 * len(words))
+        m._get_array(words, data, found)
+        values: list[Any] = memoryview(data).cast(_CODES[value]).tolist()
+    else:
+        array = sys.modules["numpy"].empty(len(words), codec.dtype)
+        m._get_array(words, _bytes_of(array), found)
+        values = list(array)
+    if 0 not in found:
+        return values
+    return [value if here else absent for value, here in zip(values, found, strict=True)]
+
+
+def _set_lists(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
+    words = _words(m, keys)
+    data = None if words is None else _data(m, values)
+    if words is None or data is None or len(values) != len(words):
+        m._set_lists(_as_list(keys), _value_list(m, values), *ttl)
+    else:
+        m._set_array(words, data, *ttl)
+
+
+def _words(m: Either, keys: Any) -> Any:
+    """Keys as an array of int64, where they are many plain ints and the table keeps no objects; else None."""
+    key, value, _ = m._kinds()
+    if (keys.size if _is_array(keys) else len(keys)) < _MANY or key != "int" or value == "object":
+        return None
+    if _is_array(keys):
+        return _int_array(keys) if keys.dtype.kind in "iu" else None
+    words = _core._ints_as_bytes(keys)
+    return None if words is None else memoryview(words).cast("q")
+
+
+def _data(m: Either, values: Any) -> Any:
+    """The bytes of values of a fixed size, where they are plain numbers; else None."""
+    _, value, codec = m._kinds()
+    if _is_array(values):
+        fits = values.ndim == 1 and values.dtype == _value_dtype(m)
+        return _bytes_of(sys.modules["numpy"].ascontiguousarray(values)) if fits else None
+    if value == "int":
+        return _core._ints_as_bytes(values)
+    if value == "float":
+        return _core._floats_as_bytes(values)
+    if codec is None:
+        return None
+    from ebbmap import _numpy
+
+    return _numpy.numbers(values, codec.dtype)
+
+
+def _listed(given: Any) -> Any:
+    """A list or an array itself, and else a list of what was given."""
+    return given if type(given) is list or _is_array(given) else list(given)
 
 
 def _fitting(m: Either, values: Any) -> Any:

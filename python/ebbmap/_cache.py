@@ -8,10 +8,9 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._absent import ABSENT
 from ebbmap._owners import first_owner, set_first_owner
 from ebbmap._units import byte_count, item_count, seconds
-from ebbmap._views import Shared, bulk, contents_repr, kind_name, set_state
+from ebbmap._views import K, KindName, Shared, V, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from typing import TypedDict, Unpack
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 Duration: TypeAlias = float | str | timedelta
 
-K = TypeVar("K")
-V = TypeVar("V")
 P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C", bound="Cache[Any, Any]")
@@ -72,21 +69,20 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     __slots__ = ()
 
-    # What type checkers read: no kinds, or either, or both; what is no type is a dtype.
+    # What type checkers read: no kinds, or either, or both; what is no type is a dtype. What no argument
+    # tells is what the class is subscripted with, or the variable declared as; else Any.
     @overload
-    def __init__(self: Cache[Any, Any], **settings: Unpack[_Settings]) -> None: ...
+    def __init__(self, **settings: Unpack[_Settings]) -> None: ...
     @overload
-    def __init__(self: Cache[K, Any], *, key: type[K], **settings: Unpack[_Settings]) -> None: ...
+    def __init__(self, *, key: type[K], **settings: Unpack[_Settings]) -> None: ...
     @overload
-    def __init__(self: Cache[Any, V], *, value: type[V], **settings: Unpack[_Settings]) -> None: ...
+    def __init__(self, *, value: type[V], **settings: Unpack[_Settings]) -> None: ...
     @overload
     def __init__(self, *, key: type[K], value: type[V], **settings: Unpack[_Settings]) -> None: ...
     @overload
-    def __init__(self: Cache[Any, Any], *, value: object, **settings: Unpack[_Settings]) -> None: ...
+    def __init__(self, *, value: object, **settings: Unpack[_Settings]) -> None: ...
     @overload
-    def __init__(
-        self: Cache[K, Any], *, key: type[K], value: object, **settings: Unpack[_Settings]
-    ) -> None: ...
+    def __init__(self, *, key: type[K], value: object, **settings: Unpack[_Settings]) -> None: ...
     def __init__(
         self,
         *,
@@ -132,7 +128,8 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     def copy(self) -> Self:
         """A shallow copy with the same settings, class and lifetimes; `__init__` is not called. O(n).
 
-        Counts begin anew, and `on_remove` is the same.
+        Counts begin anew, and `on_remove` is the same. It is not called while the copy is made, as the values
+        are still those of this cache. It is called for what leaves the copy later.
         """
         return self._copied()
 
@@ -140,8 +137,28 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     def _copied(self) -> Self:
         made = self._empty_like_self()
+        made._set_telling(False)
         made._copy_from(self)
+        made._set_telling(True)
         return made
+
+    def __replace__(self, /, **settings: Any) -> Self:
+        """A copy with other settings, as `copy.replace(cache, max_items=10)` makes it. O(n).
+
+        Takes what `Cache` takes. The copy has the entries that fit. It evicts some beyond new bounds, without
+        calling `on_remove`, and raises `TypeError` for one of another kind than a new `key` or `value`.
+        Entries keep what is left of their lives; a new `ttl` or `idle` holds for what is set from then on.
+        """
+        made = _rebuild(type(self), {**self._settings(), **settings})
+        made._set_telling(False)
+        made._restore(self._entries())
+        made._set_telling(True)
+        set_state(made, self.__getstate__())
+        set_first_owner(made, first_owner(self))
+        return made
+
+    def _tell(self, tells: bool) -> None:
+        self._set_telling(tells)
 
     _repr_pretty_ = Shared._repr_pretty_  # IPython looks for it in the class that has `__repr__`
 
@@ -155,6 +172,17 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
             f"{name}={kind_name(settings[name])}" for name in ("key", "value") if settings[name] is not object
         ]
         return f"<{' '.join([type(self).__name__, *shown, *kinds])}: {contents_repr(self._snapshot())}>"
+
+    def __rich_repr__(self) -> Iterable[Any]:
+        """For rich: what `repr` shows."""
+        for name, given in self._settings().items():
+            if name in _SHOWN and given is not None:
+                yield name, given
+            elif name in _KINDS and given is not object:
+                yield name, KindName(given)
+        yield dict(self._snapshot())
+
+    __rich_repr__.angular = True  # type: ignore[attr-defined]  # so rich calls it
 
     # --- copying -------------------------------------------------------------------------------------------
 
@@ -174,10 +202,6 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         return made
 
     # --- bulk ----------------------------------------------------------------------------------------------
-
-    def get_many(self, keys: Iterable[K], default: Any = ABSENT, *, mask: bool = False) -> Any:
-        """The values of many keys, as `Map.get_many` gives them; a use of each. O(keys)."""
-        return bulk().get_many(self, keys, default, mask, ABSENT)
 
     def set_many(self, keys: Iterable[K], values: Iterable[V], ttl: Duration | None = None) -> None:
         """Set many keys, each to the value in the same place, to live for `ttl` (None: the cache's). O(keys).

@@ -8,14 +8,11 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._absent import ABSENT
-from ebbmap._views import Shared, bulk, contents_repr, kind_name, merge, set_state
+from ebbmap._views import K, KindName, Shared, V, bulk, contents_repr, kind_name, merge, set_state
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
 
-K = TypeVar("K")
-V = TypeVar("V")
 T = TypeVar("T")
 S = TypeVar("S")
 
@@ -46,20 +43,21 @@ class Map(Shared[K, V], _core.Map[K, V]):
     does work that grows with the map.
 
     Raises `TypeError` for a key or value of another kind, `OverflowError` for an int beyond 64 bits or its
-    dtype, `ValueError` for text or bytes longer than their dtype, `MemoryError` (the map unchanged) when
-    memory can't be had.
+    dtype or an entry of 4 GiB, `ValueError` for text or bytes longer than their dtype, `MemoryError` (the map
+    unchanged) when memory can't be had.
     """
 
     __slots__ = ()
 
     # What type checkers read: no kinds, one kind, two kinds, each with or without contents. A kind of key has
-    # an overload of its own, as else `type[object]`, for keys of any type, would take it too.
+    # an overload of its own, as else `type[object]`, for keys of any type, would take it too. What no
+    # argument tells is what the class is subscripted with, or the variable declared as; else Any.
     @overload
     def __init__(self, /) -> None: ...
     @overload
     def __init__(self: Map[str, V], /, **kwargs: V) -> None: ...
     @overload
-    def __init__(self: Map[K, Any], key: type[K], /) -> None: ...
+    def __init__(self, key: type[K], /) -> None: ...
     @overload
     def __init__(
         self: Map[int, V], key: type[int], value: type[V], contents: _Contents[int, V] = ..., /
@@ -75,7 +73,7 @@ class Map(Shared[K, V], _core.Map[K, V]):
     @overload
     def __init__(self, key: type[K], value: type[V], contents: _Contents[K, V] = ..., /) -> None: ...
     @overload
-    def __init__(self: Map[Any, V], key: type[object], value: type[V], /) -> None: ...
+    def __init__(self, key: type[object], value: type[V], contents: _Contents[K, V] = ..., /) -> None: ...
     @overload
     def __init__(self, contents: _Contents[K, V], /) -> None: ...
     @overload
@@ -83,8 +81,10 @@ class Map(Shared[K, V], _core.Map[K, V]):
     @overload
     def __init__(self, key: type[K], contents: _Contents[K, V], /) -> None: ...
     @overload
+    def __init__(self, key: type[K], dtype: object, contents: _Contents[K, V] = ..., /) -> None: ...
+    @overload
     def __init__(
-        self: Map[K, Any], key: type[K], dtype: object, contents: _Contents[K, Any] = ..., /
+        self, key: type[object], dtype: object = ..., contents: _Contents[K, V] = ..., /
     ) -> None: ...
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         kinds = [arg for arg in args[:2] if _is_kind(arg)]
@@ -144,23 +144,18 @@ class Map(Shared[K, V], _core.Map[K, V]):
             return contents
         return f"{type(self).__name__}({kind_name(key)}, {kind_name(value)}, {contents})"
 
+    def __rich_repr__(self) -> Iterable[Any]:
+        """For rich: what `repr` shows."""
+        if self.kinds != (object, object):
+            yield from map(KindName, self.kinds)
+        yield dict(self._snapshot())
+
     # --- copying -------------------------------------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), *self.kinds), self.__getstate__(), None, iter(self._snapshot())
 
     # --- bulk ----------------------------------------------------------------------------------------------
-
-    def get_many(self, keys: Iterable[K], default: Any = ABSENT, *, mask: bool = False) -> Any:
-        """The values of many keys. O(keys); several times as fast on arrays as one by one.
-
-        `keys` is an iterable, and the result a list with `default` (or None) for keys that are missing; or an
-        int array, and for values of a fixed size the result an array too. An array has no None: there a
-        missing key is `default` if given, one value that fits, and else raises `KeyError`. With `mask=True`
-        the result is `(values, found)`, with True where a key was found; other values are zero, or None in a
-        list.
-        """
-        return bulk().get_many(self, keys, default, mask, ABSENT)
 
     def set_many(self, keys: Iterable[K], values: Iterable[V]) -> None:
         """Set many keys, each to the value in the same place. O(keys).

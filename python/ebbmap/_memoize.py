@@ -317,7 +317,7 @@ def _fresh(cache: Cache[Any, Any], margin: float, key: Any) -> Any:
 def _store(cache: Cache[Any, Any], lifetime: float | None, key: Any, value: Any) -> None:
     try:
         cache.set(key, value, ttl=lifetime)
-    except ValueError:
+    except (ValueError, OverflowError):
         if not cache._is_too_large(key, value):
             raise
         cache.pop(key, None)  # larger than the cache: a caller gets it all the same, and none an older one

@@ -17,16 +17,19 @@ DType = np.dtype[Any]
 class Codec:
     """Turns values into the bytes of one dtype, and back."""
 
-    __slots__ = ("_raw", "dtype", "itemsize")
+    __slots__ = ("_raw", "_text", "dtype", "itemsize")
 
     def __init__(self, dtype: DType) -> None:
         self.dtype = dtype
         self.itemsize = dtype.itemsize
         self._raw = dtype.kind == "V" and dtype.names is None
+        self._text = dtype.kind in "SU"
 
     def encode(self, value: object) -> bytes:
         """The bytes of `value`, if it fits the dtype; for errors see `one`."""
         if isinstance(value, np.generic) and value.dtype == self.dtype:
+            if self._text:
+                _refuse_trailing_nul(value, self.dtype, "value")
             return np.generic.tobytes(value)  # not what a subclass makes of it
         if self._raw and type(value) is bytes and len(value) == self.itemsize:
             return value
@@ -86,6 +89,18 @@ def fitting(array: Array, dtype: DType, what: str = "values") -> Array:
     return array.astype(dtype)
 
 
+def numbers(values: list[Any], dtype: DType) -> Array | None:
+    """The bytes of a list of plain numbers, where all fit `dtype`; else None. O(n)."""
+    plain: set[type] = {int} if dtype.kind in "iu" else {int, float} if dtype.kind in "fc" else set()
+    if not plain.issuperset(map(type, values)):
+        return None
+    try:
+        array = fitting(np.array(values, np.int64), dtype) if dtype.kind in "iu" else np.array(values, dtype)
+    except OverflowError:
+        return None
+    return array.view("u1")
+
+
 def one(value: object, dtype: DType, what: str = "value") -> Array:
     """`value` as an array of `dtype` without dimensions; errors as of `fitting`, O(size of the value)."""
     _check(value, dtype, what)
@@ -124,10 +139,10 @@ def _sure(dtype: DType) -> Callable[[Any], bool]:
 
 
 @lru_cache(maxsize=256)
-def _fields(dtype: DType) -> list[tuple[str, DType, int, Callable[[Any], bool]]]:
-    """Name, base, dimensions and `_sure` of a record's fields."""
+def _fields(dtype: DType) -> list[tuple[str, DType, tuple[int, ...], Callable[[Any], bool]]]:
+    """Name, base, shape and `_sure` of a record's fields."""
     fields = ((name, dtype[name]) for name in dtype.names or ())
-    return [(name, field.base, field.ndim, _sure(field.base)) for name, field in fields]
+    return [(name, field.base, field.shape, _sure(field.base)) for name, field in fields]
 
 
 def _check(value: Any, dtype: DType, what: str) -> None:
@@ -142,7 +157,9 @@ def _check(value: Any, dtype: DType, what: str) -> None:
         array = np.asarray(value)
     except ValueError:
         return  # lists of different lengths: NumPy says so when it has to convert them
-    if array.dtype.kind == "O" and array.ndim == 0 and array[()] is value:
+    if dtype.names is not None and array.ndim == 0 and array.dtype.kind not in "OV":
+        _check_record((value,) * len(dtype.names), dtype, what)  # it fills every field
+    elif array.dtype.kind == "O" and array.ndim == 0 and array[()] is value:
         _check_object(value, dtype, what)
     else:
         _check_array(array, dtype, what, value)
@@ -157,18 +174,48 @@ def _refuse_trailing_nul(value: Any, dtype: DType, what: str) -> None:
 
 def _check_record(value: tuple[Any, ...], dtype: DType, what: str) -> None:
     # One of another length is left to NumPy, which says so.
-    for (name, base, depth, sure), field in zip(_fields(dtype), value, strict=False):
+    for (name, base, shape, sure), field in zip(_fields(dtype), value, strict=False):
         if not sure(field):
-            _check_nested(field, base, depth, f"{what}[{name!r}]")
+            _check_field(field, base, shape, f"{what}[{name!r}]")
 
 
-def _check_nested(value: Any, dtype: DType, depth: int, what: str) -> None:
-    """Check a value that may be lists of records, `depth` deep."""
-    if depth and dtype.names is not None and isinstance(value, list | tuple):
-        for item in value:
-            _check_nested(item, dtype, depth - 1, what)
-    else:
+def _check_field(value: Any, dtype: DType, shape: tuple[int, ...], what: str) -> None:
+    """Check a field, which may be a sub-array: NumPy would repeat what has too few elements."""
+    is_element = not shape or (isinstance(value, tuple) and dtype.names is not None)
+    if is_element or isinstance(value, str | bytes):
         _check(value, dtype, what)
+    elif isinstance(value, list | tuple):
+        _check_nested(value, dtype, shape, what)
+    else:
+        _check_sub_array(value, dtype, shape, what)
+
+
+def _check_nested(
+    value: list[Any] | tuple[Any, ...], dtype: DType, shape: tuple[int, ...], what: str
+) -> None:
+    """Check lists in lists. Not by way of an array of them, which would cut off NULs."""
+    if len(value) != shape[0]:
+        raise _wrong_length(what, shape[0], len(value))
+    for i, item in enumerate(value):
+        if len(shape) > 1 and np.ndim(item) == 0:
+            raise _wrong_length(f"{what}[{i}]", shape[1], f"be one {_type_name(item)}")
+        _check_field(item, dtype, shape[1:], f"{what}[{i}]")
+
+
+def _check_sub_array(value: Any, dtype: DType, shape: tuple[int, ...], what: str) -> None:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        return  # as in `_check`
+    if array.ndim == 0:
+        _check(value, dtype, what)  # it fills the sub-array
+        return
+    if array.shape != shape:
+        raise ValueError(f"{what} must have shape {shape}, not {array.shape}")
+    refuse_masked(value, what)
+    if array.dtype.kind in "SU" and not isinstance(value, np.ndarray):
+        array = np.array(value, object)  # as its elements were: with their NULs
+    _check_array(array, dtype, what, value)
 
 
 def _check_object(value: object, dtype: DType, what: str) -> None:
@@ -250,6 +297,10 @@ def _characters(dtype: DType) -> int:
 def _wrong(given: object, dtype: DType, what: str) -> TypeError:
     name = given.dtype if isinstance(given, np.ndarray | np.generic) else _type_name(given)
     return TypeError(f"{what} must be of dtype {dtype}, not {name}")
+
+
+def _wrong_length(what: str, wanted: int, given: object) -> ValueError:
+    return ValueError(f"{what} must have {wanted} {'element' if wanted == 1 else 'elements'}, not {given}")
 
 
 def _type_name(value: object) -> str:

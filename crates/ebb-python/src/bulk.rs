@@ -14,7 +14,7 @@ use crate::search::Holder;
 use crate::store::Store;
 use ebb::{OutOfMemory, RawTable};
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use std::convert::Infallible;
@@ -274,7 +274,11 @@ impl Map {
         }
         let set =
             |store: &mut Store| set_all(store, typed.len(), |i| typed[i].borrowed(), |i| typed_values[i].borrowed());
-        self.store.with(py, set).map_err(out_of_memory)
+        self.store.with(py, set).map_err(|_| {
+            let mut errors = typed.iter().zip(&typed_values).map(|(key, value)| self.no_room(py, key, value));
+            let too_long = errors.find(|error| !error.is_instance_of::<PyMemoryError>(py));
+            too_long.unwrap_or_else(|| out_of_memory(()))
+        })
     }
 
     /// Remove the keys of a list that are there; how many were.

@@ -4,9 +4,11 @@
 //! and aborts the process if there is no memory. Here the exception is made at once.
 #![allow(unsafe_code)] // an exception is raised, and fetched
 
+use crate::layout::{Layout, New};
 use crate::make;
+use ebb::MAX_ENTRY_BYTES;
 use pyo3::PyTypeInfo;
-use pyo3::exceptions::{PyKeyError, PyMemoryError};
+use pyo3::exceptions::{PyKeyError, PyMemoryError, PyOverflowError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -97,6 +99,19 @@ pub(crate) fn is_out_of_memory(py: Python<'_>, error: &PyErr) -> bool {
 #[allow(clippy::disallowed_methods)] // of no arguments: the empty tuple and the box of nothing are not allocated
 pub(crate) fn out_of_memory<E>(_: E) -> PyErr {
     PyMemoryError::new_err(())
+}
+
+#[cold]
+pub(crate) fn too_long(py: Python<'_>, bytes: usize) -> PyErr {
+    let message = format_args!("an entry takes at most {MAX_ENTRY_BYTES} bytes, its key and value, not {bytes}");
+    error::<PyOverflowError>(py, message)
+}
+
+/// Why an entry could not be put into a table.
+#[cold]
+pub(crate) fn no_room(py: Python<'_>, layout: Layout, new: New<'_>) -> PyErr {
+    let bytes = layout.entry_len(new);
+    if bytes > MAX_ENTRY_BYTES { too_long(py, bytes) } else { out_of_memory(()) }
 }
 
 /// An empty `Vec` with room for `len`.

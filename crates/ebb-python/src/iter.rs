@@ -4,14 +4,14 @@ use crate::convert::{Read, read_value};
 use crate::errors::{error, with_room};
 use crate::kinds::Kinds;
 use crate::lock::Guarded;
-use crate::make;
+use crate::make::{self, Name};
 use crate::map::Map;
 use crate::store::Store;
 use ebb::{Cursor, RawTable};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyTuple};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
@@ -117,8 +117,33 @@ impl Kinds {
     }
 }
 
+/// How an iterator is copied and pickled: as one over a list of what is left, as those of a dict are.
+pub(crate) fn reduced<'py>(
+    py: Python<'py>,
+    mut next: impl FnMut() -> PyResult<Option<Py<PyAny>>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    static BUILTINS: Name = Name::new(c"builtins");
+    static ITER: Name = Name::new(c"iter");
+    let left = make::list(py)?;
+    while let Some(object) = next()? {
+        left.append(object)?;
+    }
+    let iter = make::import(py, &BUILTINS)?.getattr(ITER.get(py)?)?;
+    let args = make::tuple(py, [left.into_any()])?;
+    make::tuple(py, [iter, args.into_any()])
+}
+
 #[pymethods]
 impl MapIterator {
+    /// What is left, for copies and pickles; the iterator stays where it is. O(n).
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let at = self.walk.with(py, |walk| walk.map.as_ref().map(|map| (map.clone_ref(py), walk.cursor)));
+        let Some((map, cursor)) = at else { return reduced(py, || Ok(None)) };
+        let copy = MapIterator { changes: self.changes, ..MapIterator::new(map.bind(py), self.what) };
+        copy.walk.with(py, |walk| walk.cursor = cursor);
+        reduced(py, || copy.__next__(py))
+    }
+
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }

@@ -28,6 +28,14 @@ pub(crate) enum KeptKey {
 }
 
 impl KeptKey {
+    pub(crate) fn copy(&self, py: Python<'_>) -> PyResult<Self> {
+        Ok(match self {
+            KeptKey::Object(object) => KeptKey::Object(object.clone_ref(py)),
+            KeptKey::Int(int) => KeptKey::Int(*int),
+            KeptKey::Text(text) => KeptKey::Text(copy_of(text)?),
+        })
+    }
+
     pub(crate) fn object(&self) -> Option<&Py<PyAny>> {
         if let KeptKey::Object(object) = self { Some(object) } else { None }
     }

@@ -31,6 +31,7 @@ mod slots;
 mod store;
 mod take;
 mod typed;
+mod words;
 
 use pyo3::prelude::*;
 
@@ -53,6 +54,8 @@ mod _core {
     #[pymodule_export]
     use crate::map::Map;
     use crate::slots::MadeWithoutArguments;
+    #[pymodule_export]
+    use crate::words::{_floats_as_bytes, _ints_as_bytes};
     use pyo3::panic::PanicException;
     use pyo3::prelude::*;
 

@@ -2,9 +2,9 @@
 
 use crate::calls;
 use crate::convert::{Key, Value};
-use crate::errors::{error, missing, out_of_memory};
+use crate::errors::{error, missing, no_room, out_of_memory};
 use crate::iter::{MapIterator, What, snapshot};
-use crate::kinds::{KeyKind, Kinds, value_kind};
+use crate::kinds::{KeyKind, Kinds, ValueKind, value_kind};
 use crate::layout::New;
 use crate::lock::Guarded;
 use crate::make::{self, Name};
@@ -69,8 +69,13 @@ impl Map {
 
     pub(crate) fn set_typed(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyResult<()> {
         let done = self.locate(py, key, |store, hash, found| store.set(found, New { hash, key, value }))?;
-        done.map_err(out_of_memory)?.release(py); // what was replaced
+        done.map_err(|_| self.no_room(py, key, value))?.release(py); // what was replaced
         Ok(())
+    }
+
+    #[cold]
+    pub(crate) fn no_room(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyErr {
+        no_room(py, self.kinds().layout(), New { hash: 0, key, value })
     }
 
     /// Take an entry out and give its value; where that can't be made, the entry stays.
@@ -201,7 +206,7 @@ impl Map {
     }
 
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
-    #[pyo3(signature = (key, default=Fallback(None), /), text_signature = "($self, key, /, *default)")]
+    #[pyo3(signature = (key, /, default=Fallback(None)), text_signature = "($self, key, /, default=...)")]
     fn pop(&self, key: &Bound<'_, PyAny>, default: Fallback<'_>) -> PyResult<Py<PyAny>> {
         pop(key, default, || self.take(key.py(), &self.key(key)?))
     }
@@ -218,7 +223,9 @@ impl Map {
         let none = py.None().into_bound(py);
         let default = default.unwrap_or(&none);
         let typed = self.key(key)?;
-        if let Some(value) = self.find_value(py, &typed)? {
+        // An object is a value in any case: so keys are asked once.
+        let is_object = self.kinds().value == ValueKind::Object;
+        if !is_object && let Some(value) = self.find_value(py, &typed)? {
             return Ok(value);
         }
         let value = self.value(default)?;
@@ -226,8 +233,9 @@ impl Map {
             Some(found) => Ok(Some(store.read_value(py, found))),
             None => store.insert(New { hash, key: &typed, value: &value }).map(|()| None),
         })?;
-        match self.kinds().finish(py, read.map_err(out_of_memory)?)? {
+        match self.kinds().finish(py, read.map_err(|_| self.no_room(py, &typed, &value))?)? {
             Some(value) => Ok(value),
+            None if is_object => Ok(default.clone().unbind()),
             None => self.find_value(py, &typed).map(|value| value.unwrap_or_else(|| default.clone().unbind())),
         }
     }

@@ -45,4 +45,5 @@ pub use cache::{Cache, Deadlines, Keeping, Look, Policies};
 pub use clock::{Clock, Glance, Time};
 pub use memory::OutOfMemory;
 pub use order::TableOrder;
+pub use sizes::MAX_ENTRY_BYTES;
 pub use table::{Cursor, EntrySize, Found, RawTable, Stats, Table};

@@ -5,6 +5,10 @@
 
 /// Longer entries have pages of their own.
 pub(crate) const MAX_STACKED: usize = 32 << 10;
+
+/// The longest entry of a table whose entries vary in length. A slot's length is kept in 32 bits, and a cache puts some
+/// bytes in front of each entry.
+pub const MAX_ENTRY_BYTES: usize = u32::MAX as usize - 64;
 pub(crate) const EXACT: usize = 64;
 const STEPS: usize = 32;
 

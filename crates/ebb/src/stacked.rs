@@ -7,7 +7,7 @@ use crate::index::Index;
 use crate::lines::Handles;
 use crate::memory::OutOfMemory;
 use crate::order::TableOrder;
-use crate::sizes::{CLASSES, MAX_STACKED, class_of, entry_in, write_trailer};
+use crate::sizes::{CLASSES, MAX_ENTRY_BYTES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::table::{Cursor, EntrySize, Found, RawTable, Stats};
 use crate::tags::{prefetch_all, prefetch_early};
 use std::ops::Range;
@@ -129,6 +129,7 @@ impl<O: TableOrder> Stacked<O> {
         let all = from + len;
         let (number, slot_bytes, trailer) = match self.size {
             EntrySize::Fixed(bytes) => (0, bytes + from, 0),
+            EntrySize::Variable if len > MAX_ENTRY_BYTES => return Err(OutOfMemory),
             EntrySize::Variable if len > MAX_STACKED => {
                 let handle = self.heap.push_lone(all)?;
                 write(&mut self.heap.slot_mut(handle)[from..]);

@@ -2,7 +2,7 @@
 //! they come to, and drained again.
 
 use ebb::thresholds::{ENTRY_BYTES, HUGE_PAGES_FROM};
-use ebb::{Cache, Clock, Deadlines, EntrySize, Keeping, OutOfMemory, RawTable, Table, Time};
+use ebb::{Cache, Clock, Deadlines, EntrySize, Keeping, MAX_ENTRY_BYTES, OutOfMemory, RawTable, Table, Time};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::hash::BuildHasher;
@@ -166,6 +166,21 @@ fn a_large_entry_that_finds_no_memory_changes_nothing() {
         table.check(&rehash);
         assert_eq!(table.len(), count_for(len));
     }
+}
+
+#[test]
+fn an_entry_that_varies_has_a_limit() {
+    fn try_around_the_limit(mut table: impl Filled) {
+        for len in [MAX_ENTRY_BYTES + 1, u32::MAX as usize + 1, usize::MAX / 2] {
+            assert_eq!(table.add(1, len), Err(OutOfMemory));
+            assert!(table.is_empty());
+        }
+        table.add(1, MAX_ENTRY_BYTES).unwrap(); // of which its ends take memory
+        table.check(&rehash);
+        assert_eq!(table.entry(find(&table, 1).unwrap()).len(), MAX_ENTRY_BYTES);
+    }
+    try_around_the_limit(Table::new(EntrySize::Variable));
+    try_around_the_limit(cache(EntrySize::Variable, true, true));
 }
 
 #[test]

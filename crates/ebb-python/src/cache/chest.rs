@@ -4,14 +4,14 @@
 use crate::cache::gone::{Cause, Departed, Gone, Told};
 use crate::cache::limits::{Limits, Lives, always_fits};
 use crate::cache::moment::Moment;
-use crate::errors::{error, out_of_memory};
+use crate::errors::{error, out_of_memory, too_long};
 use crate::kinds::ValueKind;
 use crate::layout::{Layout, New};
 use crate::search::Holder;
 use crate::store::{Contents, Store, rehasher, writer};
 use crate::take::{Seen, Taken, TakenPair, TakenValue};
 use crate::typed::{TypedKey, TypedValue};
-use ebb::{Deadlines, Found, OutOfMemory, RawTable, Time};
+use ebb::{Deadlines, Found, MAX_ENTRY_BYTES, OutOfMemory, RawTable, Time};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -41,6 +41,8 @@ pub(crate) enum Refused {
     OutOfMemory,
     /// The entry alone takes more than `max_bytes`.
     TooLarge(usize),
+    /// The entry takes more than any may.
+    TooLong(usize),
     Error(PyErr),
 }
 
@@ -68,6 +70,7 @@ impl Refused {
                     format_args!("an entry must fit into max_bytes ({bound}), not take {bytes} bytes and more");
                 error::<PyValueError>(py, message)
             }
+            Refused::TooLong(bytes) => too_long(py, bytes),
             Refused::Error(error) => error,
         }
     }
@@ -398,6 +401,9 @@ impl Chest {
     pub(crate) fn check_fits(&self, new: New<'_>) -> Result<(), Refused> {
         let Limits { max_bytes, .. } = self.limits;
         let len = self.store.layout.entry_len(new);
+        if len > MAX_ENTRY_BYTES {
+            return Err(if len > max_bytes { Refused::TooLarge(len) } else { Refused::TooLong(len) });
+        }
         if max_bytes == usize::MAX || always_fits(len) <= max_bytes {
             return Ok(());
         }

@@ -17,6 +17,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
+use crate::iter::reduced;
 pub(super) use crate::iter::{Ended, Next, What};
 
 /// Over the keys, values or items of a cache. Threads that share one get each entry once.
@@ -121,6 +122,22 @@ fn part_keys(
 
 #[pymethods]
 impl CacheIterator {
+    /// What is left, for copies and pickles; the iterator stays where it is. O(n).
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let at = self.walk.with(py, |walk| {
+            let Some(cache) = &walk.cache else { return Ok(None) };
+            let mut keys = with_room(walk.keys.len())?;
+            for (hash, key) in &walk.keys {
+                keys.push((*hash, key.copy(py)?));
+            }
+            Ok::<_, PyErr>(Some((cache.clone_ref(py), walk.position, keys, walk.changes)))
+        })?;
+        let Some((cache, position, keys, changes)) = at else { return reduced(py, || Ok(None)) };
+        let copy = CacheIterator::new(cache.bind(py), self.what);
+        copy.walk.with(py, |walk| (walk.position, walk.keys, walk.changes) = (position, keys, changes));
+        reduced(py, || copy.__next__(py))
+    }
+
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }

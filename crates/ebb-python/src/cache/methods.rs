@@ -244,7 +244,13 @@ impl Cache {
         let (Ok(key_of), Ok(value_of)) = (self.key(key), self.value(value)) else { return false };
         let new = New { hash: 0, key: &key_of, value: &value_of };
         let checked = self.shared.chest.with(key.py(), |chest| chest.check_fits(new));
-        matches!(checked, Err(Refused::TooLarge(_)))
+        matches!(checked, Err(Refused::TooLarge(_) | Refused::TooLong(_)))
+    }
+
+    /// Whether those who leave are announced to `on_remove`, if there is one.
+    fn _set_telling(&self, py: Python<'_>, tells: bool) {
+        let tells = tells && self.shared.settings().tells();
+        self.shared.chest.with(py, |chest| chest.limits.tells = tells);
     }
 
     /// Let `key` live for `ttl` from now on (None: the cache's), as a use of it; whether it is there. O(1).
@@ -276,7 +282,7 @@ impl Cache {
     }
 
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
-    #[pyo3(signature = (key, default=Fallback(None), /), text_signature = "($self, key, /, *default)")]
+    #[pyo3(signature = (key, /, default=Fallback(None)), text_signature = "($self, key, /, default=...)")]
     fn pop(&self, key: &Bound<'_, PyAny>, default: Fallback<'_>) -> PyResult<Py<PyAny>> {
         pop(key, default, || self.take(key.py(), &self.key(key)?))
     }
@@ -293,20 +299,24 @@ impl Cache {
         let none = py.None().into_bound(py);
         let default = default.unwrap_or(&none);
         let typed = self.key(key)?;
-        if let Some(value) = self.find_value(py, &typed)? {
+        // An object is a value in any case: so keys are asked once.
+        let is_object = self.kinds().value == ValueKind::Object;
+        if !is_object && let Some(value) = self.find_value(py, &typed)? {
             return Ok(value);
         }
         let value = self.value(default)?;
         let (moment, lives) = (self.moment(py)?, self.shared.settings().limits.lives(None));
-        let read = self.locate(py, &typed, &moment, |chest, hash, found, gone| match chest.alive(found, &moment) {
-            Some(found) => Ok(Some(chest.store.read_value(py, found))),
-            None => {
-                let new = New { hash, key: &typed, value: &value };
-                chest.put(py, found, new, lives, &moment, gone).map(|()| None)
+        let read = self.locate(py, &typed, &moment, |chest, hash, found, gone| {
+            let alive = if is_object { chest.using(found, &moment) } else { chest.alive(found, &moment) };
+            if let Some(found) = alive {
+                return Ok(Some(chest.store.read_value(py, found)));
             }
+            let new = New { hash, key: &typed, value: &value };
+            chest.put(py, found, new, lives, &moment, gone).map(|()| None)
         })?;
         match self.kinds().finish(py, read.map_err(|refused| self.refusal(py, refused))?)? {
             Some(value) => Ok(value),
+            None if is_object => Ok(default.clone().unbind()),
             None => self.read_back(py, &value, default),
         }
     }
