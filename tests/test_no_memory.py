@@ -89,7 +89,14 @@ NO_OPERATIONS = {
         "__hash__",
         "__module__",
     ),
-    *("__orig_bases__", "__parameters__", "__slots__", "__static_attributes__", "__weakref__"),
+    *(
+        "__orig_bases__",
+        "__parameters__",
+        "__slotnames__",
+        "__slots__",
+        "__static_attributes__",
+        "__weakref__",
+    ),
     *("__class__", "__init_subclass__", "__subclasshook__", "__new__"),
 }
 
