@@ -315,7 +315,7 @@ def test_files_may_be_packed_or_marked(tmp_path: Path, suffix: str, pack: Callab
 def test_folders_and_files_in_any_number(tmp_path: Path) -> None:
     inside = tmp_path / "logs" / "2020"
     inside.mkdir(parents=True)
-    for name in ("b.csv", "a.CSV", "notes.txt"):
+    for name in ("b.csv", "a.CSV", "notes.md"):
         (inside / name).write_text("who,when\nanna,5\n")
     other = tmp_path / "other"
     other.write_text("when,who\n1,bert\n")
