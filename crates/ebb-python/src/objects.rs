@@ -110,19 +110,68 @@ pub(crate) fn is_plain(kind: *mut ffi::PyTypeObject) -> bool {
 
 /// Compare with `==`, where both are of a builtin type whose comparison runs no user code; `None` where it may.
 pub(crate) fn builtin_equal(left: &[u8], right: &Bound<'_, PyAny>) -> Option<bool> {
-    let (left, right) = (pointer(left), right.as_ptr());
-    // SAFETY: 1. Both are alive: one is the table's, one the caller's. 2. The type's own function gives a new reference
-    // to a bool for two of its instances. `PyObject_RichCompare` might not: to it this is one more call, and fails
-    // where that is one too deep.
+    // SAFETY: both are alive: one is the table's, one the caller's.
+    unsafe { plainly_equal(pointer(left), right.as_ptr(), DEEPEST_KEY) }
+}
+
+/// Tuples around one another that are compared without a call.
+const DEEPEST_KEY: usize = 3;
+
+/// See [`builtin_equal`].
+///
+/// # Safety
+/// Called attached, with objects that are alive.
+#[inline(always)]
+unsafe fn plainly_equal(left: *mut ffi::PyObject, right: *mut ffi::PyObject, depth: usize) -> Option<bool> {
+    // SAFETY: 1. As the caller says. 2. The type's own function gives a new reference to a bool for two of its
+    // instances. `PyObject_RichCompare` might not: to it this is one more call, and fails where that is one too deep.
     unsafe {
         let kind = ffi::Py_TYPE(left);
-        if !is_plain(kind) || kind != ffi::Py_TYPE(right) {
+        if kind != ffi::Py_TYPE(right) {
             return None;
+        }
+        if !is_plain(kind) {
+            return if kind == &raw mut ffi::PyTuple_Type { tuples_equal(left, right, depth) } else { None };
         }
         let equal = (*kind).tp_richcompare?(left, right, ffi::Py_EQ);
         ffi::Py_DECREF(equal);
         Some(equal == ffi::Py_True())
     }
+}
+
+/// As [`plainly_equal`], for tuples: `None` from the first items on whose comparison may run user code.
+///
+/// # Safety
+/// As for `plainly_equal`, with tuples.
+#[inline(never)]
+unsafe fn tuples_equal(left: *mut ffi::PyObject, right: *mut ffi::PyObject, depth: usize) -> Option<bool> {
+    if depth == 0 {
+        return None;
+    }
+    // SAFETY: as the caller says: a tuple holds its items, and never changes.
+    unsafe {
+        let len = ffi::PyTuple_GET_SIZE(left);
+        if len != ffi::PyTuple_GET_SIZE(right) {
+            return Some(false);
+        }
+        for i in 0..len {
+            let (left, right) = (ffi::PyTuple_GET_ITEM(left, i), ffi::PyTuple_GET_ITEM(right, i));
+            if left != right && !plainly_equal_item(left, right, depth - 1)? {
+                return Some(false);
+            }
+        }
+    }
+    Some(true)
+}
+
+/// As [`plainly_equal`], which is compiled into its callers.
+///
+/// # Safety
+/// As for `plainly_equal`.
+#[inline(never)]
+unsafe fn plainly_equal_item(left: *mut ffi::PyObject, right: *mut ffi::PyObject, depth: usize) -> Option<bool> {
+    // SAFETY: as the caller says.
+    unsafe { plainly_equal(left, right, depth) }
 }
 
 /// Deeper than this, what a dying map held waits until the maps around it have gone: a map in a map in a map, ten
