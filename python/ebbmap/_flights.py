@@ -9,7 +9,8 @@ from __future__ import annotations
 import _thread
 import os
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
+from io import IOBase
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -32,20 +33,20 @@ def caller() -> object:
 class Call(_core.Flight):
     """A call under way: who makes it, who waits for it, and what came of it.
 
-    Whoever lists a call calls `finish` in a `finally`, directly: it is native, so no exception that a signal
-    handler or another thread raises can come between.
+    Native code lists a call and ends it, so no exception that a signal handler or another thread raises can
+    come between. Tasks call `finish` in a `finally`, directly.
     """
 
     __slots__ = (
         "_born",
         "_fate",
-        "_traceback",
         "computed",
         "error",
         "loop",
         "owner",
         "revoked",
         "thread",
+        "traceback",
         "unwanted",
         "value",
     )
@@ -61,7 +62,7 @@ class Call(_core.Flight):
         self.computed = False  # rather than found in the cache
         self.value = ABSENT
         self.error: Exception | None = None
-        self._traceback: TracebackType | None = None
+        self.traceback: TracebackType | None = None
         self._fate: dict[None, object] = {}
         self._born = Call.forks
 
@@ -88,9 +89,6 @@ class Call(_core.Flight):
         self.revoked = True
         return self._fate.setdefault(None, _REVOKED) != _REVOKED
 
-    def fail(self, error: Exception) -> None:
-        self.error, self._traceback = error, error.__traceback__
-
     def wait(self, timeout: float = -1) -> None:
         """Block this thread until the call is done, or for `timeout` seconds."""
         lock = _thread.allocate_lock()
@@ -114,18 +112,17 @@ class Call(_core.Flight):
         """Whether it came to a value or an error, and to a new one if only that will do."""
         return self.error is not None or (self.value is not ABSENT and (self.computed or not anew))
 
-    def outcome(self) -> Any:
-        if self.error is not None:
-            raise self.error.with_traceback(self._traceback)  # without those of others it was raised to
-        return self.value
-
 
 class Flights:
     """The calls of a function that are under way in the threads, by key.
 
     `look(key)` finds a value that needs no call, or `ABSENT`; `store(key, value)` puts one into the cache,
-    `forget(key)` takes it out.
+    `forget(key)` takes it out, and `coalesced()` counts a call that took the result of another. The native
+    `_compute` makes calls by the methods that have no docstring of their own elsewhere: `begin`, `board`,
+    `follow`, `keep` and `unlist`.
     """
+
+    absent = ABSENT
 
     def __init__(
         self,
@@ -133,79 +130,69 @@ class Flights:
         look: Callable[[Any], Any],
         store: Callable[[Any, Any], None],
         forget: Callable[[Any], None],
+        coalesced: Callable[[], None],
         on_error: Callable[[Exception], object] | None = None,
     ) -> None:
-        self._function = function
-        self._name = getattr(function, "__qualname__", repr(function))
-        self._look = look
+        self.function = function
+        self.look = look
+        self.name = str(getattr(function, "__qualname__", None) or repr(function))
         self._store = store
         self._forget = forget
+        self._coalesced = coalesced
         self._on_error = on_error
         self._calls: dict[Hashable, Call] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (
-            self._function,
-            self._look,
+        return type(self), (  # calls stay here
+            self.function,
+            self.look,
             self._store,
             self._forget,
+            self._coalesced,
             self._on_error,
-        )  # calls stay here
-
-    def compute(self, key: Any, args: Any, kwargs: Any, anew: bool = False) -> Any:
-        """The result of a call made here or meanwhile elsewhere; with `anew` never one found in the cache."""
-        me = caller()
-        while True:
-            mine = call = Call(me)
-            try:
-                call = self._join(key, mine)
-                if call is mine or self._is_of_another_greenlet(call, mine):
-                    return self._lead(mine, key, args, kwargs, anew)
-                late = call.revoked
-                self._wait(call, me)
-                if call.answers(anew) and not late:
-                    return call.outcome()
-            finally:
-                try:
-                    self._unlist(key, mine)
-                finally:
-                    mine.finish()
-                del mine, call  # an error's traceback holds this frame, and they the error
+        )
 
     def refresh(self, key: Any, args: Any, kwargs: Any) -> Any:
         """The result of a call that began after this one."""
-        call, me = self._under_way(key), caller()
-        if call is not None and not self._is_of_another_greenlet(call, Call(me)):
-            self._wait(call, me)
-        del call
-        return self.compute(key, args, kwargs, anew=True)
-
-    def renew(self, key: Any, old: Any, args: Any, kwargs: Any) -> Any:
-        """The new value for who comes first; `old` for who comes meanwhile, and if the call fails."""
-        mine = Call(caller())
-        try:
-            if self._join(key, mine) is not mine:
-                return old
-            return self._lead(mine, key, args, kwargs, False)
-        except Exception as error:
-            self._report(error)
-            return old
-        finally:
-            try:
-                self._unlist(key, mine)
-            finally:
-                mine.finish()
+        call = self._under_way(key)
+        if call is not None:
+            mine = self.begin()
+            if not self._is_of_another_greenlet(call, mine):
+                self._wait(call, mine)
             del mine
+        del call
+        return _core._compute(self, key, args, kwargs, True)
 
-    def _report(self, error: Exception) -> None:
+    def begin(self) -> Call:
+        """A call that the caller may make."""
+        return Call(caller())
+
+    def board(self, key: Any, mine: Call) -> Call:
+        """`mine` if this caller has to make the call, else the call to wait for."""
+        call = self.join(key, mine)
+        return mine if self._is_of_another_greenlet(call, mine) else call
+
+    def follow(self, call: Call, mine: Call, anew: bool) -> bool:
+        """Wait for another's call; whether its outcome will do."""
+        try:
+            late = call.revoked
+            self._wait(call, mine)
+            answers = call.answers(anew) and not late
+            if answers:
+                self._coalesced()
+            return answers
+        finally:
+            del call, mine  # an error's traceback holds this frame, and they may come to hold the error
+
+    def report(self, error: Exception) -> None:
         """Tell of a failure in the background, which no caller can catch."""
         if self._on_error is None:
-            _log(self._name, error)
+            _log(self.name, error)
             return
         try:
             self._on_error(error)
         except Exception as failure:
-            _log(f"on_error of {self._name}", failure)
+            _log(f"on_error of {self.name}", failure)
 
     def revoke(self, key: Any) -> None:
         """Keep the result of the call under way, if there is one, out of the cache and from later callers."""
@@ -217,7 +204,7 @@ class Flights:
         call = self._calls.get(key)
         return None if call is None or call.dead else call
 
-    def _join(self, key: Any, mine: Call) -> Call:
+    def join(self, key: Any, mine: Call) -> Call:
         """Whose call it is: `mine` from now on if there is no other."""
         call = self._calls.setdefault(key, mine)
         if call is mine or not call.dead:
@@ -227,7 +214,7 @@ class Flights:
             again = self._calls[key] = mine
         return again
 
-    def _unlist(self, key: Any, mine: Call) -> None:
+    def unlist(self, key: Any, mine: Call) -> None:
         """Take a call off the list that is done; one that stays there is replaced by the next of its key."""
         if self._calls.get(key) is mine:
             del self._calls[key]
@@ -236,20 +223,8 @@ class Flights:
         """Whether to wait for it would be to wait for ever: it goes on only when this thread does."""
         return call.loop is None and call.thread == mine.thread and call.owner != mine.owner
 
-    def _lead(self, call: Call, key: Any, args: Any, kwargs: Any, anew: bool) -> Any:
-        try:
-            if anew or (value := self._look(key)) is ABSENT:
-                value = self._function(*args, **kwargs)
-                self._keep(call, key, value)
-            call.value = value
-            return value
-        except Exception as error:
-            call.fail(error)
-            raise
-        finally:
-            del call
-
-    def _keep(self, call: Call, key: Any, value: Any) -> None:
+    def keep(self, call: Call, key: Any, value: Any) -> None:
+        """Put a result into the cache, unless it is revoked."""
         if call.may_store():
             try:
                 self._store(key, value)
@@ -258,20 +233,42 @@ class Flights:
                     self._forget(key)
         call.computed = True
 
-    def _wait(self, call: Call, me: object) -> None:
+    def refuse_used_up(self, value: Any) -> None:
+        """`TypeError` for a result that the first caller uses up."""
+        if isinstance(value, Coroutine):
+            value.close()
+            raise TypeError(
+                f"{self.name} returned a coroutine, which can be awaited only once: "
+                f"memoize a coroutine function (async def) instead"
+            )
+        kind = type(value)
+        if hasattr(kind, "__next__") and not isinstance(value, IOBase) and iter(value) is value:
+            raise TypeError(
+                f"{self.name} returned an iterator ({kind.__name__}), which the first caller uses up: "
+                f"return tuple(...) of it"
+            )
+        if hasattr(kind, "__anext__") and value.__aiter__() is value:
+            raise TypeError(
+                f"{self.name} returned an asynchronous iterator ({kind.__name__}), which the first caller "
+                f"uses up: return its items as a tuple"
+            )
+
+    def _wait(self, call: Call, mine: Call) -> None:
+        me = mine.owner
         _waiting[me] = call
         try:
-            self._refuse_circle(call, me)
+            if call.waits_for(me, _waiting):
+                raise self._circle()
             call.wait()
         finally:
             _waiting.pop(me, None)
+            del call, mine, me  # as in `follow`
 
-    def _refuse_circle(self, call: Call, me: object) -> None:
-        """`RuntimeError` if `call` waits for `me`, which would never end."""
-        if call.waits_for(me, _waiting):
-            raise RuntimeError(
-                f"{self._name} was called with the same key again to compute the value for that key"
-            )
+    def _circle(self) -> RuntimeError:
+        """What is raised where to wait would be to wait for oneself."""
+        return RuntimeError(
+            f"{self.name} was called with the same key again to compute the value for that key"
+        )
 
 
 def _outlast(call: Call) -> bool:

@@ -2,12 +2,16 @@
 //!
 //! An exception that a signal handler or another thread raises comes between two steps of Python code, also between a
 //! `finally` and the body of the function that it calls. Here is no such step.
+#![allow(unsafe_code)] // slots of types
 
 use crate::calls;
 use crate::errors::out_of_memory;
 use pyo3::exceptions::PyException;
+use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyTuple};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -82,5 +86,162 @@ impl Flight {
         while let Some(waker) = self.next_waker() {
             calls::release(py, waker);
         }
+    }
+}
+
+// --- making a call ---------------------------------------------------------------------------------------------------
+//
+// No Python frame of ours is on the stack while the function runs: it recurses as deep as below `functools.lru_cache`.
+
+/// The result of a call of the function, made here or meanwhile elsewhere; with `anew` never one found in the cache.
+pub(crate) fn compute<'py>(
+    flights: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+    anew: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = flights.py();
+    loop {
+        let mine = calls::call_method_with(intern!(py, "begin"), [flights])?;
+        let made = make_or_wait(flights, &mine, key, args, kwargs, anew);
+        if let Some(result) = end(flights, &mine, key, made)? {
+            return Ok(result);
+        }
+    }
+}
+
+/// The new result for who comes first; `old` for who comes meanwhile, and where the call fails.
+pub(crate) fn renew<'py>(
+    flights: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyAny>,
+    old: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = flights.py();
+    let mine = calls::call_method_with(intern!(py, "begin"), [flights])?;
+    let made = match calls::call_method_with(intern!(py, "join"), [flights, key, &mine]) {
+        Ok(call) if call.is(&mine) => lead(flights, &mine, key, args, kwargs, false),
+        other => other.map(|_| old.clone()),
+    };
+    match end(flights, &mine, key, made) {
+        Err(error) if error.is_instance_of::<PyException>(py) => {
+            calls::call_method_with(intern!(py, "report"), [flights, error.value(py).as_any()])?;
+            Ok(old.clone())
+        }
+        result => result,
+    }
+}
+
+/// As [`compute`], for Python code.
+#[pyfunction]
+pub(crate) fn _compute<'py>(
+    flights: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: &Bound<'py, PyDict>,
+    anew: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    compute(flights, key, args, Some(kwargs), anew)
+}
+
+/// The result, of this call or of another; `None` where the other came to none.
+fn make_or_wait<'py>(
+    flights: &Bound<'py, PyAny>,
+    mine: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+    anew: bool,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = flights.py();
+    let call = calls::call_method_with(intern!(py, "board"), [flights, key, mine])?;
+    if call.is(mine) {
+        return lead(flights, mine, key, args, kwargs, anew).map(Some);
+    }
+    let anew = PyBool::new(py, anew).to_owned();
+    let answers = calls::call_method_with(intern!(py, "follow"), [flights, &call, mine, anew.as_any()])?;
+    if answers.is_truthy()? { outcome(&call).map(Some) } else { Ok(None) }
+}
+
+/// The result of a call that was waited for, or its error, without those of others in its traceback.
+fn outcome<'py>(call: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = call.py();
+    let error = call.getattr(intern!(py, "error"))?;
+    if error.is_none() {
+        return call.getattr(intern!(py, "value"));
+    }
+    error.setattr(intern!(py, "__traceback__"), call.getattr(intern!(py, "traceback"))?)?;
+    Err(PyErr::from_value(error))
+}
+
+/// The call is over: take it off the list, and wake all who wait, whatever comes between.
+fn end<'py, T>(
+    flights: &Bound<'py, PyAny>,
+    mine: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyAny>,
+    made: PyResult<T>,
+) -> PyResult<T> {
+    let py = flights.py();
+    let unlisted = calls::call_method_with(intern!(py, "unlist"), [flights, key, mine]);
+    mine.cast::<Flight>()?.get().finish(py)?;
+    unlisted?;
+    made
+}
+
+/// Make the call, and leave what comes of it to those who wait.
+fn lead<'py>(
+    flights: &Bound<'py, PyAny>,
+    call: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+    anew: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = flights.py();
+    let made = look_or_call(flights, call, key, args, kwargs, anew);
+    match &made {
+        Ok(value) => call.setattr(intern!(py, "value"), value)?,
+        Err(error) if error.is_instance_of::<PyException>(py) => {
+            call.setattr(intern!(py, "traceback"), error.traceback(py))?;
+            call.setattr(intern!(py, "error"), error.value(py))?;
+        }
+        Err(_) => {}
+    }
+    made
+}
+
+fn look_or_call<'py>(
+    flights: &Bound<'py, PyAny>,
+    call: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+    anew: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = flights.py();
+    if !anew {
+        let found = calls::call(&flights.getattr(intern!(py, "look"))?, [key])?;
+        if !found.is(&flights.getattr(intern!(py, "absent"))?) {
+            return Ok(found);
+        }
+    }
+    let value = calls::call_with(&flights.getattr(intern!(py, "function"))?, args, kwargs)?;
+    if may_be_used_up(&value) {
+        calls::call_method_with(intern!(py, "refuse_used_up"), [flights, &value])?;
+    }
+    calls::call_method_with(intern!(py, "keep"), [flights, call, key, &value])?;
+    Ok(value)
+}
+
+/// Whether a result is of a class whose instances may be good for one use only: iterators, and what is awaited.
+fn may_be_used_up(value: &Bound<'_, PyAny>) -> bool {
+    let class = value.get_type_ptr();
+    // SAFETY: the class is alive; its slots are only read.
+    unsafe {
+        let methods = (*class).tp_as_async;
+        ffi::PyIter_Check(value.as_ptr()) != 0
+            || (!methods.is_null() && ((*methods).am_await.is_some() || (*methods).am_anext.is_some()))
     }
 }

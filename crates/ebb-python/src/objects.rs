@@ -7,6 +7,7 @@
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 
@@ -63,6 +64,34 @@ pub(crate) fn take_word(py: Python<'_>, word: &[u8]) -> Py<PyAny> {
 pub(crate) fn pair<'py>(py: Python<'py>, first: &Py<PyAny>, second: &Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: 1. Two objects, as announced, and both alive. 2. A new reference, or NULL with MemoryError set.
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyTuple_Pack(2, first.as_ptr(), second.as_ptr())) }
+}
+
+/// As [`pair`], of what is borrowed.
+#[inline]
+pub(crate) fn pair_of<'py>(first: &Bound<'py, PyAny>, second: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: as in `pair`.
+    unsafe { Bound::from_owned_ptr_or_err(first.py(), ffi::PyTuple_Pack(2, first.as_ptr(), second.as_ptr())) }
+}
+
+/// A tuple of `first`, and of the items from `skip` on; `MemoryError` where there is no room for it.
+pub(crate) fn prefixed<'py>(
+    first: &Bound<'py, PyAny>,
+    items: &Bound<'py, PyTuple>,
+    skip: usize,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let len = items.len().saturating_sub(skip);
+    // SAFETY: 1. A new reference, or NULL with MemoryError set. 2. The tuple has room for one item more than are left, and
+    // nobody else has it; each place is filled once, with a reference of its own. 3. A tuple holds its items.
+    unsafe {
+        let made = Bound::from_owned_ptr_or_err(first.py(), ffi::PyTuple_New(1 + len as ffi::Py_ssize_t))?;
+        ffi::PyTuple_SET_ITEM(made.as_ptr(), 0, first.clone().into_ptr());
+        for i in 0..len {
+            let item = ffi::PyTuple_GET_ITEM(items.as_ptr(), (skip + i) as ffi::Py_ssize_t);
+            ffi::Py_INCREF(item);
+            ffi::PyTuple_SET_ITEM(made.as_ptr(), 1 + i as ffi::Py_ssize_t, item);
+        }
+        Ok(made.cast_into_unchecked())
+    }
 }
 
 /// A tuple of two to be filled later, which can't fail. The garbage collector doesn't know of it until then, so nobody

@@ -1,0 +1,159 @@
+//! A memoized method of an instance.
+
+use super::{Look, Memo, parts};
+use crate::objects;
+use pyo3::exceptions::PyAttributeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
+
+// What a memoized function in a class binds to. It looks like a `functools.partial` of the function, which `inspect`
+// and other libraries look through, and compares as methods do. This is no docstring: the class's would stand before the
+// method's own.
+#[pyclass(frozen, weakref, module = "ebbmap._core")]
+pub(crate) struct MemoMethod {
+    func: Py<Memo>,
+    instance: Py<PyAny>,
+}
+
+impl MemoMethod {
+    pub(super) fn of<'py>(func: &Bound<'py, Memo>, instance: &Bound<'py, PyAny>) -> Self {
+        MemoMethod { func: func.clone().unbind(), instance: instance.clone().unbind() }
+    }
+
+    /// Call a method of the function, with the instance before the arguments.
+    fn with_instance<'py>(
+        &self,
+        name: &Bound<'py, PyString>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = args.py();
+        let args = objects::prefixed(self.instance.bind(py), args, 0)?;
+        self.func.bind(py).getattr(name)?.call(args, kwargs)
+    }
+}
+
+#[pymethods]
+impl MemoMethod {
+    #[new]
+    #[pyo3(signature = (func, instance), text_signature = None)] // it would become the class's docstring
+    fn new(func: Py<Memo>, instance: Py<PyAny>) -> Self {
+        MemoMethod { func, instance }
+    }
+
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = args.py();
+        let (func, instance) = (self.func.bind(py), self.instance.bind(py));
+        let parts = parts(func)?;
+        let key = func.get().key_of_method(parts, instance, args, kwargs)?;
+        match parts.look(&key)? {
+            Look::Found(value) => Ok(value),
+            look => parts.call(look, &key, &objects::prefixed(instance, args, 0)?, kwargs),
+        }
+    }
+
+    #[pyo3(signature = (*args, **kwargs))]
+    fn invalidate<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.with_instance(intern!(args.py(), "invalidate"), args, kwargs)
+    }
+
+    #[pyo3(signature = (*args, **kwargs))]
+    fn refresh<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.with_instance(intern!(args.py(), "refresh"), args, kwargs)
+    }
+
+    #[getter]
+    fn __self__(&self, py: Python<'_>) -> Py<PyAny> {
+        self.instance.clone_ref(py)
+    }
+
+    #[getter]
+    fn __func__(&self, py: Python<'_>) -> Py<Memo> {
+        self.func.clone_ref(py)
+    }
+
+    #[getter]
+    fn __doc__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.func.bind(py).getattr(intern!(py, "__doc__"))
+    }
+
+    #[getter]
+    fn __wrapped__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let wrapped = self.func.bind(py).getattr(intern!(py, "__wrapped__"))?;
+        py.import(intern!(py, "types"))?.getattr(intern!(py, "MethodType"))?.call1((wrapped, &self.instance))
+    }
+
+    #[getter]
+    fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.func.bind(py).getattr(intern!(py, "__class__"))
+    }
+
+    #[getter]
+    fn func(&self, py: Python<'_>) -> Py<Memo> {
+        self.func.clone_ref(py)
+    }
+
+    #[getter]
+    fn args<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, [&self.instance])
+    }
+
+    #[getter]
+    fn keywords<'py>(&self, py: Python<'py>) -> Bound<'py, PyDict> {
+        PyDict::new(py)
+    }
+
+    fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        self.func.bind(name.py()).getattr(name)
+    }
+
+    fn __setattr__(&self, name: &Bound<'_, PyString>, _value: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(PyAttributeError::new_err(format!(
+            "a memoized method has no attribute {name:?} to set: set the function's"
+        )))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let name = self.func.bind(py).getattr(intern!(py, "__qualname__"))?;
+        Ok(format!("<memoized method {} of {}>", name.str()?.to_str()?, self.instance.bind(py).repr()?.to_str()?))
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let py = other.py();
+        let Ok(other) = other.cast_exact::<MemoMethod>() else { return Ok(py.NotImplemented()) };
+        let equal = self.func.is(&other.get().func) && self.instance.is(&other.get().instance);
+        Ok(PyBool::new(py, equal).to_owned().into_any().unbind())
+    }
+
+    fn __hash__(&self) -> usize {
+        // The instance may have no hash.
+        (self.func.as_ptr() as usize >> 4) ^ (self.instance.as_ptr() as usize >> 4).rotate_left(32)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let getattr = py.import(intern!(py, "builtins"))?.getattr(intern!(py, "getattr"))?;
+        let name = self.func.bind(py).getattr(intern!(py, "__name__"))?;
+        let args = objects::pair_of(self.instance.bind(py), &name)?;
+        objects::pair_of(&getattr, &args)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.func)?;
+        visit.call(&self.instance)
+    }
+}
