@@ -486,7 +486,7 @@ def test_tuples_of_plain_items_are_compared_without_a_call_and_others_are_asked(
             self.asked += 1
             return isinstance(other, Asked) and self.n == other.n
 
-    m = Map()
+    m: Map[Any, Any] = Map()
     keys = [(1, "a"), (1, b"a"), (), ((),), (1, (2, ("x",))), (1, (2, ("x", (3, (4, (5,)))))), (True, 2.5)]
     for key in keys:
         m[key] = repr(key)

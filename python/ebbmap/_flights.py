@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import os
 import sys
+import weakref
 from collections.abc import Callable, Coroutine, Hashable
 from io import IOBase
 from types import TracebackType
@@ -40,9 +41,9 @@ class Call(_core.Flight):
     __slots__ = (
         "_born",
         "_fate",
+        "_loop",
         "computed",
         "error",
-        "loop",
         "owner",
         "revoked",
         "thread",
@@ -54,9 +55,9 @@ class Call(_core.Flight):
     forks: ClassVar[int] = 0  # on the way from the first process to this one
 
     def __init__(self, owner: object, loop: Any = None) -> None:
-        self.owner = owner  # a thread's identity, a greenlet or a task
+        self.owner = owner  # a thread's identity, a greenlet, or a weak reference to a task
         self.thread = _thread.get_ident()
-        self.loop = loop
+        self._loop = None if loop is None else weakref.ref(loop)
         self.revoked = False  # the result is of before an `invalidate`: for those who were waiting then only
         self.unwanted = False  # who stores the result is to take it out again
         self.computed = False  # rather than found in the cache
@@ -67,13 +68,25 @@ class Call(_core.Flight):
         self._born = Call.forks
 
     @property
+    def loop(self) -> Any:
+        """The event loop that the call belongs to; None for a thread's, or if the loop is gone."""
+        return None if self._loop is None else self._loop()
+
+    @property
     def dead(self) -> bool:
         """Whether nobody makes this call any more, though it is still listed.
 
         Its thread stayed behind in a parent process, its loop was closed, or a key's `__eq__` raised when it
         should have been taken off the list.
         """
-        return self.done or self._born != Call.forks or (self.loop is not None and self.loop.is_closed())
+        if self.done or self._born != Call.forks:
+            return True
+        return self._loop is not None and ((loop := self._loop()) is None or loop.is_closed())
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it may never go on: its event loop does not run."""
+        return self._loop is not None and ((loop := self._loop()) is None or not loop.is_running())
 
     @property
     def driver(self) -> object:
@@ -207,8 +220,10 @@ class Flights:
     def join(self, key: Any, mine: Call) -> Call:
         """Whose call it is: `mine` from now on if there is no other."""
         call = self._calls.setdefault(key, mine)
-        if call is mine or not call.dead:
+        if call is mine or not (call.dead or call.stalled):
             return call
+        call.revoke()  # should its loop run again, its result is an old one
+        call.finish()
         again = self._calls.setdefault(key, mine)
         if again is call:  # not just off the list, but left there
             again = self._calls[key] = mine
@@ -221,7 +236,7 @@ class Flights:
 
     def _is_of_another_greenlet(self, call: Call, mine: Call) -> bool:
         """Whether to wait for it would be to wait for ever: it goes on only when this thread does."""
-        return call.loop is None and call.thread == mine.thread and call.owner != mine.owner
+        return call._loop is None and call.thread == mine.thread and call.owner != mine.owner
 
     def keep(self, call: Call, key: Any, value: Any) -> None:
         """Put a result into the cache, unless it is revoked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -10,14 +11,14 @@ from typing import Any
 from ebbmap._absent import ABSENT
 from ebbmap._flights import Call, Flights, _waiting
 
-PATIENCE = 1.0  # seconds between looks whether another loop, which is waited for, was closed
+PATIENCE = 1.0  # seconds between looks whether another loop, which is waited for, still runs
 
 
 class AsyncFlights(Flights):
     """The calls of a coroutine function that are under way, by key.
 
-    No frame that an exception passes keeps a task, or a call, which has one: a task keeps its exception, and
-    the exception the frames.
+    Tasks are known weakly, and no frame that an exception passes keeps a call, which may have the exception.
+    So nothing is left of a task, with its exception and its frames, or of a loop that was left as it was.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -28,7 +29,7 @@ class AsyncFlights(Flights):
         """The result of a call made here or meanwhile elsewhere; with `anew` never one found in the cache."""
         loop = self._running_loop()
         while True:
-            mine = call = Call(asyncio.current_task(), loop)
+            mine = call = Call(_this_task(), loop)
             try:
                 call = self.join(key, mine)
                 if call is mine:
@@ -52,7 +53,7 @@ class AsyncFlights(Flights):
     async def refresh(self, key: Any, args: Any, kwargs: Any) -> Any:
         loop = self._running_loop()
         if (call := self._under_way(key)) is not None:
-            await self._await(call, Call(asyncio.current_task(), loop))
+            await self._await(call, Call(_this_task(), loop))
         del call
         return await self.compute(key, args, kwargs, anew=True)
 
@@ -74,7 +75,7 @@ class AsyncFlights(Flights):
         return old
 
     async def _renewal(self, call: Call, key: Any, args: Any, kwargs: Any) -> None:
-        call.owner = asyncio.current_task()
+        call.owner = _this_task()
         try:
             await self._lead(call, key, args, kwargs, False)
         finally:
@@ -114,11 +115,11 @@ class AsyncFlights(Flights):
         try:
             if call.waits_for(mine.owner, _waiting):
                 raise self._circle()
-            if call.when_done(partial(_wake, loop, future)):
+            if call.when_done(partial(_wake, weakref.ref(future))):
                 return
-            while call.loop is not loop and not call.dead and not future.done():
+            while call.loop is not loop and not (call.dead or call.stalled or future.done()):
                 await asyncio.wait((future,), timeout=PATIENCE)
-            if not call.dead:
+            if not (call.dead or call.stalled):
                 await future
         finally:
             _waiting.pop(mine.owner, None)
@@ -134,9 +135,17 @@ class AsyncFlights(Flights):
             ) from None
 
 
-def _wake(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-    with suppress(RuntimeError):  # the waiter's loop was closed
-        loop.call_soon_threadsafe(_set, future)
+def _this_task() -> weakref.ref[Any]:
+    """The task that runs, in the form in which it is compared."""
+    task: Any = asyncio.current_task()
+    return weakref.ref(task)
+
+
+def _wake(waiter: weakref.ref[asyncio.Future[None]]) -> None:
+    future = waiter()
+    if future is not None:
+        with suppress(RuntimeError):  # the waiter's loop was closed
+            future.get_loop().call_soon_threadsafe(_set, future)
 
 
 def _set(future: asyncio.Future[None]) -> None:
