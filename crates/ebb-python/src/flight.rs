@@ -91,9 +91,11 @@ impl Flight {
 
 // --- making a call ---------------------------------------------------------------------------------------------------
 //
-// No Python frame of ours is on the stack while the function runs: it recurses as deep as below `functools.lru_cache`.
+// No Python frame of ours is on the stack while the function runs, and of Rust's only small ones: what comes before and
+// after it is in functions of their own. So it recurses as deep as below `functools.lru_cache`.
 
 /// The result of a call of the function, made here or meanwhile elsewhere; with `anew` never one found in the cache.
+#[inline(never)]
 pub(crate) fn compute<'py>(
     flights: &Bound<'py, PyAny>,
     key: &Bound<'py, PyAny>,
@@ -101,17 +103,17 @@ pub(crate) fn compute<'py>(
     kwargs: Option<&Bound<'py, PyDict>>,
     anew: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = flights.py();
     loop {
-        let mine = calls::call_method_with(intern!(py, "begin"), [flights])?;
-        let made = make_or_wait(flights, &mine, key, args, kwargs, anew);
-        if let Some(result) = end(flights, &mine, key, made)? {
-            return Ok(result);
+        match begin(flights, key, anew)? {
+            Begun::Mine(mine) => return land(flights, &mine, key, call_function(flights, args, kwargs)),
+            Begun::Done(result) => return Ok(result),
+            Begun::Again => {}
         }
     }
 }
 
 /// The new result for who comes first; `old` for who comes meanwhile, and where the call fails.
+#[inline(never)]
 pub(crate) fn renew<'py>(
     flights: &Bound<'py, PyAny>,
     key: &Bound<'py, PyAny>,
@@ -119,19 +121,26 @@ pub(crate) fn renew<'py>(
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = flights.py();
-    let mine = calls::call_method_with(intern!(py, "begin"), [flights])?;
-    let made = match calls::call_method_with(intern!(py, "join"), [flights, key, &mine]) {
-        Ok(call) if call.is(&mine) => lead(flights, &mine, key, args, kwargs, false),
-        other => other.map(|_| old.clone()),
-    };
-    match end(flights, &mine, key, made) {
-        Err(error) if error.is_instance_of::<PyException>(py) => {
-            calls::call_method_with(intern!(py, "report"), [flights, error.value(py).as_any()])?;
-            Ok(old.clone())
+    match begin_renewal(flights, key) {
+        Ok(Begun::Mine(mine)) => {
+            let made = land(flights, &mine, key, call_function(flights, args, kwargs));
+            made.or_else(|error| report(flights, old, error))
         }
-        result => result,
+        Ok(Begun::Done(result)) => Ok(result),
+        Ok(Begun::Again) => Ok(old.clone()),
+        Err(error) => report(flights, old, error),
     }
+}
+
+/// Report why a result was not renewed, and give the old one; interrupts are raised.
+#[inline(never)]
+fn report<'py>(flights: &Bound<'py, PyAny>, old: &Bound<'py, PyAny>, error: PyErr) -> PyResult<Bound<'py, PyAny>> {
+    let py = flights.py();
+    if !error.is_instance_of::<PyException>(py) {
+        return Err(error);
+    }
+    calls::call_method_with(intern!(py, "report"), [flights, error.value(py).as_any()])?;
+    Ok(old.clone())
 }
 
 /// As [`compute`], for Python code.
@@ -146,23 +155,77 @@ pub(crate) fn _compute<'py>(
     compute(flights, key, args, Some(kwargs), anew)
 }
 
-/// The result, of this call or of another; `None` where the other came to none.
-fn make_or_wait<'py>(
+/// What comes before the function is called.
+enum Begun<'py> {
+    /// It has to be called here, and this call to be landed.
+    Mine(Bound<'py, PyAny>),
+    Done(Bound<'py, PyAny>),
+    /// Another call came to nothing, or is under way and is not waited for.
+    Again,
+}
+
+/// Join the call under way and wait for it, or begin one.
+#[inline(never)]
+fn begin<'py>(flights: &Bound<'py, PyAny>, key: &Bound<'py, PyAny>, anew: bool) -> PyResult<Begun<'py>> {
+    let py = flights.py();
+    let mine = calls::call_method_with(intern!(py, "begin"), [flights])?;
+    let begun = calls::call_method_with(intern!(py, "board"), [flights, key, &mine]).and_then(|call| {
+        if call.is(&mine) { look(flights, &mine, key, anew) } else { follow(flights, &call, &mine, anew) }
+    });
+    end_unless_mine(flights, &mine, key, begun)
+}
+
+/// Begin a call if none is under way.
+#[inline(never)]
+fn begin_renewal<'py>(flights: &Bound<'py, PyAny>, key: &Bound<'py, PyAny>) -> PyResult<Begun<'py>> {
+    let py = flights.py();
+    let mine = calls::call_method_with(intern!(py, "begin"), [flights])?;
+    let begun = calls::call_method_with(intern!(py, "join"), [flights, key, &mine])
+        .and_then(|call| if call.is(&mine) { look(flights, &mine, key, false) } else { Ok(Begun::Again) });
+    end_unless_mine(flights, &mine, key, begun)
+}
+
+fn end_unless_mine<'py>(
     flights: &Bound<'py, PyAny>,
     mine: &Bound<'py, PyAny>,
     key: &Bound<'py, PyAny>,
-    args: &Bound<'py, PyTuple>,
-    kwargs: Option<&Bound<'py, PyDict>>,
+    begun: PyResult<Begun<'py>>,
+) -> PyResult<Begun<'py>> {
+    if matches!(begun, Ok(Begun::Mine(_))) { begun } else { end(flights, mine, key, begun) }
+}
+
+/// Look whether the result is there by now.
+fn look<'py>(
+    flights: &Bound<'py, PyAny>,
+    mine: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyAny>,
     anew: bool,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+) -> PyResult<Begun<'py>> {
     let py = flights.py();
-    let call = calls::call_method_with(intern!(py, "board"), [flights, key, mine])?;
-    if call.is(mine) {
-        return lead(flights, mine, key, args, kwargs, anew).map(Some);
+    if anew {
+        return Ok(Begun::Mine(mine.clone()));
     }
+    let found = calls::call(&flights.getattr(intern!(py, "look"))?, [key]);
+    if let Ok(value) = &found
+        && value.is(&flights.getattr(intern!(py, "absent"))?)
+    {
+        return Ok(Begun::Mine(mine.clone()));
+    }
+    leave(mine, &found)?;
+    found.map(Begun::Done)
+}
+
+/// Wait for another's call, and take what it came to.
+fn follow<'py>(
+    flights: &Bound<'py, PyAny>,
+    call: &Bound<'py, PyAny>,
+    mine: &Bound<'py, PyAny>,
+    anew: bool,
+) -> PyResult<Begun<'py>> {
+    let py = flights.py();
     let anew = PyBool::new(py, anew).to_owned();
-    let answers = calls::call_method_with(intern!(py, "follow"), [flights, &call, mine, anew.as_any()])?;
-    if answers.is_truthy()? { outcome(&call).map(Some) } else { Ok(None) }
+    let answers = calls::call_method_with(intern!(py, "follow"), [flights, call, mine, anew.as_any()])?;
+    if answers.is_truthy()? { outcome(call).map(Begun::Done) } else { Ok(Begun::Again) }
 }
 
 /// The result of a call that was waited for, or its error, without those of others in its traceback.
@@ -190,49 +253,51 @@ fn end<'py, T>(
     made
 }
 
-/// Make the call, and leave what comes of it to those who wait.
-fn lead<'py>(
+/// Call the function.
+fn call_function<'py>(
     flights: &Bound<'py, PyAny>,
-    call: &Bound<'py, PyAny>,
-    key: &Bound<'py, PyAny>,
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, PyDict>>,
-    anew: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = flights.py();
-    let made = look_or_call(flights, call, key, args, kwargs, anew);
-    match &made {
-        Ok(value) => call.setattr(intern!(py, "value"), value)?,
-        Err(error) if error.is_instance_of::<PyException>(py) => {
-            call.setattr(intern!(py, "traceback"), error.traceback(py))?;
-            call.setattr(intern!(py, "error"), error.value(py))?;
-        }
-        Err(_) => {}
-    }
-    made
+    calls::call_with(&function_of(flights)?, args, kwargs)
 }
 
-fn look_or_call<'py>(
+#[inline(never)]
+fn function_of<'py>(flights: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    flights.getattr(intern!(flights.py(), "function"))
+}
+
+/// Keep what the function came to, leave it to those who wait, and end the call.
+#[inline(never)]
+fn land<'py>(
     flights: &Bound<'py, PyAny>,
-    call: &Bound<'py, PyAny>,
+    mine: &Bound<'py, PyAny>,
     key: &Bound<'py, PyAny>,
-    args: &Bound<'py, PyTuple>,
-    kwargs: Option<&Bound<'py, PyDict>>,
-    anew: bool,
+    made: PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = flights.py();
-    if !anew {
-        let found = calls::call(&flights.getattr(intern!(py, "look"))?, [key])?;
-        if !found.is(&flights.getattr(intern!(py, "absent"))?) {
-            return Ok(found);
+    let kept = made.and_then(|value| {
+        if may_be_used_up(&value) {
+            calls::call_method_with(intern!(py, "refuse_used_up"), [flights, &value])?;
         }
+        calls::call_method_with(intern!(py, "keep"), [flights, mine, key, &value])?;
+        Ok(value)
+    });
+    let left = leave(mine, &kept);
+    end(flights, mine, key, left.and(kept))
+}
+
+/// Leave what a call came to, to those who wait for it.
+fn leave<'py>(call: &Bound<'py, PyAny>, made: &PyResult<Bound<'py, PyAny>>) -> PyResult<()> {
+    let py = call.py();
+    match made {
+        Ok(value) => call.setattr(intern!(py, "value"), value),
+        Err(error) if error.is_instance_of::<PyException>(py) => {
+            call.setattr(intern!(py, "traceback"), error.traceback(py))?;
+            call.setattr(intern!(py, "error"), error.value(py))
+        }
+        Err(_) => Ok(()),
     }
-    let value = calls::call_with(&flights.getattr(intern!(py, "function"))?, args, kwargs)?;
-    if may_be_used_up(&value) {
-        calls::call_method_with(intern!(py, "refuse_used_up"), [flights, &value])?;
-    }
-    calls::call_method_with(intern!(py, "keep"), [flights, call, key, &value])?;
-    Ok(value)
 }
 
 /// Whether a result is of a class whose instances may be good for one use only: iterators, and what is awaited.

@@ -111,11 +111,11 @@ impl Memo {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let parts = parts(slf)?;
-        let key = slf.get().key(parts, args, kwargs)?;
-        match parts.look(&key)? {
+        // Its frame is on the stack of each call that a function makes of itself: nothing large is compiled into it.
+        let (parts, key, looked) = look_up(slf, args, kwargs)?;
+        match looked {
             Look::Found(value) => Ok(value),
-            look => parts.call(look, &key, args, kwargs),
+            looked => parts.call(looked, &key, args, kwargs),
         }
     }
 
@@ -127,6 +127,19 @@ impl Memo {
         visit.call(&parts.flights)?;
         [&parts.get, &parts.owner, &parts.given, &parts.run].into_iter().try_for_each(|part| visit.call(part))
     }
+}
+
+/// The key of a call, and what is in the cache.
+#[inline(never)]
+fn look_up<'a, 'py>(
+    memo: &'a Bound<'py, Memo>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<(&'a Parts, Bound<'py, PyAny>, Look<'py>)> {
+    let parts = parts(memo)?;
+    let key = memo.get().key(parts, args, kwargs)?;
+    let looked = parts.look(&key)?;
+    Ok((parts, key, looked))
 }
 
 #[inline]

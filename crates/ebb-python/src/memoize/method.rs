@@ -1,6 +1,6 @@
 //! A memoized method of an instance.
 
-use super::{Look, Memo, parts};
+use super::{Look, Memo, Parts, parts};
 use crate::objects;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -22,6 +22,26 @@ impl MemoMethod {
         MemoMethod { func: func.clone().unbind(), instance: instance.clone().unbind() }
     }
 
+    /// As for a function.
+    #[inline(never)]
+    fn look_up<'a, 'py: 'a>(
+        &'a self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<(&'a Parts, Bound<'py, PyAny>, Look<'py>)> {
+        let py = args.py();
+        let parts = parts(self.func.bind(py))?;
+        let key = self.func.get().key_of_method(parts, self.instance.bind(py), args, kwargs)?;
+        let looked = parts.look(&key)?;
+        Ok((parts, key, looked))
+    }
+
+    /// The arguments with the instance before them.
+    #[inline(never)]
+    fn all<'py>(&self, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyTuple>> {
+        objects::prefixed(self.instance.bind(args.py()), args, 0)
+    }
+
     /// Call a method of the function, with the instance before the arguments.
     fn with_instance<'py>(
         &self,
@@ -30,7 +50,7 @@ impl MemoMethod {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = args.py();
-        let args = objects::prefixed(self.instance.bind(py), args, 0)?;
+        let args = self.all(args)?;
         self.func.bind(py).getattr(name)?.call(args, kwargs)
     }
 }
@@ -49,13 +69,10 @@ impl MemoMethod {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = args.py();
-        let (func, instance) = (self.func.bind(py), self.instance.bind(py));
-        let parts = parts(func)?;
-        let key = func.get().key_of_method(parts, instance, args, kwargs)?;
-        match parts.look(&key)? {
+        let (parts, key, looked) = self.look_up(args, kwargs)?;
+        match looked {
             Look::Found(value) => Ok(value),
-            look => parts.call(look, &key, &objects::prefixed(instance, args, 0)?, kwargs),
+            looked => parts.call(looked, &key, &self.all(args)?, kwargs),
         }
     }
 
