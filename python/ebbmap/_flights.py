@@ -183,7 +183,7 @@ class Flights:
     def board(self, key: Any, mine: Call) -> Call:
         """`mine` if this caller has to make the call, else the call to wait for."""
         call = self.join(key, mine)
-        return mine if self._is_of_another_greenlet(call, mine) else call
+        return mine if call is not mine and self._is_of_another_greenlet(call, mine) else call
 
     def follow(self, call: Call, mine: Call, anew: bool) -> bool:
         """Wait for another's call; whether its outcome will do."""
