@@ -472,3 +472,32 @@ def test_an_equal_key_does_not_replace_the_one_there() -> None:
     m.set_many([second], [3])
     m.update({second: 4})
     assert next(iter(m)) is first and sys.getrefcount(second) == count and m[first] == 4
+
+
+def test_tuples_of_plain_items_are_compared_without_a_call_and_others_are_asked() -> None:
+    class Asked:
+        def __init__(self, n: int) -> None:
+            self.n, self.asked = n, 0
+
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            self.asked += 1
+            return isinstance(other, Asked) and self.n == other.n
+
+    m: Map[Any, Any] = Map()
+    keys = [(1, "a"), (1, b"a"), (), ((),), (1, (2, ("x",))), (1, (2, ("x", (3, (4, (5,)))))), (True, 2.5)]
+    for key in keys:
+        m[key] = repr(key)
+    assert [m[eval(repr(key))] for key in keys] == list(map(repr, keys))
+    assert m[1.0, (2 + 0j, ("x",))] == repr(keys[4])
+    assert len(m) == len(keys)
+    asked = Asked(1)
+    m[asked, 1] = "first"
+    assert m[Asked(1), 1] == "first" and asked.asked == 1
+    assert (Asked(2), 1) not in m and (Asked(1), 2) not in m
+    assert m[asked, 1] == "first"
+    nan = float("nan")
+    m[nan, 1] = "nan"
+    assert m[nan, 1] == "nan" and (float("nan"), 1) not in m

@@ -8,7 +8,9 @@ import inspect
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -142,21 +144,85 @@ def test_a_call_of_a_loop_that_was_closed_wedges_nobody() -> None:
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is left there on purpose
 
 
-def test_who_waits_for_a_loop_that_is_closed_takes_over(
-    threads: Threads, monkeypatch: pytest.MonkeyPatch
+def step(loop: asyncio.AbstractEventLoop, until: Callable[[], object]) -> None:
+    """Have a loop run for a while; its tasks stay where they are."""
+    loop.run_until_complete(soon(until))
+
+
+@pytest.fixture
+def stopped() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that runs only now and then."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def test_a_call_of_a_loop_that_does_not_run_wedges_nobody(stopped: asyncio.AbstractEventLoop) -> None:
+    gate = AsyncGate("first", "second")
+    cache = Cache()
+    load = cache.memoize(gate)
+    task = stopped.create_task(load(1))
+    step(stopped, lambda: gate.calls)
+    gate.open.set()
+    assert asyncio.run(load(1)) == "second"
+    step(stopped, task.done)
+    assert task.result() == "first"
+    assert cache[1] == "second", "what began earlier does not replace it"
+
+
+@pytest.mark.parametrize("is_closed", [False, True], ids=["stopped", "closed"])
+def test_who_waits_for_a_loop_that_ends_takes_over(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch, stopped: asyncio.AbstractEventLoop, is_closed: bool
 ) -> None:
     monkeypatch.setattr(_flights_async, "PATIENCE", 0.01)
     gate = AsyncGate("first", "second")
     load = Cache().memoize(gate)
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(load(1))
-    loop.run_until_complete(soon(lambda: gate.calls))
-    threads.start(lambda: asyncio.run(load(1)))
-    until(waiters(1))
-    loop.close()
+    task = stopped.create_task(load(1))
+    others: list[Any] = []
+
+    def start() -> bool:
+        if gate.calls and not others:
+            others.append(threads.start(lambda: asyncio.run(load(1))))
+        return waiters(1)()
+
+    step(stopped, start)
+    if is_closed:
+        stopped.close()
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is left there on purpose
+    until(lambda: gate.calls == 2)
     gate.open.set()
     assert threads.outcomes == ["second"]
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is left there on purpose
+    if not is_closed:
+        step(stopped, task.done)
+
+
+def test_a_loop_that_stopped_does_not_store_what_was_invalidated(stopped: asyncio.AbstractEventLoop) -> None:
+    gate = AsyncGate("first", "second")
+    load = Cache().memoize(gate)
+    task = stopped.create_task(load(1))
+    step(stopped, lambda: gate.calls)
+    assert load.invalidate(1) is False
+    gate.open.set()
+    step(stopped, task.done)
+    assert task.result() == "first" and 1 not in load.cache
+
+
+def test_nothing_is_left_of_a_loop_that_is_dropped_as_it_is() -> None:
+    gate = AsyncGate("result")
+    load = Cache().memoize(gate)
+    loop = asyncio.new_event_loop()
+    tasks = [loop.create_task(load(1)) for _ in range(3)]
+    step(loop, waiters(2))
+    gone = [weakref.ref(task) for task in tasks]
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is left there on purpose
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        del loop, task, tasks
+        gate.open.set()
+        assert asyncio.run(load(1)) == "result"
+        gc.collect()
+    assert [task() for task in gone] == [None] * 3
 
 
 def test_a_task_that_calls_for_itself_is_an_error() -> None:

@@ -106,6 +106,125 @@ def test_an_exception_from_another_thread_leaves_no_key_stuck() -> None:
     _all_answer(load)
 
 
+ASYNC_STORM = """
+    import asyncio, ctypes, os, signal, sys, threading, time
+    from contextlib import suppress
+    from ebbmap import Cache
+
+    KEYS = 50
+    sys.unraisablehook = lambda unraisable: None  # what comes in a finalizer
+
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt_thread(thread):
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Interrupt))
+
+    @Cache().memoize(**{options})
+    async def load(key):
+        await asyncio.sleep(0)
+        return key * key
+
+    async def work(first):
+        for i in range(first, first + 10_000):
+            key = i % KEYS
+            answers = await asyncio.gather(load(key), load(key), load.refresh(key), load((key + 1) % KEYS))
+            right = [key ** 2] * 3 + [((key + 1) % KEYS) ** 2]
+            # An interrupted `gather` may list the interrupt.
+            assert all(one == two or type(one) is Interrupt for one, two in zip(answers, right)), answers
+            load.invalidate(key)
+
+    def run(first):
+        # A loop that is left as it is, or closed with whatever is left in it.
+        loops[threading.get_ident()] = loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda loop, context: None)
+        try:
+            loop.run_until_complete(work(first))
+        finally:
+            if first % 2:
+                loop.close()
+
+    def stop_loops():
+        # One in which an interrupt took away what was to go on would wait without end.
+        for loop in list(loops.values()):
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(loop.stop)
+
+    def run_on(done, errors, n=0):
+        while not done.is_set():
+            n += 1
+            try:
+                while not done.is_set():
+                    n += 1
+                    run(n * 7)
+            except Interrupt:
+                pass
+            except BaseException as error:
+                errors.append(error)
+
+    done, errors, loops = threading.Event(), [], {}
+    {storm}
+    errors = [error for error in errors if "same key" in str(error) or isinstance(error, AssertionError)]
+    assert not errors, errors
+
+    async def answers():
+        return await asyncio.gather(*(load(key) for key in range(KEYS)))
+
+    assert asyncio.run(asyncio.wait_for(answers(), 10)) == [key * key for key in range(KEYS)]
+    print("done")
+    sys.stdout.flush()
+    os._exit(0)  # whatever is left of the loops
+"""
+SIGNALS = """
+    def interrupt(signum, frame):
+        while frame is not None and frame.f_code is not run_on.__code__:
+            if frame.f_code is sys.unraisablehook.__code__:
+                return
+            frame = frame.f_back
+        if frame is not None:
+            raise Interrupt
+    signal.signal(signal.SIGALRM, interrupt)
+    threading.Timer({seconds}, lambda: (done.set(), stop_loops())).start()
+    signal.setitimer(signal.ITIMER_REAL, 0.002, 0.0001)
+    while not done.is_set():
+        try:
+            run_on(done, errors, time.monotonic_ns() % 1000)
+        except Interrupt:
+            pass
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+"""
+THREADS = """
+    def guarded():
+        while not done.is_set():
+            with suppress(Interrupt):
+                run_on(done, errors, time.monotonic_ns() % 1000)
+    threads = [threading.Thread(target=guarded, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + {seconds}
+    while time.monotonic() < end:
+        for thread in threads:
+            interrupt_thread(thread)
+        time.sleep(0.001)
+        if time.monotonic_ns() % 50 == 0:
+            stop_loops()
+    done.set()
+    for _ in range(100):
+        stop_loops()
+        for thread in threads:
+            interrupt_thread(thread)
+            thread.join(0.1)
+    assert not any(thread.is_alive() for thread in threads)
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"ttl": 0.002, "stale": 0.001}], ids=str)
+@pytest.mark.parametrize("storm", [SIGNALS, THREADS], ids=["signals", "threads"])
+def test_interrupts_leave_no_key_of_a_coroutine_stuck(storm: str, options: dict[str, Any]) -> None:
+    program = ASYNC_STORM.replace("{storm}", storm.replace("{seconds}", str(SECONDS)).strip())
+    run_to_done(program.replace("{options}", repr(options)))
+
+
 def test_a_call_that_is_done_is_no_part_of_a_circle() -> None:
     cache = Cache()
     in_user, go_on = threading.Event(), threading.Event()

@@ -162,13 +162,34 @@ def test_invalidate_refuses_what_no_call_takes() -> None:
     def load(self: object, n: int) -> int:
         return n
 
-    cls: Any = type("Loader", (), {"load": load})
-    later = cls()
-    assert later.load(1) == 1
     with pytest.raises(TypeError, match="missing a required argument"):
-        later.load.invalidate(1)
+        load.invalidate(1)  # type: ignore[call-arg]  # what is tested
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"ttl": 60}, {"ttl": 60, "stale": 5}, {"key": lambda self, n: (self, n)}]
+)
+def test_a_function_that_comes_into_a_class_later_is_a_method(options: dict[str, Any]) -> None:
+    calls = []
+
+    @Cache().memoize(**options)
+    def load(self: object, n: int) -> int:
+        calls.append(n)
+        return n
+
+    cls: Any = type("Loader", (), {})
+    cls.load = load
+    later = cls()
+    assert later.load(1) == later.load(1) == cls.load(later, 1) == 1
+    assert later.load.invalidate(1) is True
+    assert later.load.refresh(1) == 1
     assert cls.load.invalidate(later, 1) is True
-    assert cls.load.invalidate(later, n=1) is False
+    assert later.load.invalidate(1) is cls.load.invalidate(later, 1) is False
+    assert later.load.cache is load.cache and calls == [1, 1]
+    cls.as_class = classmethod(load)
+    assert cls.as_class(2) == 2 and cls.as_class.invalidate(2) is True and cls.as_class.invalidate(2) is False
+    cls.alone = staticmethod(load)
+    assert cls.alone(later, 3) == 3 and later.load.invalidate(3) is True
 
 
 def test_a_pydantic_model_has_memoized_methods() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, MutableMapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
 from datetime import timedelta
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
@@ -160,6 +160,9 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     def _tell(self, tells: bool) -> None:
         self._set_telling(tells)
 
+    def _to_merge(self) -> Self:
+        return self._copied()  # without what copies leave out
+
     _repr_pretty_ = Shared._repr_pretty_  # IPython looks for it in the class that has `__repr__`
 
     @recursive_repr("{...}")
@@ -252,7 +255,8 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         An importable function is identified by its module and qualified name, in copies and pickles of the
         cache too. Decorating a new definition of it removes the old results: O(entries). Where keys have a
         kind, this removes all entries. Other functions (lambdas, closures, callable objects) are new at each
-        decoration. A method's key holds its instance, which lives as long as its entries.
+        decoration. A method's instance is not kept alive, and its entries go when it dies, if it compares by
+        identity and can be referred to weakly; else it lives as long as its entries.
 
         `ttl` is the results' lifetime (None: the cache's). They are kept for `stale` more than that: then one
         caller, or for a coroutine function a task in the background, renews the result, while all others get
@@ -262,8 +266,9 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         What it returns has `cache`, `invalidate(*args)` (forget the result for these arguments, and that of a
         call under way; whether it was there; `TypeError` for arguments that no call takes) and
         `refresh(*args)` (call anew, keep the result, return it). A result that alone is larger than
-        `max_bytes` is returned and not kept; one of another kind than the cache's raises its `TypeError`. A
-        hit costs about a call of a function more than `get`.
+        `max_bytes` is returned and not kept; one of another kind than the cache's raises its `TypeError`, and
+        so does an iterator or a coroutine, which the first caller would use up. A hit costs about as much as
+        `get`.
         """
         from ebbmap._memoize import memoize  # here, as many programs never need it
 
@@ -276,9 +281,11 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
         So far: `hits` and `misses` of `get`, `[]`, `get_many`, `setdefault` and `memoize`; `sets`, of which
         `replaced` found the key there; entries that `expired`, or were `evicted_by_count` or
-        `evicted_by_bytes`; `removed`, which is `deleted` (by `del`, `pop`, `popitem`, `delete_many`) and
-        `cleared`. Always, `sets == entries + replaced + expired + evicted_by_count + evicted_by_bytes +
-        removed`. Now: `entries` alive, and `payload_bytes`, `nbytes` and their parts as in `Map.stats`.
+        `evicted_by_bytes`; `removed`, which is `deleted` (by `del`, `pop`, `popitem`, `delete_many`, or with
+        the instance of a memoized method) and `cleared`; `coalesced` calls of memoized functions, which are
+        misses that waited for another caller's call and took its outcome. Always, `sets == entries +
+        replaced + expired + evicted_by_count + evicted_by_bytes + removed`. Now: `entries` alive, and
+        `payload_bytes`, `nbytes` and their parts as in `Map.stats`.
         """
         return self._stats()
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import _thread
 import os
 import sys
-from collections.abc import Callable, Hashable
+import weakref
+from collections.abc import Callable, Coroutine, Hashable
+from io import IOBase
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -32,20 +34,20 @@ def caller() -> object:
 class Call(_core.Flight):
     """A call under way: who makes it, who waits for it, and what came of it.
 
-    Whoever lists a call calls `finish` in a `finally`, directly: it is native, so no exception that a signal
-    handler or another thread raises can come between.
+    Native code lists a call and ends it, so no exception that a signal handler or another thread raises can
+    come between. Tasks call `finish` in a `finally`, directly.
     """
 
     __slots__ = (
         "_born",
         "_fate",
-        "_traceback",
+        "_loop",
         "computed",
         "error",
-        "loop",
         "owner",
         "revoked",
         "thread",
+        "traceback",
         "unwanted",
         "value",
     )
@@ -53,17 +55,22 @@ class Call(_core.Flight):
     forks: ClassVar[int] = 0  # on the way from the first process to this one
 
     def __init__(self, owner: object, loop: Any = None) -> None:
-        self.owner = owner  # a thread's identity, a greenlet or a task
+        self.owner = owner  # a thread's identity, a greenlet, or a weak reference to a task
         self.thread = _thread.get_ident()
-        self.loop = loop
+        self._loop = None if loop is None else weakref.ref(loop)
         self.revoked = False  # the result is of before an `invalidate`: for those who were waiting then only
         self.unwanted = False  # who stores the result is to take it out again
         self.computed = False  # rather than found in the cache
         self.value = ABSENT
         self.error: Exception | None = None
-        self._traceback: TracebackType | None = None
+        self.traceback: TracebackType | None = None
         self._fate: dict[None, object] = {}
         self._born = Call.forks
+
+    @property
+    def loop(self) -> Any:
+        """The event loop that the call belongs to; None for a thread's, or if the loop is gone."""
+        return None if self._loop is None else self._loop()
 
     @property
     def dead(self) -> bool:
@@ -72,7 +79,14 @@ class Call(_core.Flight):
         Its thread stayed behind in a parent process, its loop was closed, or a key's `__eq__` raised when it
         should have been taken off the list.
         """
-        return self.done or self._born != Call.forks or (self.loop is not None and self.loop.is_closed())
+        if self.done or self._born != Call.forks:
+            return True
+        return self._loop is not None and ((loop := self._loop()) is None or loop.is_closed())
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it may never go on: its event loop does not run."""
+        return self._loop is not None and ((loop := self._loop()) is None or not loop.is_running())
 
     @property
     def driver(self) -> object:
@@ -87,9 +101,6 @@ class Call(_core.Flight):
         """Have the result not stored; True if it is just being stored."""
         self.revoked = True
         return self._fate.setdefault(None, _REVOKED) != _REVOKED
-
-    def fail(self, error: Exception) -> None:
-        self.error, self._traceback = error, error.__traceback__
 
     def wait(self, timeout: float = -1) -> None:
         """Block this thread until the call is done, or for `timeout` seconds."""
@@ -114,18 +125,17 @@ class Call(_core.Flight):
         """Whether it came to a value or an error, and to a new one if only that will do."""
         return self.error is not None or (self.value is not ABSENT and (self.computed or not anew))
 
-    def outcome(self) -> Any:
-        if self.error is not None:
-            raise self.error.with_traceback(self._traceback)  # without those of others it was raised to
-        return self.value
-
 
 class Flights:
     """The calls of a function that are under way in the threads, by key.
 
     `look(key)` finds a value that needs no call, or `ABSENT`; `store(key, value)` puts one into the cache,
-    `forget(key)` takes it out.
+    `forget(key)` takes it out, and `coalesced()` counts a call that took the result of another. The native
+    `_compute` makes calls by the methods that have no docstring of their own elsewhere: `begin`, `board`,
+    `follow`, `keep` and `unlist`.
     """
+
+    absent = ABSENT
 
     def __init__(
         self,
@@ -133,79 +143,69 @@ class Flights:
         look: Callable[[Any], Any],
         store: Callable[[Any, Any], None],
         forget: Callable[[Any], None],
+        coalesced: Callable[[], None],
         on_error: Callable[[Exception], object] | None = None,
     ) -> None:
-        self._function = function
-        self._name = getattr(function, "__qualname__", repr(function))
-        self._look = look
+        self.function = function
+        self.look = look
+        self.name = str(getattr(function, "__qualname__", None) or repr(function))
         self._store = store
         self._forget = forget
+        self._coalesced = coalesced
         self._on_error = on_error
         self._calls: dict[Hashable, Call] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (
-            self._function,
-            self._look,
+        return type(self), (  # calls stay here
+            self.function,
+            self.look,
             self._store,
             self._forget,
+            self._coalesced,
             self._on_error,
-        )  # calls stay here
-
-    def compute(self, key: Any, args: Any, kwargs: Any, anew: bool = False) -> Any:
-        """The result of a call made here or meanwhile elsewhere; with `anew` never one found in the cache."""
-        me = caller()
-        while True:
-            mine = call = Call(me)
-            try:
-                call = self._join(key, mine)
-                if call is mine or self._is_of_another_greenlet(call, mine):
-                    return self._lead(mine, key, args, kwargs, anew)
-                late = call.revoked
-                self._wait(call, me)
-                if call.answers(anew) and not late:
-                    return call.outcome()
-            finally:
-                try:
-                    self._unlist(key, mine)
-                finally:
-                    mine.finish()
-                del mine, call  # an error's traceback holds this frame, and they the error
+        )
 
     def refresh(self, key: Any, args: Any, kwargs: Any) -> Any:
         """The result of a call that began after this one."""
-        call, me = self._under_way(key), caller()
-        if call is not None and not self._is_of_another_greenlet(call, Call(me)):
-            self._wait(call, me)
-        del call
-        return self.compute(key, args, kwargs, anew=True)
-
-    def renew(self, key: Any, old: Any, args: Any, kwargs: Any) -> Any:
-        """The new value for who comes first; `old` for who comes meanwhile, and if the call fails."""
-        mine = Call(caller())
-        try:
-            if self._join(key, mine) is not mine:
-                return old
-            return self._lead(mine, key, args, kwargs, False)
-        except Exception as error:
-            self._report(error)
-            return old
-        finally:
-            try:
-                self._unlist(key, mine)
-            finally:
-                mine.finish()
+        call = self._under_way(key)
+        if call is not None:
+            mine = self.begin()
+            if not self._is_of_another_greenlet(call, mine):
+                self._wait(call, mine)
             del mine
+        del call
+        return _core._compute(self, key, args, kwargs, True)
 
-    def _report(self, error: Exception) -> None:
+    def begin(self) -> Call:
+        """A call that the caller may make."""
+        return Call(caller())
+
+    def board(self, key: Any, mine: Call) -> Call:
+        """`mine` if this caller has to make the call, else the call to wait for."""
+        call = self.join(key, mine)
+        return mine if call is not mine and self._is_of_another_greenlet(call, mine) else call
+
+    def follow(self, call: Call, mine: Call, anew: bool) -> bool:
+        """Wait for another's call; whether its outcome will do."""
+        try:
+            late = call.revoked
+            self._wait(call, mine)
+            answers = call.answers(anew) and not late
+            if answers:
+                self._coalesced()
+            return answers
+        finally:
+            del call, mine  # an error's traceback holds this frame, and they may come to hold the error
+
+    def report(self, error: Exception) -> None:
         """Tell of a failure in the background, which no caller can catch."""
         if self._on_error is None:
-            _log(self._name, error)
+            _log(self.name, error)
             return
         try:
             self._on_error(error)
         except Exception as failure:
-            _log(f"on_error of {self._name}", failure)
+            _log(f"on_error of {self.name}", failure)
 
     def revoke(self, key: Any) -> None:
         """Keep the result of the call under way, if there is one, out of the cache and from later callers."""
@@ -217,39 +217,29 @@ class Flights:
         call = self._calls.get(key)
         return None if call is None or call.dead else call
 
-    def _join(self, key: Any, mine: Call) -> Call:
+    def join(self, key: Any, mine: Call) -> Call:
         """Whose call it is: `mine` from now on if there is no other."""
         call = self._calls.setdefault(key, mine)
-        if call is mine or not call.dead:
+        if call is mine or not (call.dead or call.stalled):
             return call
+        call.revoke()  # should its loop run again, its result is an old one
+        call.finish()
         again = self._calls.setdefault(key, mine)
         if again is call:  # not just off the list, but left there
             again = self._calls[key] = mine
         return again
 
-    def _unlist(self, key: Any, mine: Call) -> None:
+    def unlist(self, key: Any, mine: Call) -> None:
         """Take a call off the list that is done; one that stays there is replaced by the next of its key."""
         if self._calls.get(key) is mine:
             del self._calls[key]
 
     def _is_of_another_greenlet(self, call: Call, mine: Call) -> bool:
         """Whether to wait for it would be to wait for ever: it goes on only when this thread does."""
-        return call.loop is None and call.thread == mine.thread and call.owner != mine.owner
+        return call._loop is None and call.thread == mine.thread and call.owner != mine.owner
 
-    def _lead(self, call: Call, key: Any, args: Any, kwargs: Any, anew: bool) -> Any:
-        try:
-            if anew or (value := self._look(key)) is ABSENT:
-                value = self._function(*args, **kwargs)
-                self._keep(call, key, value)
-            call.value = value
-            return value
-        except Exception as error:
-            call.fail(error)
-            raise
-        finally:
-            del call
-
-    def _keep(self, call: Call, key: Any, value: Any) -> None:
+    def keep(self, call: Call, key: Any, value: Any) -> None:
+        """Put a result into the cache, unless it is revoked."""
         if call.may_store():
             try:
                 self._store(key, value)
@@ -258,20 +248,42 @@ class Flights:
                     self._forget(key)
         call.computed = True
 
-    def _wait(self, call: Call, me: object) -> None:
+    def refuse_used_up(self, value: Any) -> None:
+        """`TypeError` for a result that the first caller uses up."""
+        if isinstance(value, Coroutine):
+            value.close()
+            raise TypeError(
+                f"{self.name} returned a coroutine, which can be awaited only once: "
+                f"memoize a coroutine function (async def) instead"
+            )
+        kind = type(value)
+        if hasattr(kind, "__next__") and not isinstance(value, IOBase) and iter(value) is value:
+            raise TypeError(
+                f"{self.name} returned an iterator ({kind.__name__}), which the first caller uses up: "
+                f"return tuple(...) of it"
+            )
+        if hasattr(kind, "__anext__") and value.__aiter__() is value:
+            raise TypeError(
+                f"{self.name} returned an asynchronous iterator ({kind.__name__}), which the first caller "
+                f"uses up: return its items as a tuple"
+            )
+
+    def _wait(self, call: Call, mine: Call) -> None:
+        me = mine.owner
         _waiting[me] = call
         try:
-            self._refuse_circle(call, me)
+            if call.waits_for(me, _waiting):
+                raise self._circle()
             call.wait()
         finally:
             _waiting.pop(me, None)
+            del call, mine, me  # as in `follow`
 
-    def _refuse_circle(self, call: Call, me: object) -> None:
-        """`RuntimeError` if `call` waits for `me`, which would never end."""
-        if call.waits_for(me, _waiting):
-            raise RuntimeError(
-                f"{self._name} was called with the same key again to compute the value for that key"
-            )
+    def _circle(self) -> RuntimeError:
+        """What is raised where to wait would be to wait for oneself."""
+        return RuntimeError(
+            f"{self.name} was called with the same key again to compute the value for that key"
+        )
 
 
 def _outlast(call: Call) -> bool:

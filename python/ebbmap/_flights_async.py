@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -10,50 +11,62 @@ from typing import Any
 from ebbmap._absent import ABSENT
 from ebbmap._flights import Call, Flights, _waiting
 
-PATIENCE = 1.0  # seconds between looks whether another loop, which is waited for, was closed
+PATIENCE = 1.0  # seconds between looks whether another loop, which is waited for, still runs
 
 
 class AsyncFlights(Flights):
-    """The calls of a coroutine function that are under way, by key."""
+    """The calls of a coroutine function that are under way, by key.
+
+    Tasks are known weakly, and no frame that an exception passes keeps a call, which may have the exception.
+    So nothing is left of a task, with its exception and its frames, or of a loop that was left as it was.
+    """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._renewals: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
 
     async def compute(self, key: Any, args: Any, kwargs: Any, anew: bool = False) -> Any:
-        me = asyncio.current_task()
+        """The result of a call made here or meanwhile elsewhere; with `anew` never one found in the cache."""
+        loop = self._running_loop()
         while True:
-            mine = call = Call(me, asyncio.get_running_loop())
+            mine = call = Call(_this_task(), loop)
             try:
-                call = self._join(key, mine)
+                call = self.join(key, mine)
                 if call is mine:
                     return await self._lead(mine, key, args, kwargs, anew)
                 late = call.revoked
-                await self._await(call, me)
+                await self._await(call, mine)
                 if call.answers(anew) and not late:
-                    return call.outcome()
+                    self._coalesced()
+                    if call.error is None:
+                        return call.value
+                    raise call.error.with_traceback(
+                        call.traceback
+                    )  # without those of others it was raised to
             finally:
                 try:
-                    self._unlist(key, mine)
+                    self.unlist(key, mine)
                 finally:
                     mine.finish()
                 del mine, call
 
     async def refresh(self, key: Any, args: Any, kwargs: Any) -> Any:
+        loop = self._running_loop()
         if (call := self._under_way(key)) is not None:
-            await self._await(call, asyncio.current_task())
+            await self._await(call, Call(_this_task(), loop))
+        del call
         return await self.compute(key, args, kwargs, anew=True)
 
     def renew(self, key: Any, old: Any, args: Any, kwargs: Any) -> Any:
         """`old`; who comes first starts a task that makes the call."""
-        loop = asyncio.get_running_loop()
+        loop = self._running_loop()
         mine = Call(None, loop)
-        if self._join(key, mine) is mine:
+        if self.join(key, mine) is mine:
             try:
                 task = loop.create_task(self._renewal(mine, key, args, kwargs))
             except BaseException:
                 try:
-                    self._unlist(key, mine)
+                    self.unlist(key, mine)
                 finally:
                     mine.finish()
                 raise
@@ -62,56 +75,77 @@ class AsyncFlights(Flights):
         return old
 
     async def _renewal(self, call: Call, key: Any, args: Any, kwargs: Any) -> None:
-        call.owner = asyncio.current_task()
+        call.owner = _this_task()
         try:
             await self._lead(call, key, args, kwargs, False)
         finally:
             try:
-                self._unlist(key, call)
+                self.unlist(key, call)
             finally:
                 call.finish()
+            del call
 
     def _renewed(self, key: Any, call: Call, task: asyncio.Task[None]) -> None:
         self._renewals.discard(task)
         try:
-            self._unlist(key, call)  # a task that is cancelled before it starts never gets there
+            self.unlist(key, call)  # a task that is cancelled before it starts never gets there
         finally:
             call.finish()
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
-            self._report(error)
+            self.report(error)
 
     async def _lead(self, call: Call, key: Any, args: Any, kwargs: Any, anew: bool) -> Any:
         try:
-            if anew or (value := self._look(key)) is ABSENT:
-                value = await self._function(*args, **kwargs)
-                self._keep(call, key, value)
+            if anew or (value := self.look(key)) is ABSENT:
+                value = await self.function(*args, **kwargs)
+                self.refuse_used_up(value)
+                self.keep(call, key, value)
             call.value = value
             return value
         except Exception as error:
-            call.fail(error)
+            call.error, call.traceback = error, error.__traceback__
             raise
         finally:
             del call
 
-    async def _await(self, call: Call, me: object) -> None:
-        loop = asyncio.get_running_loop()
+    async def _await(self, call: Call, mine: Call) -> None:
+        loop = self._running_loop()
         future = loop.create_future()
-        _waiting[me] = call
+        _waiting[mine.owner] = call
         try:
-            self._refuse_circle(call, me)
-            if call.when_done(partial(_wake, loop, future)):
+            if call.waits_for(mine.owner, _waiting):
+                raise self._circle()
+            if call.when_done(partial(_wake, weakref.ref(future))):
                 return
-            while call.loop is not loop and not call.dead and not future.done():
+            while call.loop is not loop and not (call.dead or call.stalled or future.done()):
                 await asyncio.wait((future,), timeout=PATIENCE)
-            if not call.dead:
+            if not (call.dead or call.stalled):
                 await future
         finally:
-            _waiting.pop(me, None)
+            _waiting.pop(mine.owner, None)
+            del call, mine
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        try:
+            return asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                f"{self.name} is memoized, so it is awaited in an event loop of asyncio; "
+                f"other event loops, such as trio's, are not supported"
+            ) from None
 
 
-def _wake(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-    with suppress(RuntimeError):  # the waiter's loop was closed
-        loop.call_soon_threadsafe(_set, future)
+def _this_task() -> weakref.ref[Any]:
+    """The task that runs, in the form in which it is compared."""
+    task: Any = asyncio.current_task()
+    return weakref.ref(task)
+
+
+def _wake(waiter: weakref.ref[asyncio.Future[None]]) -> None:
+    future = waiter()
+    if future is not None:
+        with suppress(RuntimeError):  # the waiter's loop was closed
+            future.get_loop().call_soon_threadsafe(_set, future)
 
 
 def _set(future: asyncio.Future[None]) -> None:

@@ -1,4 +1,4 @@
-"""The decorator behind `Cache.memoize`: keys, the wrappers around a function, and what binds as a method."""
+"""The decorator behind `Cache.memoize`: keys, memoized functions, and what binds as a method."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from collections.abc import Callable, Hashable
 from functools import partial, update_wrapper
 from math import isfinite
 from operator import attrgetter
-from types import FrameType, MethodType
+from types import FrameType
 from typing import (
     TYPE_CHECKING,
     Any,
     Concatenate,
-    Literal,
     NamedTuple,
     ParamSpec,
     Protocol,
     Self,
-    TypeAlias,
     TypeVar,
     overload,
 )
 
+from ebbmap import _core
 from ebbmap._absent import ABSENT
 from ebbmap._flights import Flights
 from ebbmap._owners import Function, belongs_to, claim, is_bare, may_be_first
@@ -121,26 +120,24 @@ def _lifetimes(
 
 def _decorate(options: _Options, function: Any) -> Any:
     if isinstance(function, staticmethod):
-        return staticmethod(_decorate(options, function.__func__))
+        return staticmethod(_decorate_function(_Memo, options, function.__func__, False))
     if isinstance(function, classmethod):
-        return _ClassMethod(_decorate_function(options, function.__func__))
-    wrapper = _decorate_function(options, function)
-    return _Method(wrapper) if _is_in_a_class(function) or _is_called_in_a_class() else wrapper
+        return _decorate_function(_ClassMemo, options, function.__func__, True)
+    is_method = _is_in_a_class(function) or _is_called_in_a_class()
+    return _decorate_function(_Memo, options, function, is_method)
 
 
-def _decorate_function(options: _Options, function: Any) -> Any:
+def _decorate_function(cls: type[_Memo], options: _Options, function: Any, is_method: bool) -> _Memo:
     _refuse_what_cannot_be_kept(function)
     cache, key, lifetime, margin, on_error = options
     keys = _keys_of(cache, function, key)
     look = partial(_fresh, cache, margin) if margin else _peek(cache)
     store, forget = partial(_store, cache, lifetime), partial(_forget, cache)
-    flights = _flights(function)(function, look, store, forget, on_error)
-    wrapper = _wrapper(cache, keys, margin, flights)
-    update_wrapper(wrapper, function)
-    wrapper.cache = cache
-    wrapper.invalidate = partial(_invalidate, cache, keys.of, flights, None if key else _signature(function))
-    wrapper.refresh = partial(_refresh, keys.of, flights)
-    return wrapper
+    flights = _flights(function)(function, look, store, forget, cache._count_coalesced, on_error)
+    made = cls(_func(function, _Parts(cache, keys, margin, flights, is_method)))
+    update_wrapper(made, function)
+    made._add_own_attributes()
+    return made
 
 
 def _refuse_what_cannot_be_kept(function: Any) -> None:
@@ -192,16 +189,12 @@ def _flights(function: Any) -> type[Flights]:
 # --- keys ------------------------------------------------------------------------------------------------
 
 
-_Shape: TypeAlias = Literal["one", "several", "any"]
-
-
 class _Keys(NamedTuple):
-    """What makes a key of arguments, and what a wrapper may do by itself."""
+    """What makes a key of arguments."""
 
-    of: Callable[..., Any]
+    arrange: Callable[[tuple[Any, ...], dict[str, Any]], Any]  # arguments in order, or the key of a kind
     owner: Function | None = None  # stands before the rest, unless the keys are bare
     given: Callable[..., Hashable] | None = None  # makes the rest
-    shape: _Shape = "any"  # how many arguments there mostly are
 
 
 class Keywords:
@@ -223,9 +216,8 @@ def _keys_of(cache: Cache[Any, Any], function: Any, key: Callable[..., Hashable]
     owner, bare, again = claimed
     if again:
         _forget_all(cache, owner, bare)
-    if key is not None:
-        return _Keys(key) if bare or kind is not object else _Keys(partial(_own_key, owner, key), owner, key)
-    return _default_keys(kind, function, None if bare else owner)
+    marked = None if bare or kind is not object else owner
+    return _Keys(_arrange(kind, function), marked, key)
 
 
 def _forget_all(cache: Cache[Any, Any], owner: Function, bare: bool) -> None:
@@ -237,19 +229,12 @@ def _forget_all(cache: Cache[Any, Any], owner: Function, bare: bool) -> None:
             cache.pop(key, None)
 
 
-def _default_keys(kind: type, function: Any, owner: Function | None) -> _Keys:
-    positional = _positional(function)
-    required = [each for each in positional if each.default is each.empty]
+def _arrange(kind: type, function: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
     # None is a name that no keyword has
-    names = [None if each.kind is each.POSITIONAL_ONLY else each.name for each in positional]
-    if kind is not object:
-        return _Keys(partial(_typed_key, names, _name(function), kind.__name__), shape="one")
-    shape: _Shape = "several" if len(required) > 1 else "one"
-    if owner is None:
-        return _Keys(partial(_object_key, names), shape=shape)
-    if shape == "one" and len(positional) != 1:
-        shape = "any"
-    return _Keys(partial(_marked_key, owner, names), owner, shape=shape)
+    names = [None if each.kind is each.POSITIONAL_ONLY else each.name for each in _positional(function)]
+    if kind is object:
+        return partial(_in_order, names)
+    return partial(_typed_key, names, _name(function), kind.__name__)
 
 
 def _positional(function: Any) -> list[inspect.Parameter]:
@@ -265,39 +250,23 @@ def _signature(function: Any) -> inspect.Signature | None:
         return None
 
 
-def _typed_key(names: list[str | None], name: str, kind: str, /, *args: Any, **kwargs: Any) -> Any:
-    args = _in_place(names, args, kwargs)
-    if kwargs or len(args) != 1:
+def _typed_key(
+    names: list[str | None], name: str, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    args = _in_order(names, args, kwargs)
+    if len(args) != 1:
         raise TypeError(f"{name} needs key= to make one {kind} of its arguments, as the cache's keys are")
     return args[0]
 
 
-def _object_key(names: list[str | None], /, *args: Any, **kwargs: Any) -> Hashable:
-    if kwargs:
-        args = _in_place(names, args, kwargs)
-        if kwargs:
-            return (*args, Keywords, *sorted(kwargs.items()))
-    if len(args) == 1 and type(args[0]) in (int, str, bytes):
-        return args[0]  # type: ignore[no-any-return]  # one of the three
-    return args
-
-
-def _marked_key(owner: Function, names: list[str | None], /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-    key = _object_key(names, *args, **kwargs)
-    return (owner, *key) if type(key) is tuple and len(key) != 1 else (owner, key)
-
-
-def _own_key(owner: Function, key: Callable[..., Hashable], /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-    return owner, key(*args, **kwargs)
-
-
-def _in_place(names: list[str | None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """`args` and those of `kwargs` that are the next positions by name, which are taken from there."""
+def _in_order(names: list[str | None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """`args` and those of `kwargs` that are the next positions by name, then the other keywords."""
+    kwargs = dict(kwargs)
     for name in names[len(args) :]:
         if name not in kwargs:
             break
         args += (kwargs.pop(name),)
-    return args
+    return (*args, Keywords, *sorted(kwargs.items())) if kwargs else args
 
 
 # --- the cache -------------------------------------------------------------------------------------------
@@ -316,7 +285,7 @@ def _fresh(cache: Cache[Any, Any], margin: float, key: Any) -> Any:
 
 def _store(cache: Cache[Any, Any], lifetime: float | None, key: Any, value: Any) -> None:
     try:
-        cache.set(key, value, ttl=lifetime)
+        _core._set_result(cache, key, value, lifetime)
     except (ValueError, OverflowError):
         if not cache._is_too_large(key, value):
             raise
@@ -327,202 +296,138 @@ def _forget(cache: Cache[Any, Any], key: Any) -> None:
     cache.pop(key, None)
 
 
-def _invalidate(
-    cache: Cache[Any, Any],
-    key_of: Callable[..., Any],
-    flights: Flights,
-    signature: inspect.Signature | None,
-    /,
-    *args: Any,
-    **kwargs: Any,
-) -> bool:
-    key = key_of(*args, **kwargs)
-    flights.revoke(key)
-    if cache.pop(key, ABSENT) is not ABSENT:
-        return True
-    if signature is not None:
-        signature.bind(*args, **kwargs)  # raises for arguments that no call has
-    return False
+# --- what is called --------------------------------------------------------------------------------------
 
 
-def _refresh(key_of: Callable[..., Any], flights: Flights, /, *args: Any, **kwargs: Any) -> Any:
-    return flights.refresh(key_of(*args, **kwargs), args, kwargs)
+class _Parts(NamedTuple):
+    """What a memoized function is made of, and sent by."""
+
+    cache: Cache[Any, Any]
+    keys: _Keys
+    margin: float
+    flights: Flights
+    is_method: bool
 
 
-# --- wrappers: one frame on a hit ------------------------------------------------------------------------
+def _func(function: Any, parts: _Parts) -> Any:
+    """A Python function for what knows no other: pickle finds it by its name, cloudpickle sends it by value.
+
+    It has the parts, and all attributes of the memoized function.
+    """
+    func: Any = _async_caller(function) if type(parts.flights) is not Flights else _caller(function)
+    update_wrapper(func, function)
+    func._parts = parts
+    func.__qualname__ = f"{getattr(function, '__qualname__', func.__name__)}.func"
+    return func
 
 
-def _wrapper(cache: Cache[Any, Any], keys: _Keys, margin: float, flights: Flights) -> Any:
-    is_async = type(flights) is not Flights
-    if margin:
-        make = _async_stale if is_async else _stale
-        return make(cache._get_with_lifetime, keys.of, margin, flights)
-    if is_async:
-        return _async_any(cache.get, keys.of, flights.compute)
-    return (
-        _plain(cache.get, keys, flights.compute)
-        if keys.owner is None
-        else _marked(cache.get, keys, flights.compute)
-    )
+def _caller(function: Any) -> Any:
+    def func(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return func
 
 
-def _plain(get: Any, keys: _Keys, compute: Any) -> Any:
-    make = {"one": _one, "several": _several, "any": _any}[keys.shape]
-    return make(get, keys.of, compute)
+def _async_caller(function: Any) -> Any:
+    async def func(*args: Any, **kwargs: Any) -> Any:
+        return await function(*args, **kwargs)
+
+    return func
 
 
-def _marked(get: Any, keys: _Keys, compute: Any) -> Any:
-    if keys.given is not None:
-        return _marked_given(get, keys.given, keys.owner, compute)
-    make = {"one": _marked_one, "several": _marked_several, "any": _marked_any}[keys.shape]
-    return make(get, keys.of, keys.owner, compute)
+def _runner(parts: _Parts) -> Any:
+    """What a call of a coroutine function gives, from its key and arguments."""
+    flights: Any = parts.flights
+    if parts.margin:
+        run = _async_stale(parts.cache._get_with_lifetime, parts.margin, flights)
+    else:
+        run = _async_any(parts.cache.get, flights.compute)
+    return update_wrapper(run, flights.function, updated=())
 
 
-def _one(get: Any, key_of: Any, compute: Any) -> Any:
-    def wrapper(first: Any = ABSENT, /, *rest: Any, **kwargs: Any) -> Any:
-        kind = type(first)
-        if (kind is int or kind is str or kind is bytes) and not rest and not kwargs:
-            found = get(first, ABSENT)
-            return found if found is not ABSENT else compute(first, (first,), kwargs)
-        args = () if first is ABSENT else (first, *rest)
-        key = key_of(*args, **kwargs)
-        found = get(key, ABSENT)
-        return found if found is not ABSENT else compute(key, args, kwargs)
-
-    return wrapper
-
-
-def _several(get: Any, key_of: Any, compute: Any) -> Any:
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        key = args if not kwargs and len(args) > 1 else key_of(*args, **kwargs)
-        found = get(key, ABSENT)
-        return found if found is not ABSENT else compute(key, args, kwargs)
-
-    return wrapper
-
-
-def _marked_one(get: Any, key_of: Any, owner: Any, compute: Any) -> Any:
-    def wrapper(first: Any = ABSENT, /, *rest: Any, **kwargs: Any) -> Any:
-        kind = type(first)
-        if (kind is int or kind is str or kind is bytes) and not rest and not kwargs:
-            key = (owner, first)
-            found = get(key, ABSENT)
-            return found if found is not ABSENT else compute(key, (first,), kwargs)
-        if rest or kwargs or first is ABSENT:
-            args = () if first is ABSENT else (first, *rest)
-            key = key_of(*args, **kwargs)
-        else:
-            args = (first,)
-            key = (owner, args)
-        found = get(key, ABSENT)
-        return found if found is not ABSENT else compute(key, args, kwargs)
-
-    return wrapper
-
-
-def _marked_several(get: Any, key_of: Any, owner: Any, compute: Any) -> Any:
-    prefix = (owner,)
-
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        key = prefix + args if not kwargs and len(args) > 1 else key_of(*args, **kwargs)
-        found = get(key, ABSENT)
-        return found if found is not ABSENT else compute(key, args, kwargs)
-
-    return wrapper
-
-
-def _marked_any(get: Any, key_of: Any, owner: Any, compute: Any) -> Any:
-    prefix = (owner,)
-
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            key = key_of(*args, **kwargs)
-        elif len(args) == 1:
-            first = args[0]
-            kind = type(first)
-            key = (owner, first if kind is int or kind is str or kind is bytes else args)
-        else:
-            key = prefix + args
-        found = get(key, ABSENT)
-        return found if found is not ABSENT else compute(key, args, kwargs)
-
-    return wrapper
-
-
-def _marked_given(get: Any, given: Any, owner: Any, compute: Any) -> Any:
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        key = (owner, given(*args, **kwargs))
-        found = get(key, ABSENT)
-        return found if found is not ABSENT else compute(key, args, kwargs)
-
-    return wrapper
-
-
-def _any(get: Any, key_of: Any, compute: Any) -> Any:
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        key = key_of(*args, **kwargs)
-        found = get(key, ABSENT)
-        return found if found is not ABSENT else compute(key, args, kwargs)
-
-    return wrapper
-
-
-def _async_any(get: Any, key_of: Any, compute: Any) -> Any:
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        key = key_of(*args, **kwargs)
+def _async_any(get: Any, compute: Any) -> Any:
+    async def run(key: Any, args: Any, kwargs: Any) -> Any:
         found = get(key, ABSENT)
         return found if found is not ABSENT else await compute(key, args, kwargs)
 
-    return wrapper
+    return run
 
 
-def _stale(look: Any, key_of: Any, margin: float, flights: Flights) -> Any:
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        key = key_of(*args, **kwargs)
-        found = look(key)
-        if found is None:
-            return flights.compute(key, args, kwargs)
-        return found[0] if found[1] > margin else flights.renew(key, found[0], args, kwargs)
-
-    return wrapper
-
-
-def _async_stale(look: Any, key_of: Any, margin: float, flights: Flights) -> Any:
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        key = key_of(*args, **kwargs)
+def _async_stale(look: Any, margin: float, flights: Any) -> Any:
+    async def run(key: Any, args: Any, kwargs: Any) -> Any:
         found = look(key)
         if found is None:
             return await flights.compute(key, args, kwargs)
         return found[0] if found[1] > margin else flights.renew(key, found[0], args, kwargs)
 
-    return wrapper
+    return run
 
 
-# --- methods ---------------------------------------------------------------------------------------------
+def _own_get(cache: Cache[Any, Any]) -> Any:
+    """The `get` of a subclass that has its own."""
+    inherited = type(cache).get is _core.Cache.get and "get" not in getattr(cache, "__dict__", ())
+    return None if inherited else cache.get
 
 
-_FUNC = ".func"  # where a method has its wrapper
 _OF_FUNCTIONS = "__doc__", "__name__", "__module__"  # not in their `__dict__`
 
 
-class _Method(partial[Any]):
-    """A memoized function in a class: binds like one, and so do its `invalidate` and `refresh`.
+class _Memo(_core.Memo):
+    """A memoized function. In a class it binds as functions do, and so do its `invalidate` and `refresh`."""
 
-    A `partial`, as that is called at C's speed and looked through by `inspect`.
-    """
+    _parts: _Parts
 
-    def __init__(self, wrapper: Any) -> None:
-        self.__dict__ = wrapper.__dict__  # an attribute that is set on one is seen on both, and by instances
-        update_wrapper(self, wrapper.__wrapped__)
-        super().__setattr__("__qualname__", wrapper.__qualname__)
-        wrapper.__qualname__ += _FUNC  # where it is found, for pickle
+    def __init__(self, func: Any) -> None:
+        self.__dict__ = func.__dict__
+
+    def _complete(self) -> None:
+        """Take the parts of `func`, which has them by now."""
+        parts = self._parts
+        is_async = type(parts.flights) is not Flights
+        self._configure(
+            cache=parts.cache,
+            get=_own_get(parts.cache),
+            owner=parts.keys.owner,
+            given=parts.keys.given,
+            arrange=parts.keys.arrange,
+            flights=parts.flights,
+            margin=parts.margin,
+            run=_runner(parts) if is_async else None,
+        )
+        if parts.is_method:
+            self._set_method()
+
+    def _add_own_attributes(self) -> None:
+        """What no wrapped function's attributes may replace."""
+        parts = self._parts
+        self.cache = parts.cache
+        self.__dict__.setdefault("__name__", type(parts.flights.function).__name__)
+        self.__dict__.setdefault("__qualname__", self.__dict__["__name__"])
+
+    def invalidate(self, /, *args: Any, **kwargs: Any) -> bool:
+        cache, keys, _, flights, _ = self._parts
+        key = self._key(*args, **kwargs)
+        flights.revoke(key)
+        if cache.pop(key, ABSENT) is not ABSENT:
+            return True
+        if keys.given is None and (signature := _signature(flights.function)) is not None:
+            signature.bind(*args, **kwargs)  # raises for arguments that no call has
+        return False
+
+    def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self._parts.flights.refresh(self._key(*args, **kwargs), args, kwargs)
+
+    # As a `partial`: pydantic takes it for no field, and `inspect` looks at `func`.
 
     @property  # type: ignore[misc]  # as mocks have one
-    def __class__(self) -> type:  # a class of functools is no field to pydantic
+    def __class__(self) -> type:
         return partial
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else _Bound(self.func, instance)
+    args = ()
+    keywords = property(lambda self: {})
+
+    def __repr__(self) -> str:
+        return f"<memoized {self.__dict__['__qualname__']}>"
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _OF_FUNCTIONS:
@@ -536,14 +441,11 @@ class _Method(partial[Any]):
         return self
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        """Its name, as functions; where that does not find it, and in `__main__`, with its wrapper.
-
-        cloudpickle sends the wrapper by value, and pickle by the name that `__init__` gives it.
-        """
+        """Its name, as functions; where that does not find it, and in `__main__`, by its `func`."""
         module, name = self.__module__, str(self.__dict__["__qualname__"])
         if module != "__main__" and _found(module, name) is self:
             return name
-        return _method, (type(self), self.func)
+        return type(self), (self.func,)
 
 
 def _found(module: str, name: str) -> Any:
@@ -553,51 +455,8 @@ def _found(module: str, name: str) -> Any:
         return None
 
 
-def _method(cls: type[_Method], wrapper: Any) -> _Method:
-    """A method around a wrapper that was one's before, and has all attributes."""
-    made = cls.__new__(cls, wrapper)
-    made.__dict__ = wrapper.__dict__
-    return made
-
-
-class _ClassMethod(_Method):
+class _ClassMemo(_Memo):
     """A memoized `classmethod`."""
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return _Bound(self.func, type(instance) if owner is None else owner)
-
-
-class _Bound(partial[Any]):
-    """A memoized method of an instance."""
-
-    __slots__ = ()
-
-    __doc__ = property(lambda self: self.func.__doc__)  # not this class's
-    __func__ = property(lambda self: self.func)
-    __self__ = property(lambda self: self.args[0])
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "__qualname__":
-            return self.func.__dict__[name]
-        return getattr(self.func, name)
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not _Bound:
-            return NotImplemented
-        return self.func is other.func and self.args[0] is other.args[0]
-
-    def __hash__(self) -> int:
-        return hash((self.func, id(self.args[0])))  # the instance may have no hash
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return getattr, (*self.args, self.__name__)
-
-    @property
-    def __wrapped__(self) -> Any:
-        return MethodType(self.func.__wrapped__, *self.args)  # type: ignore[attr-defined]  # a wrapper
-
-    def invalidate(self, *args: Any, **kwargs: Any) -> bool:
-        return bool(self.func.invalidate(*self.args, *args, **kwargs))  # type: ignore[attr-defined]  # a wrapper
-
-    def refresh(self, *args: Any, **kwargs: Any) -> Any:
-        return self.func.refresh(*self.args, *args, **kwargs)  # type: ignore[attr-defined]  # a wrapper
+        return super().__get__(type(instance) if owner is None else owner)

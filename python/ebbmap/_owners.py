@@ -9,6 +9,8 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
+from ebbmap import _core
+
 
 class Function:
     """In a key: the function whose arguments follow. Equal only to itself, which copies and pickles keep."""
@@ -123,7 +125,7 @@ def _innermost(what: Any) -> Any:
 
 def _importable_name(what: Any) -> str | None:
     """Module and qualified name, if these name one function; `_` names any."""
-    if not isinstance(what, (FunctionType, type)) and not (
+    if not issubclass(type(what), (FunctionType, type, _core.Memo)) and not (
         isinstance(what, BuiltinFunctionType) and isinstance(what.__self__, ModuleType)
     ):
         return None

@@ -193,9 +193,13 @@ class Shared(Generic[K, V]):
         made = self._empty_like_self()
         made._tell(False)
         merge(made, other)
-        merge(made, self)
+        merge(made, self._to_merge())
         made._tell(True)
         return made
+
+    def _to_merge(self) -> Self:
+        """What another may have of this."""
+        return self
 
     @overload  # type: ignore[misc]  # it takes more than `__or__`, as for dict
     def __ior__(self, other: SupportsKeysAndGetItem[K, V]) -> Self: ...

@@ -7,7 +7,7 @@
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString, PyTuple};
 use std::ffi::{c_double, c_int};
 
 /// The same functions as in `ffi`, where they are declared not to be unwound. The linker takes both for one: it must not
@@ -26,6 +26,11 @@ mod unwound {
             name: *mut ffi::PyObject,
             args: *const *mut ffi::PyObject,
             count: usize,
+            keywords: *mut ffi::PyObject,
+        ) -> *mut ffi::PyObject;
+        pub(super) fn PyObject_Call(
+            callable: *mut ffi::PyObject,
+            args: *mut ffi::PyObject,
             keywords: *mut ffi::PyObject,
         ) -> *mut ffi::PyObject;
         pub(super) fn PyObject_Hash(object: *mut ffi::PyObject) -> ffi::Py_hash_t;
@@ -84,18 +89,42 @@ pub(crate) fn call<'py, const N: usize>(
     }
 }
 
+/// Call `callable` with a tuple of arguments, and keywords if there are any.
+pub(crate) fn call_with<'py>(
+    callable: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (pointer, args) = (callable.as_ptr(), args.as_ptr());
+    let keywords = keywords.map_or(std::ptr::null_mut(), Bound::as_ptr);
+    // SAFETY: as in `call`; keywords may be NULL.
+    unsafe {
+        let result = stay(|| unseen!(PyObject_Call(_, _, _))(pointer, args, keywords));
+        Bound::from_owned_ptr_or_err(callable.py(), result)
+    }
+}
+
 /// Call a method of one argument.
 pub(crate) fn call_method<'py>(
     object: &Bound<'py, PyAny>,
     name: &Bound<'py, PyString>,
     arg: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (name, args) = (name.as_ptr(), [object.as_ptr(), arg.as_ptr()]);
+    call_method_with(name, [object, arg])
+}
+
+/// Call a method of the first of some objects with the others.
+pub(crate) fn call_method_with<'py, const N: usize>(
+    name: &Bound<'py, PyString>,
+    objects: [&Bound<'py, PyAny>; N],
+) -> PyResult<Bound<'py, PyAny>> {
+    let (name_pointer, args) = (name.as_ptr(), objects.map(Bound::as_ptr));
     // SAFETY: as in `call`; the object itself counts as an argument.
     unsafe {
-        let result =
-            stay(|| unseen!(PyObject_VectorcallMethod(_, _, _, _))(name, args.as_ptr(), 2usize, std::ptr::null_mut()));
-        Bound::from_owned_ptr_or_err(object.py(), result)
+        let result = stay(|| {
+            unseen!(PyObject_VectorcallMethod(_, _, _, _))(name_pointer, args.as_ptr(), N, std::ptr::null_mut())
+        });
+        Bound::from_owned_ptr_or_err(name.py(), result)
     }
 }
 

@@ -33,7 +33,7 @@ fn raised<E: PyTypeInfo>(py: Python<'_>, value: &Bound<'_, PyAny>) -> PyErr {
 }
 
 /// A message as a str.
-fn written<'py>(py: Python<'py>, message: fmt::Arguments<'_>) -> PyResult<Bound<'py, PyString>> {
+pub(crate) fn written<'py>(py: Python<'py>, message: fmt::Arguments<'_>) -> PyResult<Bound<'py, PyString>> {
     match message.as_str() {
         Some(text) => make::text(py, text),
         None => {

@@ -5,7 +5,8 @@
 //! * `hash`, `store`: a table with kinds. `lock`: what is around it. `search`: finding a key that has to be asked.
 //! * `take`: taking an entry out to return it.
 //! * `map`, `iter`, `bulk`, `arrays`: the class `Map`. `cache`: the class `Cache`.
-//! * `reserve`: the allocator. `flight`: a call that others wait for.
+//! * `reserve`: the allocator. `memoize`: a function whose results a cache keeps. `flight`: a call of one that others
+//!   wait for.
 //! * `interpreter`: which one this is. `slots`, `typed`, `fast`: shorter ways than PyO3's to the commonest operations.
 
 mod arrays;
@@ -24,6 +25,7 @@ mod layout;
 mod lock;
 mod make;
 mod map;
+mod memoize;
 mod objects;
 mod reserve;
 mod search;
@@ -38,13 +40,15 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::cache::instances::InstanceMark;
+    #[pymodule_export]
     use crate::cache::sweeper::_stop_sweeper;
     #[pymodule_export]
     use crate::cache::{Cache, CacheIterator};
     #[pymodule_export]
     use crate::fast::_add_fast_lanes;
     #[pymodule_export]
-    use crate::flight::Flight;
+    use crate::flight::{_compute, Flight};
     #[pymodule_export]
     use crate::interpreter::_check_interpreter;
     #[pymodule_export]
@@ -53,6 +57,8 @@ mod _core {
     use crate::lock::{_after_fork, _after_fork_in_child, _before_fork};
     #[pymodule_export]
     use crate::map::Map;
+    #[pymodule_export]
+    use crate::memoize::{_set_result, Memo, MemoMethod};
     use crate::slots::MadeWithoutArguments;
     #[pymodule_export]
     use crate::words::{_floats_as_bytes, _ints_as_bytes};

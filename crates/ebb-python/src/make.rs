@@ -47,16 +47,19 @@ pub(crate) fn none(py: Python<'_>) -> Bound<'_, PyAny> {
 }
 
 /// A tuple of these items.
-pub(crate) fn tuple<'py, const N: usize>(
+pub(crate) fn tuple<'py>(
     py: Python<'py>,
-    items: [Bound<'py, PyAny>; N],
+    items: impl IntoIterator<Item = Bound<'py, PyAny>, IntoIter: ExactSizeIterator>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    // SAFETY: 1. A new reference, or NULL with MemoryError set. 2. A new tuple of N places, which take over the items'
-    // references; nothing runs before all are filled. 3. It is a tuple.
+    let mut items = items.into_iter();
+    let places = items.len() as ffi::Py_ssize_t;
+    // SAFETY: 1. A new reference, or NULL with MemoryError set. 2. A new tuple of so many places, which take over the
+    // items' references; a panic drops it with the places that are filled. 3. It is a tuple.
     unsafe {
-        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(N as ffi::Py_ssize_t))?;
-        for (place, item) in items.into_iter().enumerate() {
-            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), place as ffi::Py_ssize_t, item.into_ptr());
+        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(places))?;
+        for place in 0..places {
+            let item = items.next().expect("as many items as said");
+            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), place, item.into_ptr());
         }
         Ok(tuple.cast_into_unchecked())
     }
@@ -80,6 +83,15 @@ pub(crate) fn import<'py>(py: Python<'py>, name: &Name) -> PyResult<Bound<'py, P
     // SAFETY: 1. The name is alive meanwhile. 2. A new reference, or NULL with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyImport_Import(name.as_ptr())) }
 }
+
+/// The str of a constant name; returns the error where it can't be made. As `intern!`, which panics.
+macro_rules! name {
+    ($py:expr, $text:literal) => {{
+        static NAME: crate::make::Name = crate::make::Name::new($text);
+        NAME.get($py)?
+    }};
+}
+pub(crate) use name;
 
 /// A constant name: a str that is interned, made at the first use and kept. As `intern!`, which panics.
 pub(crate) struct Name {

@@ -9,6 +9,7 @@ use crate::reserve::has_room_for;
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -66,11 +67,17 @@ impl Leaving {
         Leaving(NonNull::new(pointer(word)).expect("an object"))
     }
 
+    /// The object, outside the lock.
+    #[inline]
+    pub(crate) fn into_object(self, py: Python<'_>) -> Py<PyAny> {
+        // SAFETY: the table's reference has passed to this, and passes on.
+        unsafe { Bound::from_owned_ptr(py, self.0.as_ptr()).unbind() }
+    }
+
     /// Drop the reference, perhaps the last. Runs `__del__`, so never under a lock.
     #[inline]
     pub(crate) fn release(self, py: Python<'_>) {
-        // SAFETY: the table's reference has passed to this, and passes on.
-        calls::release(py, unsafe { Bound::from_owned_ptr(py, self.0.as_ptr()).unbind() });
+        calls::release(py, self.into_object(py));
     }
 }
 
@@ -79,6 +86,34 @@ impl Leaving {
 pub(crate) fn pair<'py>(py: Python<'py>, first: &Py<PyAny>, second: &Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: 1. Two objects, as announced, and both alive. 2. A new reference, or NULL with MemoryError set.
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyTuple_Pack(2, first.as_ptr(), second.as_ptr())) }
+}
+
+/// As [`pair`], of what is borrowed.
+#[inline]
+pub(crate) fn pair_of<'py>(first: &Bound<'py, PyAny>, second: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: as in `pair`.
+    unsafe { Bound::from_owned_ptr_or_err(first.py(), ffi::PyTuple_Pack(2, first.as_ptr(), second.as_ptr())) }
+}
+
+/// A tuple of `first`, and of the items from `skip` on; `MemoryError` where there is no room for it.
+pub(crate) fn prefixed<'py>(
+    first: &Bound<'py, PyAny>,
+    items: &Bound<'py, PyTuple>,
+    skip: usize,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let len = items.len().saturating_sub(skip);
+    // SAFETY: 1. A new reference, or NULL with MemoryError set. 2. The tuple has room for one item more than are left, and
+    // nobody else has it; each place is filled once, with a reference of its own. 3. A tuple holds its items.
+    unsafe {
+        let made = Bound::from_owned_ptr_or_err(first.py(), ffi::PyTuple_New(1 + len as ffi::Py_ssize_t))?;
+        ffi::PyTuple_SET_ITEM(made.as_ptr(), 0, first.clone().into_ptr());
+        for i in 0..len {
+            let item = ffi::PyTuple_GET_ITEM(items.as_ptr(), (skip + i) as ffi::Py_ssize_t);
+            ffi::Py_INCREF(item);
+            ffi::PyTuple_SET_ITEM(made.as_ptr(), 1 + i as ffi::Py_ssize_t, item);
+        }
+        Ok(made.cast_into_unchecked())
+    }
 }
 
 /// A tuple of two to be filled later, which can't fail. The garbage collector doesn't know of it until then, so nobody
@@ -126,19 +161,68 @@ pub(crate) fn is_plain(kind: *mut ffi::PyTypeObject) -> bool {
 
 /// Compare with `==`, where both are of a builtin type whose comparison runs no user code; `None` where it may.
 pub(crate) fn builtin_equal(left: &[u8], right: &Bound<'_, PyAny>) -> Option<bool> {
-    let (left, right) = (pointer(left), right.as_ptr());
-    // SAFETY: 1. Both are alive: one is the table's, one the caller's. 2. The type's own function gives a new reference
-    // to a bool for two of its instances. `PyObject_RichCompare` might not: to it this is one more call, and fails
-    // where that is one too deep.
+    // SAFETY: both are alive: one is the table's, one the caller's.
+    unsafe { plainly_equal(pointer(left), right.as_ptr(), DEEPEST_KEY) }
+}
+
+/// Tuples around one another that are compared without a call.
+const DEEPEST_KEY: usize = 3;
+
+/// See [`builtin_equal`].
+///
+/// # Safety
+/// Called attached, with objects that are alive.
+#[inline(always)]
+unsafe fn plainly_equal(left: *mut ffi::PyObject, right: *mut ffi::PyObject, depth: usize) -> Option<bool> {
+    // SAFETY: 1. As the caller says. 2. The type's own function gives a new reference to a bool for two of its
+    // instances. `PyObject_RichCompare` might not: to it this is one more call, and fails where that is one too deep.
     unsafe {
         let kind = ffi::Py_TYPE(left);
-        if !is_plain(kind) || kind != ffi::Py_TYPE(right) {
+        if kind != ffi::Py_TYPE(right) {
             return None;
+        }
+        if !is_plain(kind) {
+            return if kind == &raw mut ffi::PyTuple_Type { tuples_equal(left, right, depth) } else { None };
         }
         let equal = (*kind).tp_richcompare?(left, right, ffi::Py_EQ);
         ffi::Py_DECREF(equal);
         Some(equal == ffi::Py_True())
     }
+}
+
+/// As [`plainly_equal`], for tuples: `None` from the first items on whose comparison may run user code.
+///
+/// # Safety
+/// As for `plainly_equal`, with tuples.
+#[inline(never)]
+unsafe fn tuples_equal(left: *mut ffi::PyObject, right: *mut ffi::PyObject, depth: usize) -> Option<bool> {
+    if depth == 0 {
+        return None;
+    }
+    // SAFETY: as the caller says: a tuple holds its items, and never changes.
+    unsafe {
+        let len = ffi::PyTuple_GET_SIZE(left);
+        if len != ffi::PyTuple_GET_SIZE(right) {
+            return Some(false);
+        }
+        for i in 0..len {
+            let (left, right) = (ffi::PyTuple_GET_ITEM(left, i), ffi::PyTuple_GET_ITEM(right, i));
+            if left != right && !plainly_equal_item(left, right, depth - 1)? {
+                return Some(false);
+            }
+        }
+    }
+    Some(true)
+}
+
+/// As [`plainly_equal`], which is compiled into its callers.
+///
+/// # Safety
+/// As for `plainly_equal`.
+#[inline(never)]
+unsafe fn plainly_equal_item(left: *mut ffi::PyObject, right: *mut ffi::PyObject, depth: usize) -> Option<bool> {
+    // SAFETY: as the caller says.
+    unsafe { plainly_equal(left, right, depth) }
 }
 
 /// Deeper than this, what a dying map held waits until the maps around it have gone: a map in a map in a map, ten

@@ -34,6 +34,7 @@ pub(crate) struct Counts {
     pub(crate) evicted_by_bytes: u64,
     pub(crate) deleted: u64,
     pub(crate) cleared: u64,
+    pub(crate) coalesced: u64,
 }
 
 /// Why an operation could not be done.

@@ -7,12 +7,12 @@ use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
 use crate::cache::moment::Moment;
 use crate::cache::settings::Settings;
-use crate::convert::new_object;
+use crate::convert::{Key, new_object};
 use crate::kinds::Kinds;
 use crate::layout::New;
 use crate::slots::{self, Behind, HasLanes, Lanes};
 use crate::store::{Dropped, Store, rehasher};
-use crate::typed::{TypedKey, TypedValue, with_key_type};
+use crate::typed::{ObjectKeys, TypedKey, TypedValue, with_key_type};
 use ebb::{Clock, Deadlines, Glance, RawTable};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -39,9 +39,8 @@ fn settings(cache: &Cache) -> Option<&Settings> {
 fn read<K: TypedKey, const EXPECTED: bool>(
     py: Python<'_>,
     chest: &mut Chest,
-    key: &Bound<'_, PyAny>,
+    key: K::Key<'_>,
 ) -> Option<Option<*mut ffi::PyObject>> {
-    let key = K::of(key)?;
     let hash = K::hash(key);
     let Chest { store: Store { layout, table, .. }, counts, limits, .. } = chest;
     let mut unsure = false;
@@ -86,6 +85,7 @@ impl HasLanes for Cache {
     #[inline(always)]
     fn lane_get<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
         settings(self)?;
+        let key = K::of(key)?;
         self.shared.chest.try_with(|chest| read::<K, true>(py, chest, key))??
     }
 
@@ -220,6 +220,7 @@ unsafe extern "C" fn get_of<K: TypedKey>(
     unsafe {
         let value = slots::lane(slf, *args, |py, cache: &Cache, key| {
             settings(cache)?;
+            let key = K::of(key)?;
             cache.shared.chest.try_with(|chest| {
                 let value = read::<K, false>(py, chest, key)?;
                 Some(value.unwrap_or_else(|| {
@@ -232,4 +233,39 @@ unsafe extern "C" fn get_of<K: TypedKey>(
         });
         value.unwrap_or_else(|| GET.call(slf, args, count, std::ptr::null_mut()))
     }
+}
+
+/// What `cache.get(key)` gives, in one hold of the lock; `None` where that may take Python code.
+#[inline(always)]
+fn get_typed<'py, K: TypedKey>(
+    cache: &Cache,
+    py: Python<'py>,
+    key: K::Key<'_>,
+) -> Option<PyResult<Option<Bound<'py, PyAny>>>> {
+    settings(cache)?;
+    let value = cache.shared.chest.try_with(|chest| {
+        let value = read::<K, false>(py, chest, key)?;
+        chest.counts.misses += u64::from(value.is_none());
+        Some(value)
+    })??;
+    // SAFETY: a new reference, or NULL with an exception set.
+    Some(value.map(|value| unsafe { Bound::from_owned_ptr_or_err(py, value) }).transpose())
+}
+
+/// What `cache.get(key)` gives. Looks for a tuple in one hold of the lock, where comparing its items takes no Python code.
+#[inline]
+pub(crate) fn get_value<'py>(cache: &Cache, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = key.py();
+    let kind = cache.kinds().key;
+    let done = with_key_type!(kind, K => K::of(key).and_then(|key| get_typed::<K>(cache, py, key)));
+    if let Some(done) = done {
+        return done;
+    }
+    let key = cache.key(key)?;
+    if let Key::Object(object, own_hash) = key
+        && let Some(done) = get_typed::<ObjectKeys>(cache, py, (object, own_hash))
+    {
+        return done;
+    }
+    Ok(cache.find_value(py, &key)?.map(|value| value.into_bound(py)))
 }

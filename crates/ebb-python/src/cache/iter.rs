@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::cache::chest::{BATCH, Chest, this_thread};
 use crate::cache::gone::{Cause, Gone};
+use crate::cache::instances::mark_in;
 use crate::cache::limits::Lives;
 use crate::cache::moment::Moment;
 use crate::calls;
@@ -198,30 +199,36 @@ pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'p
     Ok(items)
 }
 
-/// All items at one moment, with what is left of their lives.
+/// All items at one moment, with what is left of their lives; but for those of instances, which are not kept.
 pub(crate) fn entries<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let items = make::list(py)?;
     let moment = cache.moment(py)?;
     for ((key, value), deadlines) in read_all(cache, py, &moment)? {
         let lives = cache.shared.settings().limits.lives_left(deadlines, &moment);
+        let key = key.finish(py, None)?;
+        if mark_in(key.bind(py)).is_some() {
+            continue;
+        }
         let value = value.finish(py, cache.kinds().codec.as_ref())?;
-        let key = key.finish(py, None)?.into_bound(py);
-        let lives = [make::float_or_none(py, lives.hard)?, make::float_or_none(py, lives.idle)?];
-        let [hard, idle] = lives;
-        items.append(make::tuple(py, [key, value.into_bound(py), hard, idle])?)?;
+        let [hard, idle] = [make::float_or_none(py, lives.hard)?, make::float_or_none(py, lives.idle)?];
+        items.append(make::tuple(py, [key.into_bound(py), value.into_bound(py), hard, idle])?)?;
     }
     Ok(items)
 }
 
 /// Set in `to`, which has the same clock, all that is alive in `from`, to expire when it does there; as `copied` gives
-/// it, if there is one.
+/// it, if there is one. Entries of instances that are not kept stay behind: nothing would remove them there.
 pub(crate) fn copy(from: &Cache, to: &Cache, copied: Option<&Bound<'_, PyAny>>, py: Python<'_>) -> PyResult<()> {
     let copy = |object: Py<PyAny>| match copied {
         Some(copied) => calls::call(copied, [object.bind(py)]).map(Bound::unbind),
         None => Ok(object),
     };
     for ((key, value), deadlines) in read_all(from, py, &from.moment(py)?)? {
-        let (key, value) = (key.finish(py, None)?, value.finish(py, from.kinds().codec.as_ref())?);
+        let key = key.finish(py, None)?;
+        if mark_in(key.bind(py)).is_some() {
+            continue;
+        }
+        let value = value.finish(py, from.kinds().codec.as_ref())?;
         let (key, value) = (copy(key)?, copy(value)?);
         to.put_until(py, &to.key(key.bind(py))?, &to.value(value.bind(py))?, deadlines)?;
     }

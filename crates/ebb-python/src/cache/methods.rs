@@ -219,16 +219,8 @@ impl Cache {
     #[pyo3(signature = (key, peeking=false))]
     fn _get_with_lifetime<'py>(&self, key: &Bound<'py, PyAny>, peeking: bool) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let py = key.py();
-        let (key, moment) = (self.key(key)?, self.moment(py)?);
-        let read = self.locate(py, &key, &moment, |chest, _, found, _| {
-            let found = if peeking { chest.alive(found, &moment)? } else { chest.using(found, &moment)? };
-            let deadlines = chest.store.table.deadlines(found);
-            let left = chest.limits.seconds_left(deadlines.hard, &moment).unwrap_or(f64::INFINITY);
-            Some((chest.store.read_value(py, found), left))
-        })?;
-        let Some((read, left)) = read else { return Ok(None) };
-        let value = self.kinds().finish(py, Some(read))?;
-        value.map(|value| make::tuple(py, [value.into_bound(py), make::float(py, left)?])).transpose()
+        let read = self.get_with_lifetime(key, peeking)?;
+        read.map(|(value, left)| make::tuple(py, [value.into_bound(py), make::float(py, left)?])).transpose()
     }
 
     /// Set `key` to `value`, to live for `ttl` (seconds, a timedelta, "10m"; None: the cache's). O(1).
@@ -337,6 +329,11 @@ impl Cache {
         make::size(py, self.shared.chest.with(py, |chest| chest.store.table.bytes()) + OWN_BYTES)
     }
 
+    /// Count a memoized call that took the result of another.
+    fn _count_coalesced(&self, py: Python<'_>) {
+        self.shared.chest.with(py, |chest| chest.counts.coalesced += 1);
+    }
+
     fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (counts, (table, payload)) = self.sweep_and(py, |chest, _| (chest.counts, chest.store.stats()))?;
         let dict = make::dict(py)?;
@@ -351,6 +348,7 @@ impl Cache {
             ("deleted", counts.deleted),
             ("cleared", counts.cleared),
             ("removed", counts.deleted + counts.cleared),
+            ("coalesced", counts.coalesced),
         ];
         note(&dict, counts)?;
         describe(&dict, &table, payload, OWN_BYTES)?;
@@ -394,6 +392,24 @@ impl Cache {
 }
 
 impl Cache {
+    /// See `_get_with_lifetime`.
+    pub(crate) fn get_with_lifetime(
+        &self,
+        key: &Bound<'_, PyAny>,
+        peeking: bool,
+    ) -> PyResult<Option<(Py<PyAny>, f64)>> {
+        let py = key.py();
+        let (key, moment) = (self.key(key)?, self.moment(py)?);
+        let read = self.locate(py, &key, &moment, |chest, _, found, _| {
+            let found = if peeking { chest.alive(found, &moment)? } else { chest.using(found, &moment)? };
+            let deadlines = chest.store.table.deadlines(found);
+            let left = chest.limits.seconds_left(deadlines.hard, &moment).unwrap_or(f64::INFINITY);
+            Some((chest.store.read_value(py, found), left))
+        })?;
+        let Some((read, left)) = read else { return Ok(None) };
+        Ok(self.kinds().finish(py, Some(read))?.map(|value| (value, left)))
+    }
+
     /// What a value that was just set reads as: the object itself, unless it is kept as something else.
     fn read_back(&self, py: Python<'_>, value: &Value<'_>, given: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         if self.kinds().value == ValueKind::Object {

@@ -6,12 +6,14 @@
 //! * `chest`: what is under the lock.
 //! * `gone`: what has left, to be told and dropped after it.
 //! * `settings`, `limits`, `moment`: what is fixed, and the time.
+//! * `instances`: what stands in keys for instances that the cache does not keep.
 //! * `shared`, `sweeper`: what the process's sweeper knows of a cache, and does.
 
 mod bulk;
 mod chest;
 pub(crate) mod fast;
 mod gone;
+pub(crate) mod instances;
 mod iter;
 mod limits;
 mod methods;
@@ -241,7 +243,10 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        Python::attach(|py| sweeper::forget(py, &self.shared));
+        Python::attach(|py| {
+            sweeper::forget(py, &self.shared);
+            self.shared.instances.release(py);
+        });
         // The sweeper may be at work here, for a moment: it holds no lock but this, and waits for nobody under it.
         let contents = loop {
             if let Some(contents) = self.shared.chest.try_with(Chest::take) {

@@ -2,6 +2,7 @@
 
 use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
+use crate::cache::instances::Instances;
 use crate::cache::limits::Limits;
 use crate::cache::settings::Settings;
 use crate::calls::attached;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) struct Shared {
     pub(crate) settings: OnceLock<Settings>,
     pub(crate) chest: Guarded<Chest, true>,
+    pub(crate) instances: Instances,
     /// Nothing expires before this millisecond.
     due_at: AtomicU64,
     /// When the sweeper, which found the cache busy, comes again; 0 if it did not.
@@ -28,6 +30,7 @@ impl Shared {
         Shared {
             settings: OnceLock::new(),
             chest: Guarded::new(Chest::new(Kinds::OBJECTS.layout(), Limits::NONE)),
+            instances: Instances::new(),
             due_at: AtomicU64::new(u64::MAX),
             retry_at: AtomicU64::new(0),
             known: AtomicBool::new(false),
