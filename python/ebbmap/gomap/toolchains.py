@@ -9,8 +9,9 @@ import signal
 import site
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ ELSEWHERE = (
 )
 """Where toolchains lie that are not on PATH: folders, and in them the GOROOTs."""
 
+ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals by which a user ends a program."""
 _FOREIGN = ("GOROOT", "GOOS", "GOARCH", "GOWORK", "GO111MODULE")  # meant for another toolchain or program
 
 
@@ -97,24 +100,53 @@ def call(
     `scratch` is a folder for its temporary files, and for what it compiles where the environment names no
     place for that. If the call is interrupted, all processes that the command has started are killed.
     """
-    process = subprocess.Popen(
-        [go, *words],
-        cwd=folder,
-        env=_environment(scratch),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    with process:
-        try:
-            output, errors = process.communicate(timeout=timeout)
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
+    process: subprocess.Popen[str] | None = None
+    try:
+        with _undisturbed():
+            process = subprocess.Popen(
+                [go, *words],
+                cwd=folder,
+                env=_environment(scratch),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        output, errors = process.communicate(timeout=timeout)
+    except BaseException:
+        if process is not None:
+            _kill(process)
+        raise
     return subprocess.CompletedProcess([go, *words], process.returncode, output, errors)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kill it and all that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with process:  # waits, and closes the pipes
+        pass
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off what signals do to the end of the block: only a process that is known can be killed."""
+    if threading.current_thread() is not threading.main_thread():  # signals are handled in that one alone
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in ENDINGS}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def wheels(folders: Iterable[str]) -> Iterator[Path]:
