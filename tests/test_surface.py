@@ -232,7 +232,12 @@ def test_no_trailing_nul_is_cut(dtype: Any) -> None:
 
 def _tables() -> list[Any]:
     model = {i: str(i) for i in range(300)}
-    tables: list[Any] = [Map(), Map(int, str), Cache(), Cache(key=int, value=str, max_items=500, ttl=60)]
+    tables: list[Any] = [
+        Map(),
+        Map(int, str),
+        Cache(),
+        Cache(key=int, value=str, max_items=500, ttl=60, timer=lambda: 0.0),
+    ]
     tables += [Map(str, str), Cache(key=str)]
     for table in tables[:4]:
         table.update(model)

@@ -129,8 +129,10 @@ impl<O: TableOrder> Stacked<O> {
         let all = from + len;
         let (number, slot_bytes, trailer) = match self.size {
             EntrySize::Fixed(bytes) => (0, bytes + from, 0),
-            EntrySize::Variable if len > MAX_ENTRY_BYTES => return Err(OutOfMemory),
             EntrySize::Variable if len > MAX_STACKED => {
+                if len > MAX_ENTRY_BYTES {
+                    return Err(OutOfMemory);
+                }
                 let handle = self.heap.push_lone(all)?;
                 write(&mut self.heap.slot_mut(handle)[from..]);
                 return Ok(handle);
