@@ -53,6 +53,7 @@ def _all_answer(load: Any) -> None:
     assert answers == [key * key for key in range(KEYS)]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one may come in a finalizer
 @pytest.mark.parametrize(
     "options", [{}, {"ttl": 0.002, "stale": 0.001}, {"key": lambda key: (key, "")}], ids=str
 )
@@ -73,6 +74,7 @@ def test_a_signal_leaves_no_key_stuck(options: dict[str, Any], interrupts: None)
     _all_answer(load)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one may come in a finalizer
 def test_an_exception_from_another_thread_leaves_no_key_stuck() -> None:
     @Cache().memoize
     def load(key: int) -> int:

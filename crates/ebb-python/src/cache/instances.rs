@@ -20,12 +20,11 @@ use ebb::{EntrySize, Found, OutOfMemory, RawTable, Table};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyWeakrefMethods, PyWeakrefReference};
-use std::collections::HashSet;
 use std::ptr::fn_addr_eq;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Hashes that are looked through one by one; more have a set beside them.
-const FEW: usize = 16;
+/// Hashes that are looked through one by one; more have an index.
+const FEW: usize = 64;
 
 /// Hashes that are looked at for each that comes.
 const LOOKS: usize = 3;
@@ -34,14 +33,26 @@ const LOOKS: usize = 3;
 #[derive(Default)]
 struct Hashes {
     all: Vec<u64>,
-    set: Option<HashSet<u64>>,
+    /// The same, to be found: of an entry without a pause, however many there are.
+    index: Option<Table>,
     /// The next to be looked at, whether it is still in the cache.
     hand: usize,
 }
 
+/// Bytes of an entry of the index: the hash.
+const HASH: usize = 8;
+
+fn find_hash(index: &Table, hash: u64) -> Option<Found> {
+    index.find(hash, |entry| word(entry) == hash)
+}
+
+fn index_hash(index: &mut Table, hash: u64) -> Result<(), OutOfMemory> {
+    index.insert(hash, HASH, &|entry| word(entry), |entry| entry.copy_from_slice(&hash.to_ne_bytes()))
+}
+
 impl Hashes {
     fn has(&self, hash: u64) -> bool {
-        self.set.as_ref().map_or_else(|| self.all.contains(&hash), |set| set.contains(&hash))
+        self.index.as_ref().map_or_else(|| self.all.contains(&hash), |index| find_hash(index, hash).is_some())
     }
 
     /// Add a hash, and let go of some that have left: enough are looked at for each that comes that there are never twice
@@ -54,15 +65,13 @@ impl Hashes {
             return Ok(());
         }
         self.all.try_reserve(1).map_err(|_| OutOfMemory)?;
-        if self.all.len() == FEW && self.set.is_none() {
-            let mut set = HashSet::new();
-            set.try_reserve(2 * FEW).map_err(|_| OutOfMemory)?;
-            set.extend(&self.all);
-            self.set = Some(set);
+        if self.all.len() == FEW && self.index.is_none() {
+            let mut index = Table::new(EntrySize::Fixed(HASH));
+            self.all.iter().try_for_each(|&hash| index_hash(&mut index, hash))?;
+            self.index = Some(index);
         }
-        if let Some(set) = &mut self.set {
-            set.try_reserve(1).map_err(|_| OutOfMemory)?;
-            set.insert(hash);
+        if let Some(index) = &mut self.index {
+            index_hash(index, hash)?;
         }
         self.all.push(hash);
         Ok(())
@@ -75,8 +84,10 @@ impl Hashes {
         match self.all.get(self.hand) {
             Some(&hash) if !is_there(hash) => {
                 self.all.swap_remove(self.hand);
-                if let Some(set) = &mut self.set {
-                    set.remove(&hash);
+                if let Some(index) = &mut self.index
+                    && let Some(found) = find_hash(index, hash)
+                {
+                    index.remove(found, &|entry| word(entry));
                 }
             }
             _ => self.hand += 1,
