@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 # Array types of the values that are of a fixed size.
 _DTYPES = {"int": "i8", "float": "f8"}
+# Elements of an array that become Python objects in one step.
+_CONVERTED = 4096
 
 
 def get_many(m: Either, keys: Any, default: Any, mask: bool, absent: Any) -> Any:
@@ -25,7 +29,7 @@ def get_many(m: Either, keys: Any, default: Any, mask: bool, absent: Any) -> Any
     _refuse_masked(keys, "keys")
     dtype = _value_dtype(m) if _is_array(keys) else None
     if dtype is None:
-        listed = m._get_list(_as_list(keys), absent)
+        listed = m._get_list(_as_iterable(keys), absent)
         if mask:
             return _masked(listed, absent)
         return _filled(listed, None if default is absent else default, absent)
@@ -42,7 +46,8 @@ def _get_array_filled(m: Either, keys: Array, dtype: np.dtype[Any], default: Any
     values, found = _get_array(m, keys, dtype)
     if not found.all():
         if default is absent:
-            raise KeyError(_as_list(keys)[int(found.argmin())])
+            first = int(found.argmin())
+            raise KeyError(*_as_iterable(_flat(keys)[first : first + 1]))
         values[~found] = default
     return values
 
@@ -55,7 +60,7 @@ def _get_array(m: Either, keys: Array, dtype: np.dtype[Any]) -> tuple[Array, Arr
         return values, found
     values, found = np.zeros(keys.shape, dtype), np.zeros(keys.shape, bool)
     absent = object()
-    for i, value in enumerate(m._get_list(_as_list(keys), absent)):
+    for i, value in enumerate(m._get_list(_as_iterable(keys), absent)):
         if value is not absent:
             values.flat[i], found.flat[i] = value, True
     return values, found
@@ -68,7 +73,7 @@ def set_many(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
     _refuse_masked(values, "values")
     values = _fitting(m, values)
     if not _are_arrays_for(m, keys, values):
-        m._set_lists(_as_list(keys), _value_list(m, values), *ttl)
+        m._set_lists(_as_iterable(keys), _values(m, values), *ttl)
         return
     if keys.shape != values.shape:
         raise ValueError(f"keys and values must be of one shape, not {keys.shape} and {values.shape}")
@@ -81,7 +86,7 @@ def delete_many(m: Either, keys: Any) -> int:
     _refuse_masked(keys, "keys")
     if _is_array(keys) and m._kinds()[0] == "int" and m._kinds()[1] != "object":
         return m._delete_array(_int_array(keys))
-    return m._delete_list(_as_list(keys))
+    return m._delete_list(_as_iterable(keys))
 
 
 def _fitting(m: Either, values: Any) -> Any:
@@ -134,19 +139,25 @@ def _value_dtype(m: Either) -> np.dtype[Any] | None:
     return None if name is None else sys.modules["numpy"].dtype(name)
 
 
-def _as_list(given: Any) -> list[Any]:
-    """What was given as a list of Python objects; dates stay NumPy's, as `tolist` makes ints of some."""
+def _as_iterable(given: Any) -> Iterable[Any]:
+    """What was given as an iterable of Python objects; dates stay NumPy's, as `tolist` makes ints of some.
+
+    An array is converted some elements at a time, as `tolist` lets no other thread run.
+    """
     if not _is_array(given):
-        return list(given)
+        iterable: Iterable[Any] = given
+        return iterable
     flat = _flat(given)
-    return list(flat) if _has_dates(flat.dtype) else flat.tolist()
+    if _has_dates(flat.dtype):
+        return flat
+    return chain.from_iterable(flat[i : i + _CONVERTED].tolist() for i in range(0, flat.size, _CONVERTED))
 
 
-def _value_list(m: Either, values: Any) -> list[Any]:
-    """Values as a list; those for a dtype as elements, which need no second look."""
+def _values(m: Either, values: Any) -> Iterable[Any]:
+    """Values as an iterable; those for a dtype as elements, which need no second look."""
     if m._kinds()[2] is not None and _is_array(values):
-        return list(_flat(values))
-    return _as_list(values)
+        return _flat(values)
+    return _as_iterable(values)
 
 
 def _flat(array: Array) -> Array:

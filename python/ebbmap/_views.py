@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import ItemsView as _ItemsView
-from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import KeysView as _KeysView
 from collections.abc import ValuesView as _ValuesView
 from reprlib import recursive_repr
@@ -43,7 +43,9 @@ class Shared(Generic[K, V]):
         def _snapshot(self) -> list[tuple[K, V]]: ...
         def _iter_items(self) -> Any: ...
         def _iter_values(self) -> Any: ...
-        def _set_pairs(self, pairs: Iterable[Iterable[Any]]) -> None: ...
+        def _set_pairs(
+            self, pairs: Iterable[Iterable[Any]], again: Callable[[], Iterable[Any]] | None = None
+        ) -> None: ...
         def _copied(self) -> Self: ...
         def _empty_like_self(self) -> Self: ...
         @property
@@ -154,7 +156,11 @@ class Shared(Generic[K, V]):
 
 def merge(into: Shared[Any, Any], other: Any = (), /, **kwargs: Any) -> None:
     """What `update` does. A function, as a subclass may override `update`."""
-    if isinstance(other, dict | Shared):
+    if type(other) is dict:
+        into._set_pairs(other.items(), lambda: list(other.items()))
+    elif isinstance(other, Shared):
+        into._set_pairs(other.items(), other._snapshot)
+    elif isinstance(other, dict):
         into._set_pairs(other.items())
     elif hasattr(other, "keys"):  # as dict does: any object with keys() and []
         into._set_pairs((key, other[key]) for key in other.keys())  # noqa: SIM118

@@ -1,11 +1,12 @@
 //! Iterators over a map: one entry a step, each step atomic.
 
 use crate::convert::{Read, read_value};
-use crate::errors::with_room;
+use crate::errors::out_of_memory;
 use crate::kinds::Kinds;
 use crate::lock::Guarded;
 use crate::map::Map;
-use crate::store::Store;
+use crate::pace::{self, Pace};
+use crate::store::{Part, Parts, Store};
 use ebb::{Cursor, RawTable};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -34,12 +35,13 @@ struct Walk {
     map: Option<Py<Map>>,
     cursor: Cursor,
     left: usize,
+    pace: Pace,
 }
 
 impl MapIterator {
     pub(crate) fn new(map: &Bound<'_, Map>, what: What) -> Self {
         let (changes, left) = map.get().store.with(map.py(), |store| (store.changes, store.table.len()));
-        let walk = Walk { map: Some(map.clone().unbind()), cursor: Cursor::default(), left };
+        let walk = Walk { map: Some(map.clone().unbind()), cursor: Cursor::default(), left, pace: Pace::default() };
         MapIterator { what, changes, walk: Guarded::new(walk) }
     }
 
@@ -59,24 +61,35 @@ impl MapIterator {
     }
 }
 
-/// All items at one moment.
+/// All items: those of a part at one moment, with pauses between the parts.
 pub(crate) fn snapshot<'py>(map: &Map, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-    let reads = map.store.with(py, |store| {
-        let mut reads = with_room::<(Read, Read)>(store.table.len())?;
-        let mut cursor = Cursor::default();
-        // Where one can't be made, those before it are dropped under the lock: the table has these objects too, or they
-        // are of builtin types.
-        while let Some(entry) = store.table.next(&mut cursor) {
-            let value = read_value(py, store.layout.value, store.layout.value(entry))?;
-            reads.push((store.read_key(py, entry)?, value));
-        }
-        Ok::<_, PyErr>(reads)
-    })?;
     let items = PyList::empty(py);
-    for read in reads {
-        items.append(map.kinds().finish_pair(py, read)?)?;
+    let mut pace = Pace::default();
+    for part in Parts::of(map.store.with(py, |store| store.table.len())) {
+        let reads = map.store.with(py, |store| read_part(py, store, part))?;
+        pace.steps(py, 2 * reads.len())?;
+        for read in reads {
+            items.append(map.kinds().finish_pair(py, read)?)?;
+        }
     }
     Ok(items)
+}
+
+/// The items of a part.
+fn read_part(py: Python<'_>, store: &Store, part: Part) -> PyResult<Vec<(Read, Read)>> {
+    let mut reads = Vec::new();
+    let mut done = Ok(());
+    // Where one can't be made, those before it are dropped under the lock: the table has these objects too, or they are
+    // of builtin types.
+    store.visit_part(part, |_, found| {
+        if done.is_ok() {
+            done = reads.try_reserve(1).map_err(out_of_memory).and_then(|()| {
+                reads.push(store.read_pair(py, found)?);
+                Ok(())
+            });
+        }
+    });
+    done.map(|()| reads)
 }
 
 /// What an iterator gives next: a key, a value or both.
@@ -104,8 +117,14 @@ impl MapIterator {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let map = self.walk.with(py, |walk| walk.map.as_ref().map(|map| map.clone_ref(py)));
+        let (map, due) = self.walk.with(py, |walk| {
+            let map = walk.map.as_ref().map(|map| map.clone_ref(py));
+            (map, walk.pace.is_due(1))
+        });
         let Some(map) = map else { return Ok(None) };
+        if due {
+            pace::pause(py)?;
+        }
         let next = map.get().store.with(py, |store| self.next_read(py, store))?;
         if next.is_none() {
             drop(self.walk.with(py, |walk| walk.map.take()));

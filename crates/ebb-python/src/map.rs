@@ -8,8 +8,9 @@ use crate::kinds::{KeyKind, Kinds, value_kind};
 use crate::layout::New;
 use crate::lock::Guarded;
 use crate::objects::release_nested;
+use crate::pace::Pace;
 use crate::search;
-use crate::store::{Dropped, Store};
+use crate::store::{Dropped, Parts, Store};
 use crate::take::{Seen, take_out, take_out_pair};
 use ebb::{Found, RawTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
@@ -99,6 +100,16 @@ impl Map {
     fn take_seen(&self, py: Python<'_>, seen: &Seen) -> bool {
         let dropped = self.store.with(py, |store| store.find_seen(seen).map(|found| store.remove(py, found)));
         dropped.map(|dropped| dropped.release(py)).is_some()
+    }
+
+    /// Copy all entries, and pause between two parts.
+    fn copy_parts(&self, py: Python<'_>, copy: &mut Store) -> PyResult<()> {
+        let mut pace = Pace::default();
+        for part in Parts::of(self.store.with(py, |store| store.table.len())) {
+            let copied = self.store.with(py, |store| store.copy_part(py, part, copy));
+            pace.steps(py, copied.map_err(out_of_memory)?)?;
+        }
+        Ok(())
     }
 
     /// Set the kinds of a map that has none yet.
@@ -228,16 +239,17 @@ impl Map {
         }
     }
 
-    /// Give `other`, of the same kinds, the contents of this map in place of its own, in one step. O(n).
+    /// Give `other`, of the same kinds, the contents of this map in place of its own. They are read a part at a time, and
+    /// put in place in one step. O(n).
     fn _copy_into(&self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<()> {
         let other = other.get();
         if other.kinds().layout() != self.kinds().layout() {
             return Err(PyTypeError::new_err("a copy must be of the same kinds"));
         }
-        let (mut copy, done) = self.store.with(py, |store| store.copy(py));
-        if done.is_err() {
+        let mut copy = self.store.with(py, |store| store.empty_like());
+        if let Err(error) = self.copy_parts(py, &mut copy) {
             copy.take().release(py);
-            return Err(out_of_memory(()));
+            return Err(error);
         }
         let replaced = other.store.with(py, |store| {
             let replaced = store.take();
@@ -357,7 +369,7 @@ pub(crate) fn call_missing(slf: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> Py
 impl Drop for Map {
     fn drop(&mut self) {
         let contents = self.store.get_mut().take();
-        if contents.has_objects() {
+        if contents.has_objects() || contents.is_large() {
             Python::attach(|py| release_nested(py, |py| contents.release(py)));
         }
     }

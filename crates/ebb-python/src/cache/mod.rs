@@ -24,6 +24,7 @@ use crate::convert::{Key, Value};
 use crate::kinds::Kinds;
 use crate::layout::New;
 use crate::objects::release_nested;
+use crate::pace::Pace;
 use crate::search;
 use crate::store::Contents;
 use crate::take::{Seen, take_out, take_out_pair};
@@ -204,6 +205,7 @@ impl Cache {
     /// and no work, where what has expired can't be told.
     pub(crate) fn sweep_and<R>(&self, py: Python<'_>, mut work: impl FnMut(&mut Chest, &mut Gone) -> R) -> PyResult<R> {
         let moment = self.moment(py)?;
+        let mut pace = Pace::default();
         loop {
             let done = self.step(py, &moment, |chest, gone| {
                 if chest.is_due(&moment) {
@@ -217,6 +219,7 @@ impl Cache {
             if let Some(result) = done {
                 return Ok(result);
             }
+            pace.steps(py, BATCH)?;
         }
     }
 
@@ -246,7 +249,7 @@ impl Drop for Cache {
             }
             std::thread::yield_now();
         };
-        if contents.has_objects() {
+        if contents.has_objects() || contents.is_large() {
             Python::attach(|py| release_nested(py, |py| contents.release(py)));
         }
     }

@@ -25,9 +25,8 @@ const SHUN: u64 = 60_000;
 const SWEPT: usize = 64;
 /// How long the sweeper keeps the interpreter.
 const TURN: Duration = Duration::from_micros(500);
-/// How long it stays away for others, and how often at most.
+/// How long it stays away for others.
 const PAUSE: Duration = Duration::from_micros(50);
-const PATIENCE: usize = 100;
 /// As much as Python's own threads have: `on_remove` and `__del__` are any Python code. Only what is used becomes
 /// resident.
 const STACK_BYTES: usize = if cfg!(target_os = "macos") { 16 << 20 } else { 8 << 20 };
@@ -256,8 +255,7 @@ fn sweep(shared: &Arc<Shared>) {
 type More = Result<bool, u64>;
 
 fn sweep_silently(shared: &Shared) -> More {
-    // A thread that has been woken needs a moment; without this it would find the lock taken again.
-    (0..PATIENCE).take_while(|_| shared.chest.is_wanted()).for_each(|_| std::thread::sleep(PAUSE));
+    shared.chest.give_way();
     let swept = shared.chest.try_with_unattached(|chest| {
         let now = Clock::now();
         chest.sweep_silently(now, SWEPT);
@@ -333,7 +331,6 @@ pub(crate) fn after_fork() {
 pub(crate) fn after_fork_in_child() {
     let Some(mut sweeper) = HELD.take() else { return };
     std::mem::forget((sweeper.thread.take(), std::mem::take(&mut sweeper.ended))); // of the parent
-    sweeper.caches.iter().filter_map(Weak::upgrade).for_each(|shared| shared.chest.forget_waiters());
     if ROLE.get() == Role::Sweeper {
         ROLE.set(Role::Forked);
     }
