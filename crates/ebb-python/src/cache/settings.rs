@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyFloat;
+use pyo3::types::{PyCFunction, PyFloat};
 use std::sync::{Mutex, PoisonError};
 
 /// What a cache is made with, fixed by its first `__init__`.
@@ -80,6 +80,31 @@ pub(crate) fn read_timer(timer: &Bound<'_, PyAny>) -> PyResult<Time> {
         Err(_) => calls::float(&shown).map_err(|error| no_time(&shown, error))?,
     };
     Clock::given(seconds).ok_or_else(|| PyValueError::new_err("timer must give a number of seconds, not nan"))
+}
+
+/// More seconds than any clock shows: some 30,000 years.
+const TOO_LATE: f64 = 1e12;
+
+/// What a clock shows that a cache is made with. `ValueError` if it can't be seconds: all deadlines would come at once.
+pub(crate) fn first_time(timer: &Bound<'_, PyAny>) -> PyResult<Time> {
+    let time = read_timer(timer)?;
+    let seconds = Clock::seconds(time);
+    if seconds.abs() > TOO_LATE || counts_nanoseconds(timer) {
+        let (shown, timer) =
+            (if seconds.abs() < 1e15 { seconds.to_string() } else { format!("{seconds:e}") }, timer.repr()?);
+        return Err(PyValueError::new_err(format!(
+            "timer must give seconds, and {timer} shows {shown}: use time.monotonic, or divide what it gives"
+        )));
+    }
+    Ok(time)
+}
+
+/// Whether it is `time.monotonic_ns` or one of its like, which may show little soon after a start.
+fn counts_nanoseconds(timer: &Bound<'_, PyAny>) -> bool {
+    let Ok(function) = timer.cast::<PyCFunction>() else { return false };
+    let text = |name| function.getattr(name).ok().and_then(|text: Bound<'_, PyAny>| text.extract::<String>().ok());
+    text("__module__").is_some_and(|module| module == "time")
+        && text("__name__").is_some_and(|name| name.ends_with("_ns"))
 }
 
 /// What is said of what a clock shows that is no float; what a number's own code raises is raised.
