@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Hashable
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any
 
 from ebbmap import _core
 from ebbmap._absent import ABSENT
@@ -50,8 +50,6 @@ class Call(_core.Flight):
         "value",
     )
 
-    forks: ClassVar[int] = 0  # on the way from the first process to this one
-
     def __init__(self, owner: object, loop: Any = None) -> None:
         self.owner = owner  # a thread's identity, a greenlet or a task
         self.thread = _thread.get_ident()
@@ -63,7 +61,7 @@ class Call(_core.Flight):
         self.error: Exception | None = None
         self._traceback: TracebackType | None = None
         self._fate: dict[None, object] = {}
-        self._born = Call.forks
+        self._born = _core._forks()
 
     @property
     def dead(self) -> bool:
@@ -72,7 +70,7 @@ class Call(_core.Flight):
         Its thread stayed behind in a parent process, its loop was closed, or a key's `__eq__` raised when it
         should have been taken off the list.
         """
-        return self.done or self._born != Call.forks or (self.loop is not None and self.loop.is_closed())
+        return self.done or self._born != _core._forks() or (self.loop is not None and self.loop.is_closed())
 
     @property
     def driver(self) -> object:
@@ -296,7 +294,6 @@ def _log(name: str, error: Exception) -> None:
 
 
 def _after_fork_in_child() -> None:
-    Call.forks += 1  # the calls of other threads are nobody's here
     _waiting.clear()
     _revoking.clear()
 
