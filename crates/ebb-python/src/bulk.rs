@@ -188,11 +188,25 @@ type Objects<'py> = Vec<Bound<'py, PyAny>>;
 
 /// The items of an iterable, with pauses.
 pub(crate) fn objects_of<'py>(iterable: &Bound<'py, PyAny>, pace: &mut Pace) -> PyResult<Objects<'py>> {
-    let mut objects = with_room(iterable.cast_exact::<PyList>().map_or(0, |list| list.len()))?;
+    if let Ok(list) = iterable.cast_exact::<PyList>() {
+        return items_of(list, pace);
+    }
+    let mut objects = Vec::new();
     for item in calls::items(iterable)? {
         objects.try_reserve(1).map_err(out_of_memory)?;
         objects.push(item?);
         pace.step(iterable.py())?;
+    }
+    Ok(objects)
+}
+
+/// The items of a list, which may change in a pause.
+fn items_of<'py>(list: &Bound<'py, PyList>, pace: &mut Pace) -> PyResult<Objects<'py>> {
+    let mut objects = with_room(list.len())?;
+    while objects.len() < list.len() {
+        objects.try_reserve(1).map_err(out_of_memory)?;
+        objects.push(list.get_item(objects.len())?);
+        pace.step(list.py())?;
     }
     Ok(objects)
 }
