@@ -43,8 +43,8 @@ class Map(Shared[K, V], _core.Map[K, V]):
     mapping or pairs, and keywords.
 
     A full `MutableMapping`, unordered. Every call for one key is atomic; those for many let other threads go
-    on between two keys, and a copy has each key that is there all along. Getting, setting and deleting are O(1),
-    and none does work that grows with the map.
+    on between two keys, and a copy has each key that is there all along. Getting, setting and deleting are
+    O(1), and none does work that grows with the map.
 
     Raises `TypeError` for a key or value of another kind, `OverflowError` for an int beyond 64 bits or its
     dtype, `ValueError` for text or bytes longer than their dtype, `MemoryError` (the map unchanged) when
