@@ -56,6 +56,8 @@ pub(crate) fn in_batches<H: Holder, R>(
     Ok(())
 }
 
+/// Very short steps that are counted together.
+const STEPS: usize = 64;
 /// Keys that are read under one hold of the lock, where their values become objects.
 const READ: usize = 256;
 /// Keys that are served under one hold of the lock, and the bytes of their values: a millisecond at most.
@@ -179,7 +181,9 @@ pub(crate) fn collect<T>(
     let mut collected = with_room(items.len())?;
     for item in items {
         collected.push(item?);
-        pace.step(py)?;
+        if collected.len() % STEPS == 0 {
+            pace.steps(py, STEPS)?;
+        }
     }
     Ok(collected)
 }
@@ -206,7 +210,9 @@ fn items_of<'py>(list: &Bound<'py, PyList>, pace: &mut Pace) -> PyResult<Objects
     while objects.len() < list.len() {
         objects.try_reserve(1).map_err(out_of_memory)?;
         objects.push(list.get_item(objects.len())?);
-        pace.step(list.py())?;
+        if objects.len() % STEPS == 0 {
+            pace.steps(list.py(), STEPS)?;
+        }
     }
     Ok(objects)
 }
