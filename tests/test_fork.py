@@ -136,3 +136,138 @@ def test_a_child_forked_in_a_callback_of_the_sweeper_ends() -> None:
     print("done")
     """
     )
+
+
+IN_THREAD = """
+    def in_thread(work):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+"""
+
+
+@pytest.mark.parametrize("fork", ["os.fork()", "ctypes.PyDLL(None).fork()"])
+@pytest.mark.parametrize("end", ["return", "sys.exit(3)", "os._exit(0)"])
+@pytest.mark.parametrize("on_remove", ["None", "lambda *_: None"])
+@pytest.mark.parametrize("rest", [0, 0.4])
+def test_a_child_ends_with_the_thread_that_forked(fork: str, end: str, on_remove: str, rest: float) -> None:
+    """With code 0, as without a cache: the main thread, which would set another, did not come along."""
+    run_to_done(
+        HEAD
+        + IN_THREAD
+        + f"""
+    c = Cache(ttl=0.05, on_remove={on_remove})
+    c[1] = object()
+    c.set(2, object(), ttl=60)
+    children = []
+    def work():
+        child = {fork}
+        if child == 0:
+            signal.alarm(20)
+            time.sleep({rest})
+            {end}
+        children.append(child)
+        time.sleep(0.05)
+    in_thread(work)
+    assert ended(children[0]) == 0
+    print("done")
+    """
+    )
+
+
+def test_a_child_of_the_main_thread_ends_as_it_says() -> None:
+    run_to_done(
+        HEAD
+        + """
+    c = Cache(ttl=0.05)
+    c[1] = object()
+    child = os.fork()
+    if child == 0:
+        sys.exit(3)
+    assert ended(child) == 3
+    print("done")
+    """
+    )
+
+
+def test_a_child_is_swept_for_as_long_as_it_has_threads() -> None:
+    """The thread that forked has ended; the child lives on with another, and ends with that."""
+    run_to_done(
+        HEAD
+        + IN_THREAD
+        + """
+    import weakref
+    class Value:
+        pass
+    reading, writing = os.pipe()
+    c = Cache(ttl=0.05)
+    c[1] = 1
+    children = []
+    def work():
+        child = os.fork()
+        if child:
+            children.append(child)
+            return
+        value = Value()
+        c.set(2, value, ttl=0.3)
+        witness = weakref.ref(value)
+        def live_on():
+            time.sleep(0.1)
+            os.write(writing, b"+" if wait_for(lambda: witness() is None) else b"-")
+        threading.Thread(target=live_on).start()
+    in_thread(work)
+    assert ended(children[0]) == 0 and os.read(reading, 100) == b"+"
+    print("done")
+    """
+    )
+
+
+@pytest.mark.parametrize("fork", FORKS.values(), ids=FORKS)
+def test_a_memoized_call_of_another_thread_is_made_anew_in_a_child(fork: str) -> None:
+    run_to_done(
+        HEAD
+        + f"""
+    parent = os.getpid()
+    begun = threading.Event()
+    cache = Cache()
+    @cache.memoize
+    def slow(x):
+        if os.getpid() == parent:
+            begun.set()
+            time.sleep(1)
+        return os.getpid()
+    thread = threading.Thread(target=slow, args=(1,))
+    thread.start()
+    begun.wait()
+    child = in_child(lambda: {fork}, lambda: slow(1) == os.getpid())
+    assert ended(child) == 0
+    thread.join()
+    assert slow(1) == parent
+    print("done")
+    """
+    )
+
+
+def test_children_that_are_killed_hurt_nobody() -> None:
+    run_to_done(
+        HEAD
+        + """
+    import random
+    c = Cache(ttl=0.02, key=int, value=int)
+    def use():
+        for i in range(100_000):
+            c[i % 1000] = i
+    children = []
+    thread = threading.Thread(target=use)
+    thread.start()
+    while thread.is_alive():
+        child = in_child(os.fork, lambda: [use() for _ in range(100)])
+        time.sleep(random.random() / 100)
+        os.kill(child, signal.SIGKILL)
+        assert ended(child) == -signal.SIGKILL
+    thread.join()
+    assert wait_for(lambda: c.nbytes < 50_000)
+    c._check()
+    print("done")
+    """
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ebbmap import _core
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # Array types of the values that are of a fixed size.
 _DTYPES = {"int": "i8", "float": "f8"}
+# Elements of an array that become Python objects in one step.
+_CONVERTED = 4096
 
 # The code of these kinds in a `memoryview`.
 _CODES: dict[str, Literal["q", "d"]] = {"int": "q", "float": "d"}
@@ -26,6 +30,8 @@ _CODES: dict[str, Literal["q", "d"]] = {"int": "q", "float": "d"}
 _PLAIN = "biufcmMSU"
 # Lists of so many plain numbers go the way of arrays, which makes no object of each.
 _MANY = 64
+# Keys of a list that are looked up before other threads may run.
+_BLOCK = 1 << 16
 
 
 def get_many(m: Either, keys: Any, default: Any, mask: bool, absent: Any) -> Any:
@@ -51,7 +57,8 @@ def _get_array_filled(m: Either, keys: Array, dtype: np.dtype[Any], default: Any
     values, found = _get_array(m, keys, dtype)
     if not found.all():
         if default is absent:
-            raise KeyError(_as_list(keys)[int(found.argmin())])
+            first = int(found.argmin())
+            raise KeyError(*_as_iterable(_flat(keys)[first : first + 1]))
         values[~found] = default
     return values
 
@@ -64,7 +71,7 @@ def _get_array(m: Either, keys: Array, dtype: np.dtype[Any]) -> tuple[Array, Arr
         return values, found
     values, found = np.zeros(keys.shape, dtype), np.zeros(keys.shape, bool)
     absent = object()
-    for i, value in enumerate(m._get_list(_as_list(keys), absent)):
+    for i, value in enumerate(m._get_list(_as_iterable(keys), absent)):
         if value is not absent:
             values.flat[i], found.flat[i] = value, True
     return values, found
@@ -77,7 +84,7 @@ def set_many(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
     _refuse_masked(values, "values")
     values = _fitting(m, values)
     if not _are_arrays_for(m, keys, values):
-        _set_lists(m, _listed(keys), _listed(values), *ttl)
+        _set_lists(m, keys, values, *ttl)
         return
     if keys.shape != values.shape:
         raise ValueError(f"keys and values must be of one shape, not {keys.shape} and {values.shape}")
@@ -90,9 +97,8 @@ def delete_many(m: Either, keys: Any) -> int:
     _refuse_masked(keys, "keys")
     if _is_array(keys) and m._kinds()[0] == "int" and m._kinds()[1] != "object":
         return m._delete_array(_int_array(keys))
-    keys = _listed(keys)
     words = _words(m, keys)
-    return m._delete_list(_as_list(keys)) if words is None else m._delete_array(words)
+    return m._delete_list(_as_iterable(keys)) if words is None else m._delete_array(words)
 
 
 # --- lists of plain numbers, which go the way of arrays ---------------------------------------------------
@@ -100,12 +106,21 @@ def delete_many(m: Either, keys: Any) -> int:
 
 def _get_list(m: Either, keys: Any, absent: Any) -> list[Any]:
     """The values of many keys, `absent` for those that are not there."""
-    keys = _listed(keys)
     _, value, codec = m._kinds()
     is_plain = value in _CODES or (codec is not None and codec.dtype.kind in _PLAIN)
-    words = _words(m, keys) if is_plain else None
+    if not is_plain or not _are_many(m, keys):
+        return m._get_list(_as_iterable(keys), absent)
+    values: list[Any] = []
+    for start in range(0, len(keys), _BLOCK):  # other threads run between two blocks
+        values += _get_block(m, keys[start : start + _BLOCK], absent)
+    return values
+
+
+def _get_block(m: Either, keys: Any, absent: Any) -> list[Any]:
+    _, value, codec = m._kinds()
+    words = _words(m, keys)
     if words is None:
-        return m._get_list(_as_list(keys), absent)
+        return m._get_list(_as_iterable(keys), absent)
     found = bytearray(len(words))
     if codec is None:
         data = bytearray(8 * len(words))
@@ -121,18 +136,26 @@ def _get_list(m: Either, keys: Any, absent: Any) -> list[Any]:
 
 
 def _set_lists(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
-    words = _words(m, keys)
+    are_many = _are_many(m, keys) and (type(values) is list or _is_array(values))
+    words = _words(m, keys) if are_many else None
     data = None if words is None else _data(m, values)
     if words is None or data is None or len(values) != len(words):
-        m._set_lists(_as_list(keys), _value_list(m, values), *ttl)
+        m._set_lists(_as_iterable(keys), _values(m, values), *ttl)
     else:
         m._set_array(words, data, *ttl)
 
 
+def _are_many(m: Either, keys: Any) -> bool:
+    """Whether it is worth to see if keys can go the way of arrays."""
+    key, value, _ = m._kinds()
+    if key != "int" or value == "object":
+        return False
+    return (type(keys) is list and len(keys) >= _MANY) or (_is_array(keys) and keys.size >= _MANY)
+
+
 def _words(m: Either, keys: Any) -> Any:
     """Keys as an array of int64, where they are many plain ints and the table keeps no objects; else None."""
-    key, value, _ = m._kinds()
-    if (keys.size if _is_array(keys) else len(keys)) < _MANY or key != "int" or value == "object":
+    if not _are_many(m, keys):
         return None
     if _is_array(keys):
         return _int_array(keys) if keys.dtype.kind in "iu" else None
@@ -155,11 +178,6 @@ def _data(m: Either, values: Any) -> Any:
     from ebbmap import _numpy
 
     return _numpy.numbers(values, codec.dtype)
-
-
-def _listed(given: Any) -> Any:
-    """A list or an array itself, and else a list of what was given."""
-    return given if type(given) is list or _is_array(given) else list(given)
 
 
 def _fitting(m: Either, values: Any) -> Any:
@@ -212,19 +230,25 @@ def _value_dtype(m: Either) -> np.dtype[Any] | None:
     return None if name is None else sys.modules["numpy"].dtype(name)
 
 
-def _as_list(given: Any) -> list[Any]:
-    """What was given as a list of Python objects; dates stay NumPy's, as `tolist` makes ints of some."""
+def _as_iterable(given: Any) -> Iterable[Any]:
+    """What was given as an iterable of Python objects; dates stay NumPy's, as `tolist` makes ints of some.
+
+    An array is converted some elements at a time, as `tolist` lets no other thread run.
+    """
     if not _is_array(given):
-        return list(given)
+        iterable: Iterable[Any] = given
+        return iterable
     flat = _flat(given)
-    return list(flat) if _has_dates(flat.dtype) else flat.tolist()
+    if _has_dates(flat.dtype):
+        return flat
+    return chain.from_iterable(flat[i : i + _CONVERTED].tolist() for i in range(0, flat.size, _CONVERTED))
 
 
-def _value_list(m: Either, values: Any) -> list[Any]:
-    """Values as a list; those for a dtype as elements, which need no second look."""
+def _values(m: Either, values: Any) -> Iterable[Any]:
+    """Values as an iterable; those for a dtype as elements, which need no second look."""
     if m._kinds()[2] is not None and _is_array(values):
-        return list(_flat(values))
-    return _as_list(values)
+        return _flat(values)
+    return _as_iterable(values)
 
 
 def _flat(array: Array) -> Array:

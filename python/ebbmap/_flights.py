@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Hashable
 from io import IOBase
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any
 
 from ebbmap import _core
 from ebbmap._absent import ABSENT
@@ -52,8 +52,6 @@ class Call(_core.Flight):
         "value",
     )
 
-    forks: ClassVar[int] = 0  # on the way from the first process to this one
-
     def __init__(self, owner: object, loop: Any = None) -> None:
         self.owner = owner  # a thread's identity, a greenlet, or a weak reference to a task
         self.thread = _thread.get_ident()
@@ -65,7 +63,7 @@ class Call(_core.Flight):
         self.error: Exception | None = None
         self.traceback: TracebackType | None = None
         self._fate: dict[None, object] = {}
-        self._born = Call.forks
+        self._born = _core._forks()
 
     @property
     def loop(self) -> Any:
@@ -79,7 +77,7 @@ class Call(_core.Flight):
         Its thread stayed behind in a parent process, its loop was closed, or a key's `__eq__` raised when it
         should have been taken off the list.
         """
-        if self.done or self._born != Call.forks:
+        if self.done or self._born != _core._forks():
             return True
         return self._loop is not None and ((loop := self._loop()) is None or loop.is_closed())
 
@@ -308,7 +306,6 @@ def _log(name: str, error: Exception) -> None:
 
 
 def _after_fork_in_child() -> None:
-    Call.forks += 1  # the calls of other threads are nobody's here
     _waiting.clear()
     _revoking.clear()
 

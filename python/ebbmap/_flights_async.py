@@ -135,10 +135,10 @@ class AsyncFlights(Flights):
             ) from None
 
 
-def _this_task() -> weakref.ref[Any]:
-    """The task that runs, in the form in which it is compared."""
-    task: Any = asyncio.current_task()
-    return weakref.ref(task)
+def _this_task() -> object:
+    """The task that runs, in the form in which it is compared. A coroutine that no task runs is like no other."""
+    task = asyncio.current_task()
+    return object() if task is None else weakref.ref(task)
 
 
 def _wake(waiter: weakref.ref[asyncio.Future[None]]) -> None:

@@ -39,8 +39,9 @@ class Map(Shared[K, V], _core.Map[K, V]):
     nothing is left for the garbage collector to walk. After the kinds come the contents, as for `dict`: a
     mapping or pairs, and keywords.
 
-    A full `MutableMapping`, unordered. Every call is atomic; getting, setting and deleting are O(1), and none
-    does work that grows with the map.
+    A full `MutableMapping`, unordered. Every call for one key is atomic; those for many let other threads go
+    on between two keys, and a copy has each key that is there all along. Getting, setting and deleting are
+    O(1), and none does work that grows with the map.
 
     Raises `TypeError` for a key or value of another kind, `OverflowError` for an int beyond 64 bits or its
     dtype or an entry of 4 GiB, `ValueError` for text or bytes longer than their dtype, `MemoryError` (the map
@@ -161,7 +162,8 @@ class Map(Shared[K, V], _core.Map[K, V]):
         """Set many keys, each to the value in the same place. O(keys).
 
         Both are iterables of the same length (else `ValueError`) or NumPy arrays; masked arrays raise
-        `TypeError`. A key or value of the wrong kind raises before anything is set.
+        `TypeError`. A key or value of the wrong kind raises before anything is set; where memory or a
+        signal's handler ends the call, the keys before are set.
         """
         bulk().set_many(self, keys, values)
 

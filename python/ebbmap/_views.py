@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import ItemsView as _ItemsView
-from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import KeysView as _KeysView
 from collections.abc import ValuesView as _ValuesView
 from reprlib import recursive_repr
@@ -57,7 +57,9 @@ class Shared(Generic[K, V]):
         def _snapshot(self) -> list[tuple[K, V]]: ...
         def _iter_items(self) -> Any: ...
         def _iter_values(self) -> Any: ...
-        def _set_pairs(self, pairs: Iterable[Iterable[Any]]) -> None: ...
+        def _set_pairs(
+            self, pairs: Iterable[Iterable[Any]], again: Callable[[], Iterable[Any]] | None = None
+        ) -> None: ...
         def _copied(self) -> Self: ...
         def _empty_like_self(self) -> Self: ...
         @property
@@ -253,9 +255,9 @@ def _size(mapping: Mapping[Any, Any] | Shared[Any, Any]) -> int:
 def merge(into: Shared[Any, Any], other: Any = (), /, **kwargs: Any) -> None:
     """What `update` does. A function, as a subclass may override `update`."""
     if isinstance(other, Shared) and type(other).__iter__ is _native(other).__iter__:
-        into._set_pairs(other._snapshot())  # at one moment, whatever other threads do
+        into._set_pairs(other._snapshot())
     elif isinstance(other, dict) and type(other).__iter__ is dict.__iter__:
-        into._set_pairs(dict.items(other))
+        into._set_pairs(dict.items(other), lambda: list(dict.items(other)))
     elif hasattr(other, "keys"):  # as dict does: any object with keys() and []
         into._set_pairs((key, other[key]) for key in other.keys())  # noqa: SIM118
     else:

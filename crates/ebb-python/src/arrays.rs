@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// The elements of a contiguous buffer, which is held for as long.
 pub(crate) struct Elements<'a, T> {
@@ -73,30 +74,54 @@ fn one_length(py: Python<'_>, what: &str) -> PyErr {
     error::<PyValueError>(py, format_args!("arrays of keys and {what} must be of one length"))
 }
 
-/// Keys and values to be set; values are given as their bytes. The keys are copied: each is read several times, and has
-/// to be the same each time.
+/// Keys and values to be set; values are given as their bytes.
 pub(crate) struct Entries<'a> {
-    keys: Vec<i64>,
+    keys: Elements<'a, i64>,
     values: Elements<'a, u8>,
     value_bytes: usize,
+    /// A copy of the keys that were taken last.
+    taken: Vec<i64>,
 }
 
 impl<'a> Entries<'a> {
+    /// Of which at most `most` are taken at a time.
     pub(crate) fn of(
         py: Python<'_>,
         keys: &'a PyBuffer<i64>,
         values: &'a PyBuffer<u8>,
         value_bytes: usize,
+        most: usize,
     ) -> PyResult<Self> {
         let (keys, values) = (Elements::of(py, keys, false)?, Elements::of(py, values, false)?);
         if keys.len.checked_mul(value_bytes) != Some(values.len) {
             return Err(one_length(py, "values"));
         }
-        let mut copied = with_room(keys.len)?;
-        copied.extend((0..keys.len).map(|i| keys.get(i)));
-        Ok(Entries { keys: copied, values, value_bytes })
+        let taken = with_room(keys.len.min(most))?;
+        Ok(Entries { keys, values, value_bytes, taken })
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len
+    }
+
+    /// Some of them. Their keys are copied: each is read several times, and has to be the same each time.
+    pub(crate) fn take(&mut self, places: Range<usize>) -> SomeEntries<'_> {
+        self.taken.clear();
+        self.taken.extend(places.clone().map(|i| self.keys.get(i)));
+        SomeEntries { keys: &self.taken, values: &self.values, value_bytes: self.value_bytes, from: places.start }
+    }
+}
+
+/// Some of the [`Entries`].
+pub(crate) struct SomeEntries<'a> {
+    keys: &'a [i64],
+    values: &'a Elements<'a, u8>,
+    value_bytes: usize,
+    /// The place of the first.
+    from: usize,
+}
+
+impl SomeEntries<'_> {
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
@@ -108,7 +133,8 @@ impl<'a> Entries<'a> {
 
     #[inline]
     pub(crate) fn value(&self, i: usize) -> Value<'_> {
-        Value::Bytes(Cow::Borrowed(self.values.slice(i * self.value_bytes, self.value_bytes)))
+        let bytes = self.values.slice((self.from + i) * self.value_bytes, self.value_bytes);
+        Value::Bytes(Cow::Borrowed(bytes))
     }
 }
 
@@ -136,15 +162,25 @@ impl<'a> Lookups<'a> {
         Ok(Lookups { keys, values, found, value_bytes })
     }
 
-    /// Fill in what `find` gives for each hash and key, and zeros where that is nothing.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len
+    }
+
+    /// Fill in what `find` gives for each hash and key at some places, and zeros where that is nothing.
     #[inline]
-    pub(crate) fn fill<H: Holder>(&mut self, holder: &mut H, find: impl Fn(&mut H, u64, i64) -> Option<&[u8]>) {
+    pub(crate) fn fill<H: Holder>(
+        &mut self,
+        places: Range<usize>,
+        holder: &mut H,
+        find: impl Fn(&mut H, u64, i64) -> Option<&[u8]>,
+    ) {
         let Lookups { keys, values, found, value_bytes } = self;
         let Ok(()) = in_batches(
             holder,
-            keys.len,
-            |i| hash_int(keys.get(i)),
+            places.len(),
+            |i| hash_int(keys.get(places.start + i)),
             |holder, i, hash| {
+                let i = places.start + i;
                 let value = find(holder, hash, keys.get(i));
                 match value {
                     Some(value) => values.write(i * *value_bytes, value),

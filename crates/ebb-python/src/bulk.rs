@@ -1,23 +1,28 @@
 //! Many keys in one call: the cache lines of a batch are asked for before any is needed, and where no object is
 //! involved the interpreter is released.
+//!
+//! Such a call takes some keys at a time. Between two takes other threads may use the map, so no lock is held then, and
+//! nothing that was found before is relied on.
 
 use crate::arrays::{Elements, Entries, Lookups};
 use crate::calls;
 use crate::convert::{Key, Read, Value};
 use crate::errors::{error, out_of_memory, with_room};
-use crate::hash::{hash, hash_int};
+use crate::hash::hash;
 use crate::kinds::{Codec, KeyKind};
 use crate::layout::{New, word};
 use crate::make;
 use crate::map::Map;
+use crate::pace::Pace;
 use crate::search::Holder;
 use crate::store::Store;
 use ebb::{OutOfMemory, RawTable};
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use std::convert::Infallible;
+use std::ops::Range;
 
 /// Keys that are asked for at a time.
 const BATCH: usize = 32;
@@ -50,6 +55,32 @@ pub(crate) fn in_batches<H: Holder, R>(
         }
     }
     Ok(())
+}
+
+/// Very short steps that are counted together.
+const STEPS: usize = 64;
+/// Keys that are read under one hold of the lock, where their values become objects.
+const READ: usize = 256;
+/// Keys that are served under one hold of the lock, and the bytes of their values: a millisecond at most.
+const TAKEN: usize = 4096;
+const BYTES_TAKEN: usize = 1 << 20;
+
+/// The places served under the next hold of the lock, from `next` on, which is moved on; at each is a value of so many
+/// bytes.
+pub(crate) fn take_places(next: &mut usize, len: usize, value_bytes: usize) -> Range<usize> {
+    let most = (BYTES_TAKEN / value_bytes.max(1)).clamp(1, TAKEN);
+    let from = std::mem::replace(next, len.min(*next + most));
+    from..*next
+}
+
+/// As [`take_places`], where the values are given; also how many bytes they have.
+fn take_values(next: &mut usize, values: &[Value<'_>]) -> (Range<usize>, usize) {
+    let (from, mut bytes) = (*next, 0);
+    while *next < values.len() && *next < from + TAKEN && bytes < BYTES_TAKEN {
+        bytes += values[*next].len();
+        *next += 1;
+    }
+    (from..*next, bytes)
 }
 
 /// Set many keys of an inline map. The new ones first, then the others are written over, which takes memory only where
@@ -113,53 +144,130 @@ fn remove_one(store: &mut Store, key: &Key<'_>) -> bool {
     found.map(|found| store.remove_inline(found)).is_some()
 }
 
+/// Remove many keys of an inline map; how many were there. A key that changes meanwhile, in an array that is written to,
+/// counts as absent.
+fn remove_all<'a>(store: &mut Store, count: usize, key_at: impl Fn(usize) -> Key<'a>) -> usize {
+    let mut removed = 0;
+    let Ok(()) = in_batches(
+        store,
+        count,
+        |i| hash(&key_at(i)),
+        |store, i, hash| {
+            if let Some(found) = store.find_inline(hash, &key_at(i)) {
+                store.remove_inline(found);
+                removed += 1;
+            }
+            Ok::<_, Infallible>(())
+        },
+    );
+    removed
+}
+
 impl Map {
     fn is_inline(&self) -> bool {
         !self.kinds().layout().has_objects()
     }
 
-    fn keys_of<'a>(&self, keys: &'a [Bound<'_, PyAny>]) -> PyResult<Vec<Key<'a>>> {
-        collect(keys.iter().map(|key| self.key(key)))
+    fn keys_of<'a>(&self, py: Python<'_>, keys: &'a [Bound<'_, PyAny>], pace: &mut Pace) -> PyResult<Vec<Key<'a>>> {
+        collect(py, keys.iter().map(|key| self.key(key)), pace)
     }
 }
 
-/// As `Iterator::collect`, with `MemoryError` where there is no room for so many.
-pub(crate) fn collect<T>(items: impl ExactSizeIterator<Item = PyResult<T>>) -> PyResult<Vec<T>> {
+/// As `Iterator::collect`, with pauses, and `MemoryError` where there is no room for so many.
+pub(crate) fn collect<T>(
+    py: Python<'_>,
+    items: impl ExactSizeIterator<Item = PyResult<T>>,
+    pace: &mut Pace,
+) -> PyResult<Vec<T>> {
     let mut collected = with_room(items.len())?;
     for item in items {
         collected.push(item?);
+        if collected.len() % STEPS == 0 {
+            pace.steps(py, STEPS)?;
+        }
     }
     Ok(collected)
 }
 
-pub(crate) fn objects_of<'py>(list: &Bound<'py, PyList>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    collect(list.iter().map(Ok))
-}
-
 type Objects<'py> = Vec<Bound<'py, PyAny>>;
 
-/// The keys and values of two lists.
+/// The items of an iterable, with pauses.
+pub(crate) fn objects_of<'py>(iterable: &Bound<'py, PyAny>, pace: &mut Pace) -> PyResult<Objects<'py>> {
+    if let Ok(list) = iterable.cast_exact::<PyList>() {
+        return items_of(list, pace);
+    }
+    let mut objects = Vec::new();
+    for item in calls::items(iterable)? {
+        objects.try_reserve(1).map_err(out_of_memory)?;
+        objects.push(item?);
+        pace.step(iterable.py())?;
+    }
+    Ok(objects)
+}
+
+/// The items of a list, which may change in a pause.
+fn items_of<'py>(list: &Bound<'py, PyList>, pace: &mut Pace) -> PyResult<Objects<'py>> {
+    let mut objects = with_room(list.len())?;
+    while objects.len() < list.len() {
+        objects.try_reserve(1).map_err(out_of_memory)?;
+        objects.push(list.get_item(objects.len())?);
+        if objects.len() % STEPS == 0 {
+            pace.steps(list.py(), STEPS)?;
+        }
+    }
+    Ok(objects)
+}
+
+/// The keys and values of two iterables.
 pub(crate) fn objects_of_both<'py>(
-    keys: &Bound<'py, PyList>,
-    values: &Bound<'py, PyList>,
+    keys: &Bound<'py, PyAny>,
+    values: &Bound<'py, PyAny>,
+    pace: &mut Pace,
 ) -> PyResult<(Objects<'py>, Objects<'py>)> {
+    let py = keys.py();
+    let (keys, values) = (objects_of(keys, pace)?, objects_of(values, pace)?);
     if keys.len() != values.len() {
-        let (py, keys, values) = (keys.py(), keys.len(), values.len());
+        let (keys, values) = (keys.len(), values.len());
         let message = format_args!("set_many takes as many values as keys, not {values} values for {keys} keys");
         return Err(error::<PyValueError>(py, message));
     }
-    Ok((objects_of(keys)?, objects_of(values)?))
+    Ok((keys, values))
 }
 
 /// The values of keys that are looked up one at a time; `absent` for those that are not there.
 pub(crate) fn find_each<'py>(
-    keys: &Bound<'py, PyList>,
+    py: Python<'py>,
+    keys: &[Bound<'_, PyAny>],
     absent: &Py<PyAny>,
+    pace: &mut Pace,
     find: impl Fn(&Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let values = make::list(keys.py())?;
+    let values = make::list(py)?;
     for key in keys {
-        values.append(find(&key)?.unwrap_or_else(|| absent.clone_ref(keys.py())))?;
+        values.append(find(key)?.unwrap_or_else(|| absent.clone_ref(py)))?;
+        pace.step(py)?;
+    }
+    Ok(values)
+}
+
+/// The values of keys that are no objects, of which `read` reads some under the lock; `absent` for those that are not
+/// there.
+pub(crate) fn find_some_at_a_time<'py>(
+    py: Python<'py>,
+    keys: &[Key<'_>],
+    absent: &Py<PyAny>,
+    codec: Option<&Codec>,
+    pace: &mut Pace,
+    mut read: impl FnMut(&[Key<'_>], &mut Vec<Option<Read>>) -> PyResult<()>,
+) -> PyResult<Bound<'py, PyList>> {
+    let values = make::list(py)?;
+    for keys in keys.chunks(READ) {
+        let mut reads = with_room(keys.len())?;
+        read(keys, &mut reads)?;
+        pace.steps(py, keys.len())?;
+        for read in reads {
+            values.append(read.map_or_else(|| Ok(absent.clone_ref(py)), |read| read.finish(py, codec))?)?;
+        }
     }
     Ok(values)
 }
@@ -181,20 +289,6 @@ pub(crate) fn read_all<H: Holder>(
             Ok(())
         },
     )
-}
-
-/// What was read, as objects; `absent` for what was not there.
-pub(crate) fn finish_all<'py>(
-    py: Python<'py>,
-    reads: Vec<Option<Read>>,
-    absent: &Py<PyAny>,
-    codec: Option<&Codec>,
-) -> PyResult<Bound<'py, PyList>> {
-    let values = make::list(py)?;
-    for read in reads {
-        values.append(read.map_or_else(|| Ok(absent.clone_ref(py)), |read| read.finish(py, codec))?)?;
-    }
-    Ok(values)
 }
 
 /// The two of a pair, with the errors `dict.update` gives.
@@ -229,70 +323,134 @@ pub(crate) fn pair<'py>(
     Ok((key, value))
 }
 
+/// Why not all pairs were set.
+enum Stopped {
+    /// By what the iterator raised.
+    Iterating(PyErr),
+    Setting(PyErr),
+}
+
+impl From<PyErr> for Stopped {
+    fn from(error: PyErr) -> Self {
+        Stopped::Setting(error)
+    }
+}
+
+/// Call `set` for every pair of an iterable, in order, with pauses; `what` takes them.
+///
+/// The iterator of a mapping raises `RuntimeError` if another thread adds or removes a key in a pause. Then all are set
+/// anew, as `again` lists them in one step, if it is given.
+pub(crate) fn set_pairs(
+    pairs: &Bound<'_, PyAny>,
+    again: Option<&Bound<'_, PyAny>>,
+    what: &str,
+    mut set: impl FnMut(&Bound<'_, PyAny>, &Bound<'_, PyAny>) -> PyResult<()>,
+) -> PyResult<()> {
+    let stopped = match set_each(pairs, what, &mut set) {
+        Ok(()) => return Ok(()),
+        Err(stopped) => stopped,
+    };
+    match (stopped, again) {
+        (Stopped::Iterating(error), Some(again)) if error.is_instance_of::<PyRuntimeError>(pairs.py()) => {
+            match set_each(&calls::call(again, [])?, what, &mut set) {
+                Ok(()) => Ok(()),
+                Err(Stopped::Iterating(error) | Stopped::Setting(error)) => Err(error),
+            }
+        }
+        (Stopped::Iterating(error) | Stopped::Setting(error), _) => Err(error),
+    }
+}
+
+fn set_each(
+    pairs: &Bound<'_, PyAny>,
+    what: &str,
+    set: &mut impl FnMut(&Bound<'_, PyAny>, &Bound<'_, PyAny>) -> PyResult<()>,
+) -> Result<(), Stopped> {
+    let mut pace = Pace::default();
+    for (place, item) in calls::items(pairs)?.enumerate() {
+        let (key, value) = pair(&item.map_err(Stopped::Iterating)?, place, what)?;
+        set(&key, &value)?;
+        pace.step(pairs.py())?;
+    }
+    Ok(())
+}
+
 #[pymethods]
 impl Map {
-    /// Set every pair of an iterable, in order.
-    fn _set_pairs(&self, pairs: &Bound<'_, PyAny>) -> PyResult<()> {
-        for (place, item) in calls::items(pairs)?.enumerate() {
-            let (key, value) = pair(&item?, place, "map")?;
-            self.set(&key, &value)?;
+    /// Set every pair of an iterable, in order. If its iterator raises `RuntimeError`, all are set anew, as `again()` lists
+    /// them.
+    #[pyo3(signature = (pairs, again=None))]
+    fn _set_pairs(&self, pairs: &Bound<'_, PyAny>, again: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        set_pairs(pairs, again, "map", |key, value| self.set(key, value))
+    }
+
+    /// The values of an iterable of keys, as a list; `absent` for those that are not there.
+    fn _get_list<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Bound<'py, PyAny>,
+        absent: Py<PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let mut pace = Pace::default();
+        let objects = objects_of(keys, &mut pace)?;
+        if self.kinds().key == KeyKind::Object {
+            return find_each(py, &objects, &absent, &mut pace, |key| self.find_value(py, &self.key(key)?));
+        }
+        let keys = self.keys_of(py, &objects, &mut pace)?;
+        find_some_at_a_time(py, &keys, &absent, self.kinds().codec.as_ref(), &mut pace, |keys, reads| {
+            self.store.with(py, |store| {
+                read_all(store, keys, reads, |store, hash, key| {
+                    store.find_inline(hash, key).map(|found| store.read_value(py, found))
+                })
+            })
+        })
+    }
+
+    /// Set the keys of an iterable to the values of another one.
+    fn _set_lists(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, values: &Bound<'_, PyAny>) -> PyResult<()> {
+        let mut pace = Pace::default();
+        let (keys, values) = objects_of_both(keys, values, &mut pace)?;
+        let keys = self.keys_of(py, &keys, &mut pace)?;
+        let values = collect(py, values.iter().map(|value| self.value(value)), &mut pace)?;
+        if !self.is_inline() {
+            for (key, value) in keys.iter().zip(&values) {
+                self.set_typed(py, key, value)?;
+                pace.copied(py, value.len())?;
+            }
+            return Ok(());
+        }
+        let mut next = 0;
+        while next < keys.len() {
+            let (places, bytes) = take_values(&mut next, &values);
+            let (keys, values) = (&keys[places.clone()], &values[places]);
+            let set = |store: &mut Store| set_all(store, keys.len(), |i| keys[i].borrowed(), |i| values[i].borrowed());
+            self.store.with(py, set).map_err(|_| {
+                let mut errors = keys.iter().zip(values).map(|(key, value)| self.no_room(py, key, value));
+                let too_long = errors.find(|error| !error.is_instance_of::<PyMemoryError>(py));
+                too_long.unwrap_or_else(|| out_of_memory(()))
+            })?;
+            pace.copied(py, keys.len() * 64 + bytes)?;
         }
         Ok(())
     }
 
-    /// The values of a list of keys; `absent` for those that are not there.
-    fn _get_list<'py>(
-        &self,
-        py: Python<'py>,
-        keys: &Bound<'py, PyList>,
-        absent: Py<PyAny>,
-    ) -> PyResult<Bound<'py, PyList>> {
-        if self.kinds().key == KeyKind::Object {
-            return find_each(keys, &absent, |key| self.find_value(py, &self.key(key)?));
-        }
-        let keys = objects_of(keys)?;
-        let keys = self.keys_of(&keys)?;
-        let mut reads = with_room(keys.len())?;
-        self.store.with(py, |store| {
-            read_all(store, &keys, &mut reads, |store, hash, key| {
-                store.find_inline(hash, key).map(|found| store.read_value(py, found))
-            })
-        })?;
-        finish_all(py, reads, &absent, self.kinds().codec.as_ref())
-    }
-
-    /// Set a list of keys to a list of values.
-    fn _set_lists(&self, py: Python<'_>, keys: &Bound<'_, PyList>, values: &Bound<'_, PyList>) -> PyResult<()> {
-        let (keys, values) = objects_of_both(keys, values)?;
-        let typed = self.keys_of(&keys)?;
-        let typed_values = collect(values.iter().map(|value| self.value(value)))?;
-        if !self.is_inline() {
-            for (key, value) in typed.iter().zip(&typed_values) {
-                self.set_typed(py, key, value)?;
-            }
-            return Ok(());
-        }
-        let set =
-            |store: &mut Store| set_all(store, typed.len(), |i| typed[i].borrowed(), |i| typed_values[i].borrowed());
-        self.store.with(py, set).map_err(|_| {
-            let mut errors = typed.iter().zip(&typed_values).map(|(key, value)| self.no_room(py, key, value));
-            let too_long = errors.find(|error| !error.is_instance_of::<PyMemoryError>(py));
-            too_long.unwrap_or_else(|| out_of_memory(()))
-        })
-    }
-
-    /// Remove the keys of a list that are there; how many were.
-    fn _delete_list<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyList>) -> PyResult<Bound<'py, PyAny>> {
-        let keys = objects_of(keys)?;
-        let keys = self.keys_of(&keys)?;
-        if self.is_inline() {
-            let remove = |store: &mut Store| keys.iter().filter(|key| remove_one(store, key)).count();
-            return make::size(py, self.store.with(py, remove));
-        }
+    /// Remove the keys of an iterable that are there; how many were.
+    fn _delete_list<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let mut pace = Pace::default();
+        let keys = objects_of(keys, &mut pace)?;
+        let keys = self.keys_of(py, &keys, &mut pace)?;
         let mut removed = 0;
+        if self.is_inline() {
+            for keys in keys.chunks(TAKEN) {
+                removed += self.store.with(py, |store| remove_all(store, keys.len(), |i| keys[i].borrowed()));
+                pace.steps(py, keys.len())?;
+            }
+            return make::size(py, removed);
+        }
         for key in &keys {
             let dropped = self.locate(py, key, |store, _, found| found.map(|found| store.remove(found)))?;
             removed += usize::from(dropped.map(|dropped| dropped.release(py)).is_some());
+            pace.step(py)?;
         }
         make::size(py, removed)
     }
@@ -307,26 +465,33 @@ impl Map {
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "map")?;
         let (keys, values, found) = (PyBuffer::get(keys)?, PyBuffer::get(values)?, PyBuffer::get(found)?);
-        let mut lookups = Lookups::of(py, &keys, &values, &found, layout.value.fixed_bytes())?;
+        let value_bytes = layout.value.fixed_bytes();
+        let mut lookups = Lookups::of(py, &keys, &values, &found, value_bytes)?;
+        let mut next = 0;
         self.store.with_detached(py, move |store| {
-            lookups.fill(store, |store, hash, key| {
+            let places = take_places(&mut next, lookups.len(), value_bytes);
+            lookups.fill(places, store, |store, hash, key| {
                 let entry = store.table.get(hash, |entry| word(entry) == key as u64);
                 entry.map(|entry| layout.value(entry))
             });
-        });
-        Ok(())
+            (next == lookups.len()).then_some(())
+        })
     }
 
     /// Set an array of int keys to an array of values, given as its bytes. The interpreter is released.
     fn _set_array(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, values: &Bound<'_, PyAny>) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "map")?;
         let (keys, values) = (PyBuffer::get(keys)?, PyBuffer::get(values)?);
-        let entries = Entries::of(py, &keys, &values, layout.value.fixed_bytes())?;
+        let value_bytes = layout.value.fixed_bytes();
+        let mut entries = Entries::of(py, &keys, &values, value_bytes, TAKEN)?;
+        let mut next = 0;
         let set = move |store: &mut Store| {
-            let entries = &entries;
-            set_all(store, entries.len(), |i| Key::Int(entries.key(i)), |i| entries.value(i))
+            let places = take_places(&mut next, entries.len(), value_bytes);
+            let some = entries.take(places);
+            let done = set_all(store, some.len(), |i| Key::Int(some.key(i)), |i| some.value(i));
+            (done.is_err() || next == entries.len()).then_some(done)
         };
-        self.store.with_detached(py, set).map_err(out_of_memory)
+        self.store.with_detached(py, set)?.map_err(out_of_memory)
     }
 
     /// Remove the keys of an int array that are there; how many were. The interpreter is released.
@@ -334,23 +499,13 @@ impl Map {
         self.kinds().int_keys_layout(py, "map")?;
         let keys = PyBuffer::get(keys)?;
         let keys = Elements::of(py, &keys, false)?;
+        let (mut next, mut removed) = (0, 0);
         let removed = self.store.with_detached(py, move |store| {
             let keys = &keys;
-            let mut removed = 0;
-            let Ok(()) = in_batches(
-                store,
-                keys.len(),
-                |i| hash_int(keys.get(i)),
-                |store, i, hash| {
-                    if let Some(found) = store.find_int(hash, keys.get(i)) {
-                        store.remove_inline(found);
-                        removed += 1;
-                    }
-                    Ok::<_, Infallible>(())
-                },
-            );
-            removed
-        });
+            let places = take_places(&mut next, keys.len(), 0);
+            removed += remove_all(store, places.len(), |i| Key::Int(keys.get(places.start + i)));
+            (next == keys.len()).then_some(removed)
+        })?;
         make::size(py, removed)
     }
 }

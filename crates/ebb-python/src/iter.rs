@@ -1,12 +1,13 @@
 //! Iterators over a map: one entry a step, each step atomic.
 
 use crate::convert::{Read, read_value};
-use crate::errors::{error, with_room};
+use crate::errors::{error, out_of_memory};
 use crate::kinds::Kinds;
 use crate::lock::Guarded;
 use crate::make::{self, Name};
 use crate::map::Map;
-use crate::store::Store;
+use crate::pace::{self, Pace};
+use crate::store::{Part, Parts, Store};
 use ebb::{Cursor, RawTable};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -35,12 +36,13 @@ struct Walk {
     map: Option<Py<Map>>,
     cursor: Cursor,
     left: usize,
+    pace: Pace,
 }
 
 impl MapIterator {
     pub(crate) fn new(map: &Bound<'_, Map>, what: What) -> Self {
         let (changes, left) = map.get().store.with(map.py(), |store| (store.changes, store.table.len()));
-        let walk = Walk { map: Some(map.clone().unbind()), cursor: Cursor::default(), left };
+        let walk = Walk { map: Some(map.clone().unbind()), cursor: Cursor::default(), left, pace: Pace::default() };
         MapIterator { what, changes, walk: Guarded::new(walk) }
     }
 
@@ -60,24 +62,35 @@ impl MapIterator {
     }
 }
 
-/// All items at one moment.
+/// All items: those of a part at one moment, with pauses between the parts.
 pub(crate) fn snapshot<'py>(map: &Map, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-    let reads = map.store.with(py, |store| {
-        let mut reads = with_room::<(Read, Read)>(store.table.len())?;
-        let mut cursor = Cursor::default();
-        // Where one can't be made, those before it are dropped under the lock: the table has these objects too, or they
-        // are of builtin types.
-        while let Some(entry) = store.table.next(&mut cursor) {
-            let value = read_value(py, store.layout.value, store.layout.value(entry))?;
-            reads.push((store.read_key(py, entry)?, value));
-        }
-        Ok::<_, PyErr>(reads)
-    })?;
     let items = make::list(py)?;
-    for read in reads {
-        items.append(map.kinds().finish_pair(py, read)?)?;
+    let mut pace = Pace::default();
+    for part in Parts::of(map.store.with(py, |store| store.table.len())) {
+        let reads = map.store.with(py, |store| read_part(py, store, part))?;
+        pace.steps(py, 2 * reads.len())?;
+        for read in reads {
+            items.append(map.kinds().finish_pair(py, read)?)?;
+        }
     }
     Ok(items)
+}
+
+/// The items of a part.
+fn read_part(py: Python<'_>, store: &Store, part: Part) -> PyResult<Vec<(Read, Read)>> {
+    let mut reads = Vec::new();
+    let mut done = Ok(());
+    // Where one can't be made, those before it are dropped under the lock: the table has these objects too, or they are
+    // of builtin types.
+    store.visit_part(part, |_, found| {
+        if done.is_ok() {
+            done = reads.try_reserve(1).map_err(out_of_memory).and_then(|()| {
+                reads.push(store.read_pair(py, found)?);
+                Ok(())
+            });
+        }
+    });
+    done.map(|()| reads)
 }
 
 /// Why a walk gives nothing: noted under the lock, to be raised outside.
@@ -153,8 +166,14 @@ impl MapIterator {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let map = self.walk.with(py, |walk| walk.map.as_ref().map(|map| map.clone_ref(py)));
+        let (map, due) = self.walk.with(py, |walk| {
+            let map = walk.map.as_ref().map(|map| map.clone_ref(py));
+            (map, walk.pace.is_due(1))
+        });
         let Some(map) = map else { return Ok(None) };
+        if due {
+            pace::pause(py)?;
+        }
         let read = map.get().store.with(py, |store| self.next_read(py, store));
         let next = read.map_err(|ended| ended.into_error(py, "map changed size during iteration"))?;
         if next.is_none() {

@@ -5,8 +5,8 @@
 //! * `hash`, `store`: a table with kinds. `lock`: what is around it. `search`: finding a key that has to be asked.
 //! * `take`: taking an entry out to return it.
 //! * `map`, `iter`, `bulk`, `arrays`: the class `Map`. `cache`: the class `Cache`.
-//! * `reserve`: the allocator. `memoize`: a function whose results a cache keeps. `flight`: a call of one that others
-//!   wait for.
+//! * `pace`: pauses of long work. `reserve`: the allocator. `memoize`: a function whose results a cache keeps.
+//!   `flight`: a call of one that others wait for.
 //! * `interpreter`: which one this is. `slots`, `typed`, `fast`: shorter ways than PyO3's to the commonest operations.
 
 mod arrays;
@@ -27,6 +27,7 @@ mod make;
 mod map;
 mod memoize;
 mod objects;
+mod pace;
 mod reserve;
 mod search;
 mod slots;
@@ -54,7 +55,7 @@ mod _core {
     #[pymodule_export]
     use crate::iter::MapIterator;
     #[pymodule_export]
-    use crate::lock::{_after_fork, _after_fork_in_child, _before_fork};
+    use crate::lock::{_after_fork, _after_fork_in_child, _before_fork, _forks};
     #[pymodule_export]
     use crate::map::Map;
     #[pymodule_export]
@@ -74,6 +75,7 @@ mod _core {
         Cache::leave_arguments(py);
         Flight::leave_arguments(py);
         crate::lock::watch_forks();
+        crate::pace::prepare(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         if !crate::convert::ints_are_as_expected(py) {
             return Ok(()); // without the lanes

@@ -5,19 +5,20 @@
 #![allow(unsafe_code)] // a lock
 
 use crate::cache::sweeper;
+use crate::pace;
 use pyo3::prelude::*;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::panic::{catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A value that one thread at a time uses; with `BEYOND`, also threads that have not attached to the interpreter.
 pub(crate) struct Guarded<T, const BEYOND: bool = false> {
     state: AtomicU8,
-    /// How many wait.
-    wanted: AtomicU32,
+    /// How many threads wait.
+    wanted: Count,
     value: UnsafeCell<ManuallyDrop<T>>,
 }
 
@@ -74,7 +75,7 @@ fn wake_waiters() {
 impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     pub(crate) fn new(value: T) -> Self {
         let value = UnsafeCell::new(ManuallyDrop::new(value));
-        Guarded { state: AtomicU8::new(FREE), wanted: AtomicU32::new(0), value }
+        Guarded { state: AtomicU8::new(FREE), wanted: Count::new(), value }
     }
 
     /// Use the value. `work` must not run Python code. If it panics, the value is [broken](Self::is_broken).
@@ -90,29 +91,49 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         result
     }
 
-    /// Use the value with the interpreter released.
-    pub(crate) fn with_detached<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut T) -> R + Send) -> R
+    /// Use the value with the interpreter released, for as many calls of `work` as it takes until one gives a result. Each
+    /// is to take a millisecond at most. Between two of them, threads that wait for the value get it, a fork goes ahead,
+    /// and from time to time signals are handled: what a handler raises ends the work.
+    pub(crate) fn with_detached<R: Send>(
+        &self,
+        py: Python<'_>,
+        mut work: impl FnMut(&mut T) -> Option<R> + Send,
+    ) -> PyResult<R>
     where
         T: Send,
     {
-        let held = self.acquire(py);
-        let Some(working) = Working::begin() else {
-            // Who forks, or a hook of another module that waits for what this thread holds, must not be waited for. Without
-            // the interpreter nobody gets to fork, so nothing is half done when it happens.
-            // SAFETY: `held` says that nobody else uses the value until it is open.
-            let result = work(unsafe { &mut *self.pointer() });
-            held.open();
-            return result;
-        };
-        let value = Exclusive(self.pointer());
-        py.detach(move || {
-            let value = value; // the whole, not the pointer in it, which is not Send
-            // SAFETY: `held` says that nobody else uses the value until it is open.
-            let result = work(unsafe { &mut *value.0 });
-            held.open();
-            drop(working);
-            result
-        })
+        loop {
+            let held = self.acquire(py);
+            let value = Exclusive(self.pointer());
+            let result = match Working::begin() {
+                Some(working) => {
+                    let (work, is_wanted) = (&mut work, || self.wanted.any());
+                    py.detach(move || {
+                        let value = value; // the whole, not the pointer in it, which is not Send
+                        // SAFETY: `held` says that nobody else uses the value until it is open.
+                        let result = work_for_a_turn(|| work(unsafe { &mut *value.0 }), is_wanted);
+                        held.open();
+                        drop(working);
+                        if result.is_none() {
+                            give_way(is_wanted);
+                        }
+                        result
+                    })
+                }
+                None => {
+                    // Who forks, or a hook of another module that waits for what this thread holds, must not be waited for.
+                    // Without the interpreter nobody gets to fork, so nothing is half done when it happens.
+                    // SAFETY: `held` says that nobody else uses the value until it is open.
+                    let result = work(unsafe { &mut *value.0 });
+                    held.open();
+                    result
+                }
+            };
+            match result {
+                Some(result) => return Ok(result),
+                None => pace::pause(py)?,
+            }
+        }
     }
 
     /// Use the value if nobody does: for those who must never wait, as the garbage collector. Without `BEYOND` only from
@@ -179,9 +200,9 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
 
     #[cold]
     fn wait(&self, py: Python<'_>) -> Held<'_> {
-        self.wanted.fetch_add(1, Ordering::SeqCst);
+        self.wanted.add();
         let held = self.spin().unwrap_or_else(|| self.sleep(py));
-        self.wanted.fetch_sub(1, Ordering::SeqCst);
+        self.wanted.subtract();
         held
     }
 
@@ -194,14 +215,9 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         })
     }
 
-    /// Whether somebody waits for the value.
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::SeqCst) > 0
-    }
-
-    /// In a child: those who waited did not come along.
-    pub(crate) fn forget_waiters(&self) {
-        self.wanted.store(0, Ordering::SeqCst);
+    /// Let threads that wait for the value have it, from a thread that has neither it nor the interpreter.
+    pub(crate) fn give_way(&self) {
+        give_way(|| self.wanted.any());
     }
 
     fn sleep(&self, py: Python<'_>) -> Held<'_> {
@@ -235,6 +251,62 @@ fn refuse() -> ! {
     resume_unwind(Box::new("an internal error has left this map or cache half changed: it can't be used any more"));
 }
 
+/// How long work with the interpreter released goes on before it looks for signals.
+const TURN: Duration = Duration::from_millis(20);
+/// How long a thread sleeps at a time, and how often at most, so that others get a lock.
+const PAUSE: Duration = Duration::from_micros(50);
+const PATIENCE: usize = 100;
+
+/// Call `work` until it gives a result, the lock is wanted, somebody forks, or a turn is over.
+fn work_for_a_turn<R>(mut work: impl FnMut() -> Option<R>, is_wanted: impl Fn() -> bool) -> Option<R> {
+    let until = Instant::now() + TURN;
+    loop {
+        let result = work();
+        if result.is_some() || is_wanted() || FORKING.load(Ordering::SeqCst) > 0 || Instant::now() >= until {
+            return result;
+        }
+    }
+}
+
+/// A thread that was woken needs a moment: without this it would find the lock taken again.
+fn give_way(is_wanted: impl Fn() -> bool) {
+    (0..PATIENCE).take_while(|_| is_wanted()).for_each(|_| std::thread::sleep(PAUSE));
+}
+
+/// A number of threads of this process: those counted before a fork are not in the child.
+struct Count(AtomicU32);
+
+impl Count {
+    /// The rest of the bits tell which process it is of.
+    const BITS: u32 = 16;
+
+    const fn new() -> Self {
+        Count(AtomicU32::new(0))
+    }
+
+    fn add(&self) {
+        self.update(|count| count.saturating_add(1));
+    }
+
+    fn subtract(&self) {
+        self.update(|count| count.saturating_sub(1));
+    }
+
+    fn any(&self) -> bool {
+        Count::of_this_process(self.0.load(Ordering::SeqCst)) > 0
+    }
+
+    fn update(&self, change: impl Fn(u16) -> u16) {
+        let mark = forks() << Count::BITS;
+        let changed = |count| Some(mark | u32::from(change(Count::of_this_process(count))));
+        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, changed);
+    }
+
+    fn of_this_process(count: u32) -> u16 {
+        if count >> Count::BITS == forks() & u32::from(u16::MAX) { count as u16 } else { 0 }
+    }
+}
+
 impl<T, const BEYOND: bool> Drop for Guarded<T, BEYOND> {
     fn drop(&mut self) {
         if *self.state.get_mut() == FREE {
@@ -254,6 +326,19 @@ static GATE: Mutex<usize> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
 /// Threads that are about to fork: until they have, no work begins with the interpreter released.
 static FORKING: AtomicUsize = AtomicUsize::new(0);
+/// How many forks lie between this process and the one that loaded the module.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// A number that is another one in a child than in its parent, whatever kind of fork made it.
+pub(crate) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// See [`forks`].
+#[pyfunction]
+pub(crate) fn _forks() -> u32 {
+    forks()
+}
 
 thread_local! {
     /// The gate, closed by the thread that is about to fork until it has.
@@ -343,6 +428,7 @@ pub(crate) fn _after_fork() {
 /// Go on in the child: no other thread came along.
 #[pyfunction]
 pub(crate) fn _after_fork_in_child() {
+    FORKS.fetch_add(1, Ordering::SeqCst);
     WAITERS.store(0, Ordering::SeqCst);
     FORKING.store(0, Ordering::SeqCst);
     sweeper::after_fork_in_child();

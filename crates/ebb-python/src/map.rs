@@ -9,8 +9,9 @@ use crate::layout::New;
 use crate::lock::Guarded;
 use crate::make::{self, Name};
 use crate::objects::release_nested;
+use crate::pace::Pace;
 use crate::search;
-use crate::store::{Dropped, Store};
+use crate::store::{Dropped, Parts, Store};
 use crate::take::{Seen, take_out, take_out_pair};
 use ebb::{Found, RawTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
@@ -106,6 +107,16 @@ impl Map {
     fn take_seen(&self, py: Python<'_>, seen: &Seen) -> bool {
         let dropped = self.store.with(py, |store| store.find_seen(seen).map(|found| store.remove(found)));
         dropped.map(|dropped| dropped.release(py)).is_some()
+    }
+
+    /// Copy all entries, and pause between two parts.
+    fn copy_parts(&self, py: Python<'_>, copy: &mut Store) -> PyResult<()> {
+        let mut pace = Pace::default();
+        for part in Parts::of(self.store.with(py, |store| store.table.len())) {
+            let copied = self.store.with(py, |store| store.copy_part(py, part, copy));
+            pace.steps(py, copied.map_err(out_of_memory)?)?;
+        }
+        Ok(())
     }
 
     /// Set the kinds of a map that has none yet.
@@ -240,16 +251,17 @@ impl Map {
         }
     }
 
-    /// Give `other`, of the same kinds, the contents of this map in place of its own, in one step. O(n).
+    /// Give `other`, of the same kinds, the contents of this map in place of its own. They are read a part at a time, and
+    /// put in place in one step. O(n).
     fn _copy_into(&self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<()> {
         let other = other.get();
         if other.kinds().layout() != self.kinds().layout() {
             return Err(error::<PyTypeError>(py, format_args!("a copy must be of the same kinds")));
         }
-        let (mut copy, done) = self.store.with(py, |store| store.copy(py));
-        if done.is_err() {
+        let mut copy = self.store.with(py, |store| store.empty_like());
+        if let Err(error) = self.copy_parts(py, &mut copy) {
             copy.take().release(py);
-            return Err(out_of_memory(()));
+            return Err(error);
         }
         let replaced = other.store.with(py, |store| {
             let replaced = store.take();
@@ -382,7 +394,7 @@ impl Drop for Map {
     fn drop(&mut self) {
         let Some(store) = self.store.get_mut() else { return };
         let contents = store.take();
-        if contents.has_objects() {
+        if contents.has_objects() || contents.is_large() {
             Python::attach(|py| release_nested(py, |py| contents.release(py)));
         }
     }

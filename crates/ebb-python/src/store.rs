@@ -6,6 +6,7 @@ use crate::errors::out_of_memory;
 use crate::kinds::{KeyKind, ValueKind};
 use crate::layout::{KeptKey, Layout, New, word};
 use crate::objects::{self, Leaving};
+use crate::pace::Rests;
 use crate::take::Taken;
 use crate::typed::{TypedKey, TypedValue, with_key_type};
 use ebb::{Cursor, Found, OutOfMemory, RawTable, Stats, Table};
@@ -169,26 +170,41 @@ impl Store {
         Ok(())
     }
 
-    /// A copy of all entries. When memory runs out it has some of them, for the caller to release.
-    pub(crate) fn copy(&self, py: Python<'_>) -> (Store, Result<(), OutOfMemory>) {
+    /// An empty store of the same layout, whose table may make as many allocations.
+    pub(crate) fn empty_like(&self) -> Store {
+        let mut empty = Store::new(self.layout);
+        empty.table.set_allowance(self.table.allowance());
+        empty
+    }
+
+    /// Add the entries of a part to a store of the same layout, which has none of them; how many they were. When memory
+    /// runs out it has some of them.
+    pub(crate) fn copy_part(&self, py: Python<'_>, part: Part, copy: &mut Store) -> Result<usize, OutOfMemory> {
+        let mut done = Ok(0);
+        self.visit_part(part, |hash, found| {
+            if let Ok(copied) = done {
+                let entry = self.table.entry(found);
+                done = copy.insert_copy(py, hash, entry).map(|()| copied + 1);
+            }
+        });
+        done
+    }
+
+    /// Add a copy of an entry of another store of the same layout.
+    fn insert_copy(&mut self, py: Python<'_>, hash: u64, entry: &[u8]) -> Result<(), OutOfMemory> {
         let layout = self.layout;
-        let mut copy = Store { overhead: self.overhead, ..Store::new(layout) };
-        copy.table.set_allowance(self.table.allowance());
-        let mut cursor = Cursor::default();
-        while let Some(entry) = self.table.next(&mut cursor) {
-            let write = |to: &mut [u8]| to.copy_from_slice(entry);
-            let done = copy.table.insert(layout.hash(entry), entry.len(), &|entry| layout.hash(entry), write);
-            if done.is_err() {
-                return (copy, done);
-            }
-            if layout.key == KeyKind::Object {
-                objects::keep_word(py, &entry[8..]);
-            }
-            if layout.value == ValueKind::Object {
-                objects::keep_word(py, layout.value(entry));
-            }
+        let write = |to: &mut [u8]| to.copy_from_slice(entry);
+        self.table.insert(hash, entry.len(), &|entry| layout.hash(entry), write)?;
+        if layout.both_variable() {
+            self.overhead += layout.overhead(entry);
         }
-        (copy, Ok(()))
+        if layout.key == KeyKind::Object {
+            objects::keep_word(py, &entry[8..]);
+        }
+        if layout.value == ValueKind::Object {
+            objects::keep_word(py, layout.value(entry));
+        }
+        Ok(())
     }
 
     /// Take out an entry if what it becomes is made.
@@ -414,6 +430,19 @@ impl<T: RawTable> Store<T> {
         (self.table.stats(), self.payload_bytes())
     }
 
+    /// Call `visit` with every entry of a part of the table, and its hash. O(the part).
+    pub(crate) fn visit_part(&self, part: Part, mut visit: impl FnMut(u64, Found)) {
+        let layout = self.layout;
+        let mut position = Some(part.first);
+        while let Some(at) = position.filter(|&at| at <= part.last) {
+            position = self.table.visit_part(at, &|entry| layout.hash(entry), |hash, found| {
+                if hash.reverse_bits() <= part.last {
+                    visit(hash, found);
+                }
+            });
+        }
+    }
+
     /// All there is, to be released.
     pub(crate) fn into_contents(self) -> Contents<T> {
         Contents { layout: self.layout, table: self.table }
@@ -445,6 +474,47 @@ impl<T: RawTable> Store<T> {
     }
 }
 
+/// A part of a table: the entries whose hashes, read backwards, are in a range. As a hash never changes, an entry that is
+/// there all along is in exactly one part, whatever is done to the table between the visits of two.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    first: u64,
+    last: u64,
+}
+
+/// All parts of a table, in an order in which the low bits of hashes vary: so a copy fills evenly.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts {
+    bits: u32,
+    next: u64,
+}
+
+impl Parts {
+    /// Entries of a part, about: looking at them takes some ten microseconds.
+    const ENTRIES: usize = 256;
+
+    /// Those of a table with so many entries.
+    pub(crate) fn of(entries: usize) -> Self {
+        Parts { bits: (entries / Parts::ENTRIES).max(1).ilog2(), next: 0 }
+    }
+}
+
+impl Iterator for Parts {
+    type Item = Part;
+
+    fn next(&mut self) -> Option<Part> {
+        if self.next >> self.bits > 0 {
+            return None;
+        }
+        let first = self.next.reverse_bits();
+        self.next += 1;
+        Some(Part { first, last: first | u64::MAX.checked_shr(self.bits).unwrap_or(0) })
+    }
+}
+
+/// Bytes of a table with so many pages that giving them back takes a while.
+const LARGE: usize = 1 << 20;
+
 /// What a map held, on its way out.
 #[must_use]
 pub(crate) struct Contents<T: RawTable = Table> {
@@ -461,23 +531,35 @@ impl<T: RawTable> Contents<T> {
         }
     }
 
-    /// Drop every object, then the memory. Runs `__del__`, so never under a lock.
+    /// Drop every object, then the memory, and let other threads have the interpreter every few milliseconds. Runs
+    /// `__del__`, so never under a lock.
     pub(crate) fn release(self, py: Python<'_>) {
         if self.layout.has_objects() {
-            let mut cursor = Cursor::default();
-            while let Some(entry) = self.table.next(&mut cursor) {
-                if self.layout.key == KeyKind::Object {
-                    Leaving::of(&entry[8..]).release(py);
-                }
-                if self.layout.value == ValueKind::Object {
-                    Leaving::of(self.layout.value(entry)).release(py);
-                }
-            }
+            self.release_objects(py);
         }
         let table = self.table;
-        if table.bytes() > 1 << 20 {
+        if table.bytes() > LARGE {
             py.detach(|| drop(table)); // many pages
         }
+    }
+
+    fn release_objects(&self, py: Python<'_>) {
+        let mut rests = Rests::default();
+        let mut cursor = Cursor::default();
+        while let Some(entry) = self.table.next(&mut cursor) {
+            if self.layout.key == KeyKind::Object {
+                Leaving::of(&entry[8..]).release(py);
+            }
+            if self.layout.value == ValueKind::Object {
+                Leaving::of(self.layout.value(entry)).release(py);
+            }
+            rests.dropped(py);
+        }
+    }
+
+    /// Whether it is worth to release the interpreter while the memory is given back.
+    pub(crate) fn is_large(&self) -> bool {
+        self.table.bytes() > LARGE
     }
 
     /// Whether there is anything that takes Python to release.

@@ -1,10 +1,13 @@
 //! Lists of plain numbers as the bytes that arrays of them have. No Python code runs.
 
 use crate::convert::{plain_int, short_int};
+use crate::pace::Pace;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyList};
 
 const WORD: usize = 8;
+/// Items that are read between two looks at the clock.
+const STRETCH: usize = 1024;
 
 /// The ints of a list as int64, one after another; None where one is no `int` itself, or takes more than 64 bits. O(n).
 #[pyfunction]
@@ -31,14 +34,20 @@ fn as_bytes<'py>(
     list: &Bound<'py, PyList>,
     word_of: impl Fn(&Bound<'py, PyAny>) -> Option<[u8; WORD]>,
 ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    let mut all = true;
-    let bytes = PyBytes::new_with(list.py(), WORD * list.len(), |bytes| {
-        let words = bytes.chunks_exact_mut(WORD);
-        all = list
-            .iter()
-            .zip(words)
-            .all(|(object, word)| word_of(&object).map(|found| word.copy_from_slice(&found)).is_some());
+    let (py, len) = (list.py(), list.len());
+    let (mut done, mut pace) = (0, Pace::default());
+    let bytes = PyBytes::new_with(py, WORD * len, |bytes| {
+        for some in bytes.chunks_mut(STRETCH * WORD) {
+            let words = some.chunks_exact_mut(WORD).zip(done..len);
+            for (word, place) in words {
+                // The list may have become shorter in a pause.
+                let Some(found) = list.get_item(place).ok().and_then(|object| word_of(&object)) else { return Ok(()) };
+                word.copy_from_slice(&found);
+                done += 1;
+            }
+            pace.steps(py, STRETCH)?;
+        }
         Ok(())
     })?;
-    Ok(all.then_some(bytes))
+    Ok((done == len && list.len() == len).then_some(bytes))
 }

@@ -8,7 +8,7 @@ use crate::memory::{Memory, OutOfMemory};
 use crate::order::{Order, TableOrder};
 use crate::sieve::{SIEVE_BYTES, Sieve};
 use crate::stacked::Stacked;
-use crate::table::{Cursor, EntrySize, Found, RawTable};
+use crate::table::{EntrySize, Found, RawTable};
 
 /// A table with deadlines and an order of eviction.
 pub type Cache = Stacked<Policies>;
@@ -302,18 +302,17 @@ impl Cache {
         Some(self.found_at(victim, rehash))
     }
 
-    /// Call `visit` with every entry and when it expires: in the order they came in, where the cache is bounded. O(n).
-    pub fn visit_all(&self, mut visit: impl FnMut(&[u8], Deadlines)) {
-        if let Some(sieve) = &self.order.sieve {
-            sieve.visit(&self.heap, |handle| {
-                visit(self.body(handle), self.order.fields.read(self.heap.slot(handle)));
-            });
-            return;
-        }
-        let mut cursor = Cursor::default();
-        while let Some(handle) = self.next_handle(&mut cursor) {
-            visit(self.body(handle), self.order.fields.read(self.heap.slot(handle)));
-        }
+    /// Begin a walk over all entries in the order in which they came in; `false` where the cache is not bounded: then there
+    /// is no order. It ends the walk before it.
+    pub fn begin_walk(&mut self) -> bool {
+        self.order.sieve.as_mut().map(Sieve::begin_walk).is_some()
+    }
+
+    /// The next entry of the walk that was begun last. The walk stays good whatever happens to the table meanwhile: it comes
+    /// once to what is there all along, and to what is added behind that.
+    pub fn next_of_walk(&mut self, rehash: &impl Fn(&[u8]) -> u64) -> Option<Found> {
+        let next = self.order.sieve.as_mut()?.next_of_walk(&self.heap)?;
+        Some(self.found_at(next, rehash))
     }
 
     /// Hold at most `bytes` (as [`bytes`](RawTable::bytes) counts them) at any moment: what would take more is refused as

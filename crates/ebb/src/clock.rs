@@ -93,7 +93,8 @@ impl Clock {
         Some(if seconds == f64::INFINITY { Time::NEVER } else { Time(ordered) })
     }
 
-    fn seconds(time: Time) -> f64 {
+    /// What a given clock shows at a moment.
+    pub fn seconds(time: Time) -> f64 {
         if time == Time::NEVER {
             return f64::INFINITY;
         }

@@ -273,13 +273,14 @@ impl<C: Cells> Index<C> {
         heap: &Heap,
         position: u64,
         rehash: &impl Rehash<C>,
-        mut visit: impl FnMut(Place, C::Content),
+        mut visit: impl FnMut(u64, Place, C::Content),
     ) -> Option<u64> {
         // Positions are hashes with their bits reversed: then a segment is a range of them, split and merged in place.
         let (number, bits) = self.part(position.reverse_bits());
         self.each_place(heap, number, |place, content| {
-            if rehash(heap, content).reverse_bits() >= position {
-                visit(place, content);
+            let hash = rehash(heap, content);
+            if hash.reverse_bits() >= position {
+                visit(hash, place, content);
             }
         });
         (position | u64::MAX.checked_shr(bits).unwrap_or(0)).checked_add(1)

@@ -169,9 +169,14 @@ impl RawTable for InlineTable {
         Stats { entry_bytes: self.entry_bytes(), ..stats }
     }
 
-    fn visit_part(&self, position: u64, rehash: &impl Fn(&[u8]) -> u64, mut visit: impl FnMut(Found)) -> Option<u64> {
+    fn visit_part(
+        &self,
+        position: u64,
+        rehash: &impl Fn(&[u8]) -> u64,
+        mut visit: impl FnMut(u64, Found),
+    ) -> Option<u64> {
         let rehash = by_address(self.cells, rehash);
-        self.index.visit_part(&self.heap, position, &rehash, |place, _| visit(found(place)))
+        self.index.visit_part(&self.heap, position, &rehash, |hash, place, _| visit(hash, found(place)))
     }
 
     fn set_allowance(&mut self, allocations: u64) {

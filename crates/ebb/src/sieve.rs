@@ -44,6 +44,8 @@ pub(crate) struct Sieve {
     hand: Option<Handle>,
     /// From here on all are tried, and came in this lap: the hand need not go over them.
     fence: Option<Handle>,
+    /// The entry that a walk over the queue comes to next.
+    walk: Option<Handle>,
     /// The byte of one that is tried, comes in this lap, and has not been used.
     new: u8,
     trials: Trials,
@@ -58,6 +60,7 @@ impl Sieve {
             mark_at: at + LINK_BYTES,
             hand: None,
             fence: None,
+            walk: None,
             new: TRIED,
             trials: Trials::default(),
             #[cfg(test)]
@@ -76,7 +79,7 @@ impl Sieve {
     /// What was learned stays.
     pub(crate) fn clear(&mut self, memory: &mut Memory) {
         self.queue.clear(memory);
-        (self.hand, self.fence) = (None, None);
+        (self.hand, self.fence, self.walk) = (None, None, None);
     }
 
     /// Go on with what another has learned.
@@ -108,7 +111,7 @@ impl Sieve {
     }
 
     pub(crate) fn leave(&mut self, heap: &mut Heap, handle: Handle) {
-        for place in [&mut self.hand, &mut self.fence] {
+        for place in [&mut self.hand, &mut self.fence, &mut self.walk] {
             if *place == Some(handle) {
                 *place = self.queue.next(heap, handle);
             }
@@ -117,7 +120,7 @@ impl Sieve {
     }
 
     pub(crate) fn moved(&mut self, heap: &mut Heap, moved: Moved) {
-        for place in [&mut self.hand, &mut self.fence] {
+        for place in [&mut self.hand, &mut self.fence, &mut self.walk] {
             if *place == Some(moved.from) {
                 *place = Some(moved.to);
             }
@@ -169,13 +172,16 @@ impl Sieve {
         }
     }
 
-    /// Call `visit` with every entry, the oldest first.
-    pub(crate) fn visit(&self, heap: &Heap, mut visit: impl FnMut(Handle)) {
-        let mut next = self.queue.first(QUEUE);
-        while let Some(handle) = next {
-            visit(handle);
-            next = self.queue.next(heap, handle);
-        }
+    /// Begin a walk over the queue, from the oldest on; it ends the one before it.
+    pub(crate) fn begin_walk(&mut self) {
+        self.walk = self.queue.first(QUEUE);
+    }
+
+    /// The next entry of the walk, which survives whatever happens to the queue meanwhile.
+    pub(crate) fn next_of_walk(&mut self, heap: &Heap) -> Option<Handle> {
+        let next = self.walk?;
+        self.walk = self.queue.next(heap, next);
+        Some(next)
     }
 
     /// Walk the queue; how many slots there are.

@@ -320,9 +320,16 @@ impl<O: TableOrder> RawTable for Stacked<O> {
         Stats { entry_bytes: self.entry_bytes(), ..stats }
     }
 
-    fn visit_part(&self, position: u64, rehash: &impl Fn(&[u8]) -> u64, mut visit: impl FnMut(Found)) -> Option<u64> {
+    fn visit_part(
+        &self,
+        position: u64,
+        rehash: &impl Fn(&[u8]) -> u64,
+        mut visit: impl FnMut(u64, Found),
+    ) -> Option<u64> {
         let rehash = by_handle(self.shape(), rehash);
-        self.index.visit_part(&self.heap, position, &rehash, |place, handle| visit(Found { place, handle }))
+        self.index.visit_part(&self.heap, position, &rehash, |hash, place, handle| {
+            visit(hash, Found { place, handle });
+        })
     }
 
     fn set_allowance(&mut self, allocations: u64) {

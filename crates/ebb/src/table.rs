@@ -151,10 +151,10 @@ pub trait RawTable: Sized + Send {
     /// What the table holds and has done. O(sizes of entries there are).
     fn stats(&self) -> Stats;
 
-    /// Call `visit` with every entry of a part of the table, and give the position of the next part; `None` after the last.
+    /// Call `visit` with every entry of a part of the table, after its hash, and give the position of the next part; `None` after the last.
     /// A walk begins at 0. It stays good whatever happens to the table meanwhile: what is there all along is visited
     /// exactly once. O(a segment).
-    fn visit_part(&self, position: u64, rehash: &impl Fn(&[u8]) -> u64, visit: impl FnMut(Found)) -> Option<u64>;
+    fn visit_part(&self, position: u64, rehash: &impl Fn(&[u8]) -> u64, visit: impl FnMut(u64, Found)) -> Option<u64>;
 
     /// Let only `allocations` more succeed, for tests of what happens then; `u64::MAX` lifts the limit.
     fn set_allowance(&mut self, allocations: u64);
@@ -304,7 +304,7 @@ impl RawTable for Table {
         Stats { held_bytes: stats.held_bytes + own, directory_bytes: stats.directory_bytes + own, ..stats }
     }
 
-    fn visit_part(&self, position: u64, rehash: &impl Fn(&[u8]) -> u64, visit: impl FnMut(Found)) -> Option<u64> {
+    fn visit_part(&self, position: u64, rehash: &impl Fn(&[u8]) -> u64, visit: impl FnMut(u64, Found)) -> Option<u64> {
         either!(&self.0, table => table.visit_part(position, rehash, visit))
     }
 

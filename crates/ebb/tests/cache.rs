@@ -295,7 +295,7 @@ impl Model {
         let mut round = 0;
         while let Some(at) = position {
             let cache = &self.cache;
-            position = cache.visit_part(at, &rehash, |found| {
+            position = cache.visit_part(at, &rehash, |_, found| {
                 assert!(seen.insert(key_of(cache.entry(found))), "visited once");
             });
             round += 1;
@@ -395,7 +395,7 @@ fn walks_visit_each_entry_once_while_the_table_grows_and_shrinks() {
         let mut step = 0;
         while let Some(at) = position {
             let cache = &model.cache;
-            position = cache.visit_part(at, &rehash, |found| assert!(seen.insert(key_of(cache.entry(found)))));
+            position = cache.visit_part(at, &rehash, |_, found| assert!(seen.insert(key_of(cache.entry(found)))));
             step += 1;
             // All but every fourth key come and go meanwhile, in waves.
             for i in 0..400 {

@@ -60,7 +60,7 @@ fn taking_any_and_setting_others_keeps_segments_even() {
         let (mut position, mut most) = (Some(0), 0);
         while let Some(from) = position {
             let mut count = 0;
-            position = model.table.visit_part(from, &|entry| model.hash(entry), |_| count += 1);
+            position = model.table.visit_part(from, &|entry| model.hash(entry), |_, _| count += 1);
             most = most.max(count);
         }
         assert!(most < 700, "a segment has {most} entries"); // where others have 200

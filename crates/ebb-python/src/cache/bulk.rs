@@ -1,80 +1,94 @@
 //! Many keys of a cache in one call.
 
 use crate::arrays::{Elements, Entries, Lookups};
-use crate::bulk::{collect, find_each, finish_all, in_batches, objects_of, objects_of_both, pair, read_all};
+use crate::bulk::{
+    collect, find_each, find_some_at_a_time, in_batches, objects_of, objects_of_both, read_all, set_pairs, take_places,
+};
 use crate::cache::Cache;
 use crate::cache::chest::{BATCH, Chest, Refused};
 use crate::cache::gone::Gone;
+use crate::cache::moment::Moment;
 use crate::cache::settings::seconds;
-use crate::calls;
 use crate::convert::Key;
-use crate::errors::with_room;
 use crate::hash::hash_int;
 use crate::kinds::KeyKind;
 use crate::layout::New;
 use crate::make;
+use crate::pace::Pace;
 use ebb::RawTable;
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+impl Cache {
+    fn keys_of<'a>(&self, py: Python<'_>, keys: &'a [Bound<'_, PyAny>], pace: &mut Pace) -> PyResult<Vec<Key<'a>>> {
+        collect(py, keys.iter().map(|key| self.key(key)), pace)
+    }
+}
+
 #[pymethods]
 impl Cache {
-    /// Set every pair of an iterable, in order.
-    fn _set_pairs(&self, pairs: &Bound<'_, PyAny>) -> PyResult<()> {
-        for (place, item) in calls::items(pairs)?.enumerate() {
-            let (key, value) = pair(&item?, place, "cache")?;
-            self.set_pair(&key, &value, None)?;
-        }
-        Ok(())
+    /// Set every pair of an iterable, in order. If its iterator raises `RuntimeError`, all are set anew, as `again()` lists
+    /// them.
+    #[pyo3(signature = (pairs, again=None))]
+    fn _set_pairs(&self, pairs: &Bound<'_, PyAny>, again: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        set_pairs(pairs, again, "cache", |key, value| self.set_pair(key, value, None))
     }
 
-    /// The values of a list of keys, as a use of them; `absent` for those that are not there.
+    /// The values of an iterable of keys, as a list and a use of them; `absent` for those that are not there.
     fn _get_list<'py>(
         &self,
         py: Python<'py>,
-        keys: &Bound<'py, PyList>,
+        keys: &Bound<'py, PyAny>,
         absent: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
+        let mut pace = Pace::default();
+        let objects = objects_of(keys, &mut pace)?;
         if self.kinds().key == KeyKind::Object {
-            return find_each(keys, &absent, |key| self.find_value(py, &self.key(key)?));
+            return find_each(py, &objects, &absent, &mut pace, |key| self.find_value(py, &self.key(key)?));
         }
-        let keys = objects_of(keys)?;
-        let keys = collect(keys.iter().map(|key| self.key(key)))?;
-        let moment = self.moment(py)?;
-        let mut reads = with_room(keys.len())?;
-        self.step(py, &moment, |chest, _| {
-            read_all(chest, &keys, &mut reads, |chest, hash, key| {
-                let found = chest.using(chest.store.find_inline(hash, key), &moment);
-                found.map(|found| chest.store.read_value(py, found))
+        let keys = self.keys_of(py, &objects, &mut pace)?;
+        find_some_at_a_time(py, &keys, &absent, self.kinds().codec.as_ref(), &mut pace, |keys, reads| {
+            let moment = self.moment(py)?;
+            self.step(py, &moment, |chest, _| {
+                read_all(chest, keys, reads, |chest, hash, key| {
+                    let found = chest.using(chest.store.find_inline(hash, key), &moment);
+                    found.map(|found| chest.store.read_value(py, found))
+                })
             })
-        })?;
-        finish_all(py, reads, &absent, self.kinds().codec.as_ref())
+        })
     }
 
-    /// Set a list of keys to a list of values. One that is refused ends it; those before it are set.
+    /// Set the keys of an iterable to the values of another one. One that is refused ends it; those before it are set.
     #[pyo3(signature = (keys, values, ttl=None))]
     fn _set_lists(
         &self,
         py: Python<'_>,
-        keys: &Bound<'_, PyList>,
-        values: &Bound<'_, PyList>,
+        keys: &Bound<'_, PyAny>,
+        values: &Bound<'_, PyAny>,
         ttl: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let (keys, values) = objects_of_both(keys, values)?;
+        let mut pace = Pace::default();
+        let (keys, values) = objects_of_both(keys, values, &mut pace)?;
         let lives = self.shared.settings().limits.lives(seconds(ttl)?);
-        let keys = collect(keys.iter().map(|key| self.key(key)))?;
-        let values = collect(values.iter().map(|value| self.value(value)))?;
-        keys.iter().zip(&values).try_for_each(|(key, value)| self.put(py, key, value, lives))
+        let keys = self.keys_of(py, &keys, &mut pace)?;
+        let values = collect(py, values.iter().map(|value| self.value(value)), &mut pace)?;
+        for (key, value) in keys.iter().zip(&values) {
+            self.put(py, key, value, lives)?;
+            pace.copied(py, value.len())?;
+        }
+        Ok(())
     }
 
-    /// Remove the keys of a list that are there; how many were.
-    fn _delete_list<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyList>) -> PyResult<Bound<'py, PyAny>> {
-        let keys = objects_of(keys)?;
-        let keys = collect(keys.iter().map(|key| self.key(key)))?;
+    /// Remove the keys of an iterable that are there; how many were.
+    fn _delete_list<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let mut pace = Pace::default();
+        let keys = objects_of(keys, &mut pace)?;
+        let keys = self.keys_of(py, &keys, &mut pace)?;
         let mut removed = 0;
         for key in &keys {
             removed += usize::from(self.delete(py, key)?);
+            pace.step(py)?;
         }
         make::size(py, removed)
     }
@@ -89,15 +103,19 @@ impl Cache {
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "cache")?;
         let (keys, values, found) = (PyBuffer::get(keys)?, PyBuffer::get(values)?, PyBuffer::get(found)?);
-        let mut lookups = Lookups::of(py, &keys, &values, &found, layout.value.fixed_bytes())?;
-        let moment = self.moment(py)?;
+        let value_bytes = layout.value.fixed_bytes();
+        let mut lookups = Lookups::of(py, &keys, &values, &found, value_bytes)?;
+        let given = self.moment(py)?.was_read(); // by a timer; the system's clock is read anew each time
+        let mut next = 0;
         self.shared.chest.with_detached(py, move |chest| {
-            lookups.fill(chest, |chest, hash, key| {
+            let moment = given.map_or_else(Moment::later, Moment::at);
+            let places = take_places(&mut next, lookups.len(), value_bytes);
+            lookups.fill(places, chest, |chest, hash, key| {
                 let found = chest.using(chest.store.find_int(hash, key), &moment);
                 found.map(|found| layout.value(chest.store.table.entry(found)))
             });
-        });
-        Ok(())
+            (next == lookups.len()).then_some(())
+        })
     }
 
     /// Set an array of int keys to an array of values, given as its bytes. One that is refused ends it.
@@ -111,26 +129,29 @@ impl Cache {
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "cache")?;
         let (keys, values) = (PyBuffer::get(keys)?, PyBuffer::get(values)?);
-        let entries = Entries::of(py, &keys, &values, layout.value.fixed_bytes())?;
+        let value_bytes = layout.value.fixed_bytes();
+        let mut entries = Entries::of(py, &keys, &values, value_bytes, BATCH)?;
         let lives = self.shared.settings().limits.lives(seconds(ttl)?);
         let moment = self.moment(py)?;
+        let mut pace = Pace::default();
         // Some hundred at a time, so that what has to leave for them is told and dropped between.
         for from in (0..entries.len()).step_by(BATCH) {
-            let count = (entries.len() - from).min(BATCH);
+            let some = entries.take(from..entries.len().min(from + BATCH));
             let set = |chest: &mut Chest, gone: &mut Gone| {
                 in_batches(
                     chest,
-                    count,
-                    |i| hash_int(entries.key(from + i)),
+                    some.len(),
+                    |i| hash_int(some.key(i)),
                     |chest, i, hash| {
-                        let key = entries.key(from + i);
+                        let key = some.key(i);
                         let found = chest.store.find_int(hash, key);
-                        let new = New { hash, key: &Key::Int(key), value: &entries.value(from + i) };
+                        let new = New { hash, key: &Key::Int(key), value: &some.value(i) };
                         chest.put(py, found, new, lives, &moment, gone)
                     },
                 )
             };
             self.step(py, &moment, set).map_err(|refused: Refused| self.refusal(py, refused))?;
+            pace.copied(py, some.len() * (64 + value_bytes))?;
         }
         Ok(())
     }
@@ -140,9 +161,10 @@ impl Cache {
         self.kinds().int_keys_layout(py, "cache")?;
         let keys = PyBuffer::get(keys)?;
         let keys = Elements::of(py, &keys, false)?;
-        let mut removed = 0;
+        let (mut removed, mut pace) = (0, Pace::default());
         for i in 0..keys.len() {
             removed += usize::from(self.delete(py, &Key::Int(keys.get(i)))?);
+            pace.step(py)?;
         }
         make::size(py, removed)
     }

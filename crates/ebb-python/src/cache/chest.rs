@@ -83,6 +83,8 @@ pub(crate) struct Chest {
     pub(crate) counts: Counts,
     /// The thread that last added a key.
     pub(crate) last_inserter: usize,
+    /// The number of the process in which somebody walks over the entries in the order in which they came in.
+    pub(crate) walked_in: Option<u32>,
 }
 
 impl Holder for Chest {
@@ -104,7 +106,7 @@ pub(crate) fn this_thread() -> usize {
 impl Chest {
     pub(crate) fn new(layout: Layout, limits: Limits) -> Self {
         let store = Store::over(layout, limits.table(layout));
-        Chest { store, limits, counts: Counts::default(), last_inserter: 0 }
+        Chest { store, limits, counts: Counts::default(), last_inserter: 0, walked_in: None }
     }
 
     /// How many keys were added so far, and all those removed.

@@ -10,9 +10,11 @@ use crate::calls;
 use crate::convert::Read;
 use crate::errors::{error, out_of_memory, with_room};
 use crate::layout::KeptKey;
-use crate::lock::Guarded;
+use crate::lock::{Guarded, forks};
 use crate::make;
-use ebb::{Deadlines, RawTable};
+use crate::pace::{self, Pace};
+use crate::store::{Part, Parts};
+use ebb::{Deadlines, Found, RawTable};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -40,13 +42,14 @@ struct Walk {
     /// the length, which removes what has expired and may call an `on_remove` that sets keys.
     changes: Option<u64>,
     left: usize,
+    pace: Pace,
 }
 
 impl CacheIterator {
     pub(crate) fn new(cache: &Bound<'_, Cache>, what: What) -> Self {
         let left = cache.get().shared.chest.with(cache.py(), |chest| chest.store.table.len());
         let cache = Some(cache.clone().unbind());
-        let walk = Walk { cache, position: Some(0), keys: Vec::new(), changes: None, left };
+        let walk = Walk { cache, position: Some(0), keys: Vec::new(), changes: None, left, pace: Pace::default() };
         CacheIterator { what, walk: Guarded::new(walk) }
     }
 }
@@ -106,11 +109,11 @@ fn part_keys(
 ) -> PyResult<Option<u64>> {
     let layout = chest.store.layout;
     let mut done = Ok(());
-    let next = chest.store.table.visit_part(position, &|entry| layout.hash(entry), |found| {
+    let next = chest.store.table.visit_part(position, &|entry| layout.hash(entry), |hash, found| {
         if done.is_ok() && !chest.is_over(found, moment) {
             done = keys.try_reserve(1).map_err(out_of_memory).and_then(|()| {
                 let entry = chest.store.table.entry(found);
-                keys.push((layout.hash(entry), layout.keep_key(py, entry)?));
+                keys.push((hash, layout.keep_key(py, entry)?));
                 Ok(())
             });
         }
@@ -148,8 +151,14 @@ impl CacheIterator {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let cache = self.walk.with(py, |walk| walk.cache.as_ref().map(|cache| cache.clone_ref(py)));
+        let (cache, due) = self.walk.with(py, |walk| {
+            let cache = walk.cache.as_ref().map(|cache| cache.clone_ref(py));
+            (cache, walk.pace.is_due(1))
+        });
         let Some(cache) = cache else { return Ok(None) };
+        if due {
+            pace::pause(py)?;
+        }
         let moment = cache.get().moment(py)?;
         let mut passed = Vec::new();
         let read =
@@ -173,46 +182,92 @@ impl CacheIterator {
     }
 }
 
-/// Read all that is alive, and when it expires: in the order it came in, where the cache is bounded.
-fn read_all(cache: &Cache, py: Python<'_>, moment: &Moment) -> PyResult<Vec<((Read, Read), Deadlines)>> {
-    cache.shared.chest.with(py, |chest| {
-        let mut all = with_room(chest.store.table.len())?;
-        let (layout, mut done) = (chest.store.layout, Ok(())); // as for a map's `snapshot`
-        chest.store.table.visit_all(|entry, deadlines| {
-            if done.is_ok() && !moment.is_past(deadlines.first()) {
-                done = layout.read_key(py, entry).and_then(|key| {
-                    all.push(((key, layout.read_value(py, entry)?), deadlines));
-                    Ok(())
-                });
-            }
-        });
-        done.map(|()| all)
-    })
+/// An entry that is alive, and when it expires.
+type Alive = ((Read, Read), Deadlines);
+
+/// Call `each` with all that is alive: in the order it came in, where the cache is bounded. Some entries at a time are read
+/// under the lock, and there are pauses between: what is there all along is met exactly once.
+fn each_alive(
+    cache: &Cache,
+    py: Python<'_>,
+    moment: &Moment,
+    mut each: impl FnMut(Alive) -> PyResult<()>,
+) -> PyResult<()> {
+    let (len, in_order) = cache.shared.chest.with(py, |chest| (chest.store.table.len(), begin_walk(chest)));
+    let mut pace = Pace::default();
+    let mut pass_on = |some: Vec<Alive>| {
+        pace.steps(py, 2 * some.len())?;
+        some.into_iter().try_for_each(&mut each)
+    };
+    if !in_order {
+        return Parts::of(len)
+            .try_for_each(|part| pass_on(cache.shared.chest.with(py, |chest| read_part(py, chest, part, moment))?));
+    }
+    let done = (0..len.div_ceil(BATCH))
+        .try_for_each(|_| pass_on(cache.shared.chest.with(py, |chest| read_on(py, chest, moment))?));
+    cache.shared.chest.with(py, |chest| chest.walked_in = None);
+    done
 }
 
-/// All items at one moment.
+/// Begin a walk in the order of coming, unless there is no order, or another thread walks.
+fn begin_walk(chest: &mut Chest) -> bool {
+    let begun = chest.walked_in != Some(forks()) && chest.store.table.begin_walk();
+    if begun {
+        chest.walked_in = Some(forks());
+    }
+    begun
+}
+
+/// Read what is alive of a part of the table.
+fn read_part(py: Python<'_>, chest: &Chest, part: Part, moment: &Moment) -> PyResult<Vec<Alive>> {
+    let (mut alive, mut done) = (Vec::new(), Ok(())); // as for a map's `read_part`
+    chest.store.visit_part(part, |_, found| {
+        if done.is_ok() {
+            done = read(py, chest, found, moment, &mut alive);
+        }
+    });
+    done.map(|()| alive)
+}
+
+/// Read what is alive of those that the walk comes to next.
+fn read_on(py: Python<'_>, chest: &mut Chest, moment: &Moment) -> PyResult<Vec<Alive>> {
+    let (mut alive, layout) = (Vec::new(), chest.store.layout);
+    for _ in 0..BATCH {
+        let Some(found) = chest.store.table.next_of_walk(&|entry| layout.hash(entry)) else { break };
+        read(py, chest, found, moment, &mut alive)?;
+    }
+    Ok(alive)
+}
+
+fn read(py: Python<'_>, chest: &Chest, found: Found, moment: &Moment, alive: &mut Vec<Alive>) -> PyResult<()> {
+    if !chest.is_over(found, moment) {
+        alive.try_reserve(1).map_err(out_of_memory)?;
+        alive.push((chest.store.read_pair(py, found)?, chest.store.table.deadlines(found)));
+    }
+    Ok(())
+}
+
+/// All items, as [`each_alive`] meets them.
 pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let items = make::list(py)?;
-    for (read, _) in read_all(cache, py, &cache.moment(py)?)? {
-        items.append(cache.kinds().finish_pair(py, read)?)?;
-    }
+    each_alive(cache, py, &cache.moment(py)?, |(read, _)| items.append(cache.kinds().finish_pair(py, read)?))?;
     Ok(items)
 }
 
-/// All items at one moment, with what is left of their lives; but for those of instances, which are not kept.
+/// All items, with what is left of their lives; but for those of instances, which are not kept.
 pub(crate) fn entries<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let items = make::list(py)?;
     let moment = cache.moment(py)?;
-    for ((key, value), deadlines) in read_all(cache, py, &moment)? {
+    each_alive(cache, py, &moment, |((key, value), deadlines)| {
         let lives = cache.shared.settings().limits.lives_left(deadlines, &moment);
         let key = key.finish(py, None)?;
         if mark_in(key.bind(py)).is_some() {
-            continue;
+            return Ok(());
         }
         let value = value.finish(py, cache.kinds().codec.as_ref())?;
         let [hard, idle] = [make::float_or_none(py, lives.hard)?, make::float_or_none(py, lives.idle)?];
-        items.append(make::tuple(py, [key.into_bound(py), value.into_bound(py), hard, idle])?)?;
-    }
+        items.append(make::tuple(py, [key.into_bound(py), value.into_bound(py), hard, idle])?)
+    })?;
     Ok(items)
 }
 
@@ -223,27 +278,28 @@ pub(crate) fn copy(from: &Cache, to: &Cache, copied: Option<&Bound<'_, PyAny>>, 
         Some(copied) => calls::call(copied, [object.bind(py)]).map(Bound::unbind),
         None => Ok(object),
     };
-    for ((key, value), deadlines) in read_all(from, py, &from.moment(py)?)? {
+    each_alive(from, py, &from.moment(py)?, |((key, value), deadlines)| {
         let key = key.finish(py, None)?;
         if mark_in(key.bind(py)).is_some() {
-            continue;
+            return Ok(());
         }
         let value = value.finish(py, from.kinds().codec.as_ref())?;
         let (key, value) = (copy(key)?, copy(value)?);
-        to.put_until(py, &to.key(key.bind(py))?, &to.value(value.bind(py))?, deadlines)?;
-    }
-    Ok(())
+        to.put_until(py, &to.key(key.bind(py))?, &to.value(value.bind(py))?, deadlines)
+    })
 }
 
 /// Set what [`entries`] has given, to live on from now: what the reading takes is for none of them.
 pub(crate) fn restore(cache: &Cache, entries: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = entries.py();
     let moment = cache.moment(py)?;
+    let mut pace = Pace::default();
     for entry in calls::items(entries)? {
         let [key, value, hard, idle] = &parts(&entry?)?;
         let lives = Lives { hard: seconds_or_none(hard)?, idle: seconds_or_none(idle)? };
         let deadlines = cache.shared.settings().limits.deadlines(lives, &moment);
         cache.put_until(py, &cache.key(key)?, &cache.value(value)?, deadlines)?;
+        pace.step(py)?;
     }
     Ok(())
 }
@@ -269,6 +325,7 @@ fn seconds_or_none(given: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
 pub(crate) fn expire<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let moment = cache.moment(py)?;
     let items = make::list(py)?;
+    let mut pace = Pace::default();
     loop {
         let mut reads = Vec::new();
         let mut gone = Gone::default();
@@ -285,6 +342,7 @@ pub(crate) fn expire<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py,
         if !more? {
             return Ok(items);
         }
+        pace.steps(py, 2 * BATCH)?;
     }
 }
 

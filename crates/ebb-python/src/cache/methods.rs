@@ -3,7 +3,7 @@
 use crate::cache::chest::{Chest, Refused};
 use crate::cache::iter::{self, What};
 use crate::cache::limits::Limits;
-use crate::cache::settings::{Callable, Settings, read_timer, seconds};
+use crate::cache::settings::{Callable, Settings, first_time, seconds};
 use crate::cache::shared::Shared;
 use crate::cache::{Cache, CacheIterator};
 use crate::convert::{Key, Value, read_value};
@@ -55,7 +55,7 @@ impl Cache {
         let kinds = Kinds { key: key_kind, value: value_kind, codec };
         let clock = match &timer {
             None => Clock::System,
-            Some(timer) => Clock::starting_at(read_timer(timer.bind(py))?),
+            Some(timer) => Clock::starting_at(first_time(timer.bind(py))?),
         };
         let limits = Limits {
             clock,

@@ -27,6 +27,7 @@ use crate::errors::error;
 use crate::kinds::Kinds;
 use crate::layout::New;
 use crate::objects::release_nested;
+use crate::pace::Pace;
 use crate::search;
 use crate::store::Contents;
 use crate::take::{Seen, take_out, take_out_pair};
@@ -209,6 +210,7 @@ impl Cache {
     /// and no work, where what has expired can't be told.
     pub(crate) fn sweep_and<R>(&self, py: Python<'_>, mut work: impl FnMut(&mut Chest, &mut Gone) -> R) -> PyResult<R> {
         let moment = self.moment(py)?;
+        let mut pace = Pace::default();
         loop {
             let done = self.step(py, &moment, |chest, gone| {
                 if chest.is_due(&moment) {
@@ -222,6 +224,7 @@ impl Cache {
             if let Some(result) = done {
                 return Ok(result);
             }
+            pace.steps(py, BATCH)?;
         }
     }
 
@@ -257,7 +260,7 @@ impl Drop for Cache {
             }
             std::thread::yield_now();
         };
-        if contents.has_objects() {
+        if contents.has_objects() || contents.is_large() {
             Python::attach(|py| release_nested(py, |py| contents.release(py)));
         }
     }

@@ -9,7 +9,7 @@ use ebb::{Clock, Time};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyFloat;
+use pyo3::types::{PyCFunction, PyFloat};
 use std::sync::{Mutex, PoisonError};
 
 static MODULE: Name = Name::new(c"ebbmap._units");
@@ -86,6 +86,32 @@ pub(crate) fn read_timer(timer: &Bound<'_, PyAny>) -> PyResult<Time> {
     };
     let message = format_args!("timer must give a number of seconds, not nan");
     Clock::given(seconds).ok_or_else(|| error::<PyValueError>(timer.py(), message))
+}
+
+/// More seconds than any clock shows: some 30,000 years.
+const TOO_LATE: f64 = 1e12;
+
+/// What a clock shows that a cache is made with. `ValueError` if it can't be seconds: all deadlines would come at once.
+pub(crate) fn first_time(timer: &Bound<'_, PyAny>) -> PyResult<Time> {
+    let time = read_timer(timer)?;
+    let seconds = Clock::seconds(time);
+    if seconds.abs() > TOO_LATE || counts_nanoseconds(timer) {
+        let shown = if seconds.abs() < 1e15 { seconds.to_string() } else { format!("{seconds:e}") };
+        let given = Shown::repr(timer)?;
+        let message = format_args!(
+            "timer must give seconds, and {given} shows {shown}: use time.monotonic, or divide what it gives"
+        );
+        return Err(error::<PyValueError>(timer.py(), message));
+    }
+    Ok(time)
+}
+
+/// Whether it is `time.monotonic_ns` or one of its like, which may show little soon after a start.
+fn counts_nanoseconds(timer: &Bound<'_, PyAny>) -> bool {
+    let Ok(function) = timer.cast::<PyCFunction>() else { return false };
+    let text = |name| function.getattr(name).ok().and_then(|text: Bound<'_, PyAny>| text.extract::<String>().ok());
+    text("__module__").is_some_and(|module| module == "time")
+        && text("__name__").is_some_and(|name| name.ends_with("_ns"))
 }
 
 /// What is said of what a clock shows that is no float; what a number's own code raises is raised.
