@@ -104,7 +104,7 @@ def test_the_clock_may_count_in_ints(clock: Clock) -> None:
     assert 1 not in c
 
 
-@pytest.mark.parametrize("start", [-1e6, 0.0, 1e-3, 1e9, 1e15])
+@pytest.mark.parametrize("start", [-1e6, 0.0, 1e-3, 1e9, 9e11])
 def test_the_clock_may_begin_anywhere(start: float, clock: Clock) -> None:
     clock.now = start
     c = cache_of({1: 1}, ttl=10, timer=clock)
