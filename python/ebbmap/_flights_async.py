@@ -136,7 +136,7 @@ class AsyncFlights(Flights):
 
 
 def _this_task() -> object:
-    """The task that runs, in the form in which it is compared. A coroutine that no task runs is like no other."""
+    """The task that runs, in the form in which it is compared. A coroutine outside tasks is like no other."""
     task = asyncio.current_task()
     return object() if task is None else weakref.ref(task)
 
