@@ -192,6 +192,7 @@ BOTH: Operations = {
     "__or__": lambda t: [partial(operator.or_, t.it, dict(t.pairs(3, 900))), lambda: t.it | 5],
     "__reduce__": lambda t: [lambda: pickle.dumps(t.it), partial(pickle.loads, pickle.dumps(t.it))],
     "__repr__": lambda t: [lambda: repr(t.it)],
+    "__rich_repr__": lambda t: [lambda: list(t.it.__rich_repr__())],
     "__ror__": lambda t: [partial(operator.or_, dict(t.pairs(3, 900)), t.it)],
     "__setitem__": lambda t: _set(t, lambda it: it.__setitem__),
     "__sizeof__": lambda t: [t.it.__sizeof__],
@@ -373,6 +374,7 @@ def _memoize(t: Table) -> list[Call]:
 CACHE: Operations = {
     "__deepcopy__": lambda t: [lambda: copy.deepcopy(t.it)],
     "__init__": _settings,
+    "__replace__": lambda t: [partial(t.it.__replace__, max_items=5), lambda: t.it.__replace__(ttl="long")],
     "expire": _expired,
     "expires_in": lambda t: _get(t, lambda it: it.expires_in),
     "idle": lambda t: [lambda: t.it.idle],
@@ -401,8 +403,12 @@ def _refresh(t: Table) -> list[Call]:
     return [Checked(partial(load.refresh, i), partial(_gives, t, load, i)) for i in (1, 10**6)]
 
 
+def _attribute(name: str) -> Callable[[Table], list[Call]]:
+    return lambda t: [partial(getattr, _memoized(t), name)]
+
+
 MEMOIZED: Operations = {
-    "cache": lambda t: [partial(getattr, _memoized(t), "cache")],
+    **{name: _attribute(name) for name in ("args", "cache", "func", "keywords")},
     "invalidate": _revoke,
     "refresh": _refresh,
 }
@@ -516,6 +522,7 @@ ITERATOR: Operations = {
     "__iter__": _iterators(iter),
     "__length_hint__": _iterators(operator.length_hint),
     "__next__": _iterators(next),
+    "__reduce__": _iterators(lambda it: it.__reduce__()),
 }
 
 OPERATIONS: dict[str, Operations] = {
@@ -536,4 +543,4 @@ OF_CACHES = ("Cache", "memoized", "Registration", "Flight", "KeysView", "CacheIt
 # What does many things, one after the other, may be half done when it fails.
 HALF_DONE = {"__ior__", "delete_many", "expire", "set_many", "update"}
 # What keeps the results of a function in the table.
-OF_FUNCTIONS = {"cache", "invalidate", "memoize", "refresh"}
+OF_FUNCTIONS = {"args", "cache", "func", "invalidate", "keywords", "memoize", "refresh"}

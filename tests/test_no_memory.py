@@ -110,7 +110,8 @@ def test_no_operation_is_left_out(owner: type) -> None:
 
 def test_no_operation_of_memoized_functions_is_left_out() -> None:
     memoized = Cache().memoize(str.upper)
-    own = {name for name in vars(memoized) if not name.startswith("_")}
+    named = {*vars(memoized), *(name for cls in type(memoized).__mro__[:-1] for name in vars(cls))}
+    own = {name for name in named if not name.startswith("_")}
     assert own == set(OPERATIONS["memoized"])
 
 
@@ -188,3 +189,26 @@ def test_a_process_at_its_limit_is_swept(spare: int) -> None:
             c._check()
         print("done")
     """)
+
+
+@pytest.mark.parametrize(
+    "made", ["type('M', (Map,), {})()", "type('C', (Cache,), {})(ttl=5)", "Cache().memoize(abs)"]
+)
+def test_an_instance_with_attributes_that_can_not_be_made(made: str) -> None:
+    """CPython drops what it has allocated, all zero bytes, where there is no memory for the attributes."""
+    run_to_done(
+        f"""
+        import _testcapi
+        from ebbmap import Cache, Map
+        for nth in range(1, 80):
+            for count in (1, 8):
+                try:
+                    _testcapi.set_nomemory(nth, nth + count)
+                    {made}
+                except (MemoryError, SystemError):
+                    pass
+                finally:
+                    _testcapi.remove_mem_hooks()
+        print("done")
+        """
+    )

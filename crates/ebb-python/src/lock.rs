@@ -22,12 +22,13 @@ pub(crate) struct Guarded<T, const BEYOND: bool = false> {
     value: UnsafeCell<ManuallyDrop<T>>,
 }
 
-/// Nobody uses the value.
-const FREE: u8 = 0;
+/// Nobody uses the value. Not 0: an object that CPython drops for want of memory, before it is made, is all zero bytes, and
+/// has no value to drop.
+const FREE: u8 = 1;
 /// Somebody does.
-const BUSY: u8 = 1;
+const BUSY: u8 = 2;
 /// A panic has unwound through a use of it, and may have left it half changed. Nobody uses it any more, nor drops it.
-const BROKEN: u8 = 2;
+const BROKEN: u8 = 3;
 
 /// How often who finds the lock taken looks again before it lets the interpreter go: some ten microseconds.
 const SPINS: usize = 1000;

@@ -1,5 +1,6 @@
 //! A memoized function: how a call becomes a key, and the way to a result that is there. `ebbmap/_memoize.py` makes it,
 //! and `flight` makes the calls whose results are not there.
+#![allow(unsafe_code)] // an object that was not made
 
 mod method;
 
@@ -15,6 +16,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,9 +26,10 @@ pub(crate) use method::MemoMethod;
 #[pyclass(frozen, subclass, module = "ebbmap._core")]
 pub(crate) struct Memo {
     /// The Python function by which it is pickled, and for a coroutine function known as one.
-    func: Py<PyAny>,
+    /// None only where CPython drops an object for want of memory before it is made: all its bytes are zero.
+    func: Option<Py<PyAny>>,
     /// Read from `func` when they are first needed: what is being unpickled may not have them before.
-    parts: OnceLock<Parts>,
+    parts: ManuallyDrop<OnceLock<Parts>>,
     /// Whether it was found in a class: the first argument of a call is then an instance.
     is_method: AtomicBool,
 }
@@ -50,11 +53,20 @@ struct Parts {
     run: Option<Py<PyAny>>,
 }
 
+impl Drop for Memo {
+    fn drop(&mut self) {
+        if self.func.is_some() {
+            // SAFETY: it is dropped once, here. Where it was not made, it is left alone.
+            unsafe { ManuallyDrop::drop(&mut self.parts) }
+        }
+    }
+}
+
 #[pymethods]
 impl Memo {
     #[new]
     fn new(func: Py<PyAny>) -> Self {
-        Memo { func, parts: OnceLock::new(), is_method: AtomicBool::new(false) }
+        Memo { func: Some(func), parts: ManuallyDrop::new(OnceLock::new()), is_method: AtomicBool::new(false) }
     }
 
     #[allow(clippy::too_many_arguments)] // as many as it has parts
@@ -75,8 +87,8 @@ impl Memo {
     }
 
     #[getter]
-    fn func(&self, py: Python<'_>) -> Py<PyAny> {
-        self.func.clone_ref(py)
+    fn func(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.func.as_ref().map(|func| func.clone_ref(py))
     }
 
     /// From now on the first argument of a call is an instance.

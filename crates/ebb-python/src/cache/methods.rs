@@ -4,7 +4,7 @@ use crate::cache::chest::{Chest, Refused};
 use crate::cache::iter::{self, What};
 use crate::cache::limits::Limits;
 use crate::cache::settings::{Callable, Settings, first_time, seconds};
-use crate::cache::shared::Shared;
+use crate::cache::shared::{Kept, Shared};
 use crate::cache::{Cache, CacheIterator};
 use crate::convert::{Key, Value, read_value};
 use crate::errors::{error, missing, out_of_memory};
@@ -18,7 +18,6 @@ use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use std::sync::Arc;
 
 /// Bytes of a cache that are not in its table.
 const OWN_BYTES: usize = size_of::<Cache>() + size_of::<Shared>() - size_of::<ebb::Cache>();
@@ -33,7 +32,7 @@ impl Cache {
         if !has_room_for::<Shared>() {
             return Err(out_of_memory(()));
         }
-        Ok(Cache { shared: Arc::new(Shared::new()) })
+        Ok(Cache { shared: Kept::new(Shared::new()) })
     }
 
     /// Fix what the cache is; `_cache.Cache.__init__` calls it.

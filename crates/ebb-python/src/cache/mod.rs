@@ -39,8 +39,7 @@ use moment::Moment;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use settings::read_timer;
-use shared::Shared;
-use std::sync::Arc;
+use shared::Kept;
 
 pub(crate) use gone::make_names;
 pub(crate) use iter::CacheIterator;
@@ -48,7 +47,7 @@ pub(crate) use iter::CacheIterator;
 /// The native part of `ebbmap.Cache`.
 #[pyclass(frozen, mapping, subclass, weakref, generic, module = "ebbmap._core")]
 pub(crate) struct Cache {
-    shared: Arc<Shared>,
+    shared: Kept,
 }
 
 impl Cache {
@@ -246,6 +245,9 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
+        if !self.shared.is_made() {
+            return;
+        }
         Python::attach(|py| {
             sweeper::forget(py, &self.shared);
             self.shared.instances.release(py);

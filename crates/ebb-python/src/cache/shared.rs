@@ -1,4 +1,5 @@
 //! A cache as its own object and the sweeper know it.
+#![allow(unsafe_code)] // an object that is not made
 
 use crate::cache::chest::Chest;
 use crate::cache::gone::Gone;
@@ -10,8 +11,9 @@ use crate::kinds::Kinds;
 use crate::lock::Guarded;
 use ebb::Time;
 use pyo3::prelude::*;
-use std::sync::OnceLock;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub(crate) struct Shared {
     pub(crate) settings: OnceLock<Settings>,
@@ -23,6 +25,31 @@ pub(crate) struct Shared {
     retry_at: AtomicU64,
     /// Whether the sweeper knows of it.
     known: AtomicBool,
+}
+
+/// A cache's own reference to it.
+pub(crate) struct Kept(Option<Arc<Shared>>);
+
+impl Kept {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Kept(Some(Arc::new(shared)))
+    }
+
+    /// Whether there is one: not in an object that CPython drops for want of memory, before it is made. All its bytes are
+    /// zero.
+    pub(crate) fn is_made(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl Deref for Kept {
+    type Target = Arc<Shared>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Arc<Shared> {
+        // SAFETY: `new` makes no other, and an object that is not made is only dropped, where `is_made` is asked before.
+        unsafe { self.0.as_ref().unwrap_unchecked() }
+    }
 }
 
 impl Shared {
