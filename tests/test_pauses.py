@@ -80,33 +80,41 @@ CALLS: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("gets", [True, False], ids=["that gets", "of Python"])
 def test_another_thread_goes_on(make: Callable[[], Any], call: Callable[[Any], object], gets: bool) -> None:
-    m = filled(make)
-    work = (lambda: m.get(1)) if gets else (lambda: None)
+    def steps() -> int:
+        m = filled(make)
+        taken = steps_beside((lambda: m.get(1)) if gets else (lambda: None), lambda: call(m))
+        m._check()
+        return taken
+
+    assert in_some_try(steps)
+
+
+def steps_beside(work: Callable[[], object], call: Callable[[], object]) -> int:
+    """How often another thread does its work meanwhile."""
     with beside(work) as done:
         while not done():
             time.sleep(0.001)
         before = done()
-        result = call(m)
+        result = call()
         after = done()
         del result
-    assert after - before > 3
-    m._check()
+    return after - before
+
+
+def in_some_try(steps: Callable[[], int]) -> bool:
+    """Whether another thread goes on; a busy machine may run it too late in one try."""
+    return any(steps() > 3 for _ in range(10))
 
 
 @pytest.mark.parametrize("make", [Map, Cache], ids=["Map", "Cache"])
 @pytest.mark.parametrize("end", ["clear", "drop"])
 def test_another_thread_goes_on_while_objects_are_dropped(make: Callable[[], Any], end: str) -> None:
-    m = make()
-    m.set_many(range(N), [{} for _ in range(N)])
-    with beside(lambda: None) as done:
-        while not done():
-            time.sleep(0.001)
-        before = done()
-        if end == "clear":
-            m.clear()
-        del m
-        after = done()
-    assert after - before > 3
+    def steps() -> int:
+        tables = [make()]
+        tables[0].set_many(range(N), [{} for _ in range(N)])
+        return steps_beside(lambda: None, tables[0].clear if end == "clear" else tables.clear)
+
+    assert in_some_try(steps)
 
 
 class AlarmError(Exception):
