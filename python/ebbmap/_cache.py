@@ -46,8 +46,9 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     `timedelta`, or text such as "90s", "10m", "1h30m", "7d", "1w". At most `max_items` entries are kept, in
     at most `max_bytes` (an int, or "512MiB", "2GiB") of memory, index and all, at every moment; who has to
     go for others is chosen by SIEVE, expired ones first. The bound is of the cache's table. Objects that it
-    refers to are Python's and are not counted: with `max_bytes`, a key or value of kind `object` gives a
-    `UserWarning`. `key` and `value` are kinds, as for `Map`.
+    refers to are Python's and are not counted (a bound of 16 MiB held 103 MiB of small dicts): with
+    `max_bytes`, a key or value of kind `object` gives a `UserWarning`. `key` and `value` are kinds, as for
+    `Map`.
 
     `on_remove(key, value, cause)` is called once for each entry that leaves, after it has, with cause
     "expired", "evicted", "replaced", "deleted" or "cleared"; what it raises goes to `sys.unraisablehook`.
