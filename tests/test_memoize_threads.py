@@ -279,13 +279,13 @@ def test_one_call_for_threads_that_start_together(threads: Threads) -> None:
     assert len(counted.calls) == 300
 
 
-def test_a_value_found_in_the_cache_is_no_answer_to_a_refresh() -> None:
+def test_a_value_found_in_the_cache_is_no_answer() -> None:
     call = _flights.Call(owner=1)
-    assert not call.answers(anew=False)
+    assert not call.answers
     call.value = "found"
-    assert (call.answers(anew=False), call.answers(anew=True)) == (True, False)
+    assert not call.answers
     call.computed = True
-    assert (call.answers(anew=False), call.answers(anew=True)) == (True, True)
+    assert call.answers
 
 
 def test_who_missed_just_before_the_result_was_there_makes_no_other_call(threads: Threads) -> None:

@@ -119,9 +119,10 @@ class Call(_core.Flight):
             call = next(filter(None, (waiting.get(driver) for waiting in waits)), None)
         return False
 
-    def answers(self, anew: bool) -> bool:
-        """Whether it came to a value or an error, and to a new one if only that will do."""
-        return self.error is not None or (self.value is not ABSENT and (self.computed or not anew))
+    @property
+    def answers(self) -> bool:
+        """Whether the function was called, for a value or an error. One from the cache may be out of date."""
+        return self.error is not None or (self.value is not ABSENT and self.computed)
 
 
 class Flights:
@@ -183,12 +184,12 @@ class Flights:
         call = self.join(key, mine)
         return mine if call is not mine and self._is_of_another_greenlet(call, mine) else call
 
-    def follow(self, call: Call, mine: Call, anew: bool) -> bool:
+    def follow(self, call: Call, mine: Call) -> bool:
         """Wait for another's call; whether its outcome will do."""
         try:
             late = call.revoked
             self._wait(call, mine)
-            answers = call.answers(anew) and not late
+            answers = call.answers and not late
             if answers:
                 self._coalesced()
             return answers

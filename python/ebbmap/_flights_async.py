@@ -36,7 +36,7 @@ class AsyncFlights(Flights):
                     return await self._lead(mine, key, args, kwargs, anew)
                 late = call.revoked
                 await self._await(call, mine)
-                if call.answers(anew) and not late:
+                if call.answers and not late:
                     self._coalesced()
                     if call.error is None:
                         return call.value

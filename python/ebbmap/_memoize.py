@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import sys
+import weakref
 from collections.abc import Callable, Hashable
 from functools import partial, update_wrapper
 from math import isfinite
@@ -17,6 +19,7 @@ from typing import (
     ParamSpec,
     Protocol,
     Self,
+    SupportsIndex,
     TypeVar,
     overload,
 )
@@ -135,7 +138,7 @@ def _decorate_function(cls: type[_Memo], options: _Options, function: Any, is_me
     store, forget = partial(_store, cache, lifetime), partial(_forget, cache)
     flights = _flights(function)(function, look, store, forget, cache._count_coalesced, on_error)
     made = cls(_func(function, _Parts(cache, keys, margin, flights, is_method)))
-    update_wrapper(made, function)
+    update_wrapper(made, function, updated=())  # `func` has its attributes, and shares them
     made._add_own_attributes()
     return made
 
@@ -316,6 +319,8 @@ def _func(function: Any, parts: _Parts) -> Any:
     """
     func: Any = _async_caller(function) if type(parts.flights) is not Flights else _caller(function)
     update_wrapper(func, function)
+    for name in _own_names() & func.__dict__.keys():
+        del func.__dict__[name]  # of another memoized function, if `function` wraps one
     func._parts = parts
     func.__qualname__ = f"{getattr(function, '__qualname__', func.__name__)}.func"
     return func
@@ -379,6 +384,7 @@ class _Memo(_core.Memo):
 
     def __init__(self, func: Any) -> None:
         self.__dict__ = func.__dict__
+        _made[func] = weakref.ref(self)
 
     def _complete(self) -> None:
         """Take the parts of `func`, which has them by now."""
@@ -440,12 +446,31 @@ class _Memo(_core.Memo):
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        """Its name, as functions; where that does not find it, and in `__main__`, by its `func`."""
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Its name, as functions; where that does not find it, and in `__main__`, by its `func`.
+
+        Old protocols know `func` only as an attribute of this, so there it is always the name.
+        """
         module, name = self.__module__, str(self.__dict__["__qualname__"])
-        if module != "__main__" and _found(module, name) is self:
+        if (module != "__main__" or operator.index(protocol) < 4) and _found(module, name) is self:
             return name
-        return type(self), (self.func,)
+        return _unpickled, (type(self), self.func)
+
+
+_made: weakref.WeakKeyDictionary[Any, weakref.ref[_Memo]] = weakref.WeakKeyDictionary()
+"""By its `func`: the memoized function that has it."""
+
+
+def _unpickled(cls: type[_Memo], func: Any) -> _Memo:
+    """The memoized function whose `func` it is: the one that is here already, if `func` came by its name."""
+    known = _made.get(func)
+    return (known and known()) or cls(func)
+
+
+def _own_names() -> set[str]:
+    """Attributes of memoized functions that those of a wrapped function never replace."""
+    names = {"_parts", "cache", *vars(_Memo), *vars(_core.Memo)}
+    return {name for name in names if not name.startswith("__")}
 
 
 def _found(module: str, name: str) -> Any:

@@ -11,7 +11,7 @@ use pyo3::exceptions::PyException;
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -171,9 +171,8 @@ enum Begun<'py> {
 fn begin<'py>(flights: &Bound<'py, PyAny>, key: &Bound<'py, PyAny>, anew: bool) -> PyResult<Begun<'py>> {
     let py = flights.py();
     let mine = calls::call_method_with(name!(py, c"begin"), [flights])?;
-    let begun = calls::call_method_with(name!(py, c"board"), [flights, key, &mine]).and_then(|call| {
-        if call.is(&mine) { look(flights, &mine, key, anew) } else { follow(flights, &call, &mine, anew) }
-    });
+    let begun = calls::call_method_with(name!(py, c"board"), [flights, key, &mine])
+        .and_then(|call| if call.is(&mine) { look(flights, &mine, key, anew) } else { follow(flights, &call, &mine) });
     end_unless_mine(flights, &mine, key, begun)
 }
 
@@ -222,11 +221,9 @@ fn follow<'py>(
     flights: &Bound<'py, PyAny>,
     call: &Bound<'py, PyAny>,
     mine: &Bound<'py, PyAny>,
-    anew: bool,
 ) -> PyResult<Begun<'py>> {
     let py = flights.py();
-    let anew = PyBool::new(py, anew).to_owned();
-    let answers = calls::call_method_with(name!(py, c"follow"), [flights, call, mine, anew.as_any()])?;
+    let answers = calls::call_method_with(name!(py, c"follow"), [flights, call, mine])?;
     if answers.is_truthy()? { outcome(call).map(Begun::Done) } else { Ok(Begun::Again) }
 }
 
