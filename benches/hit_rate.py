@@ -1,12 +1,12 @@
-"""Hit rates over those of LRU, FIFO, SIEVE as it was published and W-TinyLFU, on a real trace and on
+"""Hit rates over those of LRU, FIFO, SIEVE as it was published, S3-FIFO and W-TinyLFU, on a real trace and on
 made loads: `python benches/hit_rate.py`.
 
 The trace `orm-busy.trace.xz` (big-endian int32 keys: five million accesses to the object cache of an
 e-commerce site; Jens Wilke, headissue, CC BY 4.0) is played through each: a key that is asked for and
 not there is set. It is looked for where EBBMAP_DATA says, or in ../shared/data.
 
-LRU, FIFO and SIEVE are exact, and a few lines each, as cachetools' own take minutes; on the first `--check`
-accesses LRU and FIFO are compared with cachetools'. W-TinyLFU is theine's.
+LRU, FIFO, SIEVE and S3-FIFO are exact, and a few lines each, as cachetools' own take minutes; on the first
+`--check` accesses LRU and FIFO are compared with cachetools'. W-TinyLFU is theine's.
 
 The made loads say where a policy is weak: keys by Zipf's law; the same, while which keys are frequent
 moves on; interrupted by scans; and mixed with a loop that does not fit.
@@ -18,7 +18,7 @@ import lzma
 import random
 import sys
 from array import array
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, count, islice
 from typing import Any
@@ -93,6 +93,46 @@ def sieve(keys: Iterable[int], size: int) -> int:
     return hits
 
 
+def s3_fifo(keys: Iterable[int], size: int) -> int:
+    """As in the paper (Yang et al., SOSP 2023): a tenth for newcomers, a ghost queue as long as the main."""
+    hits = 0
+    uses: dict[int, int] = {}
+    small, main, ghost = deque[int](), deque[int](), OrderedDict[int, bool]()
+    for_small = max(size // 10, 1)
+
+    def evict_main() -> None:
+        while uses[oldest := main.popleft()] > 0:
+            uses[oldest] -= 1
+            main.append(oldest)
+        del uses[oldest]
+
+    def evict_small() -> None:
+        while small:
+            oldest = small.popleft()
+            if uses[oldest] <= 1:
+                del uses[oldest]
+                ghost[oldest] = True
+                if len(ghost) > size - for_small:
+                    ghost.popitem(last=False)
+                return
+            uses[oldest] = 0
+            main.append(oldest)
+            if len(main) > size - for_small:
+                evict_main()
+                return
+
+    for key in keys:
+        if key in uses:
+            hits += 1
+            uses[key] = min(uses[key] + 1, 3)
+            continue
+        while len(uses) >= size:
+            evict_small() if len(small) >= for_small or not main else evict_main()
+        (main if ghost.pop(key, False) else small).append(key)
+        uses[key] = 0
+    return hits
+
+
 def w_tinylfu(keys: Iterable[int], size: int) -> int:
     hits = 0
     cache: Any = Theine(size)
@@ -123,6 +163,7 @@ POLICIES: dict[str, Callable[[Keys, int], int]] = {
     "LRU": lru,
     "FIFO": fifo,
     "SIEVE (published)": sieve,
+    "S3-FIFO": s3_fifo,
     "W-TinyLFU (theine)": w_tinylfu,
 }
 SAME = {"LRU": (lru, cachetools.LRUCache), "FIFO": (fifo, cachetools.FIFOCache)}
@@ -213,7 +254,7 @@ def report(figures: Figures, keys: Keys, size: int) -> None:
 
 def report_made(figures: Figures, name: str, keys: Keys, size: int) -> None:
     progress(name)
-    for policy, play in {OURS: ours, "LRU": lru, "SIEVE (published)": sieve}.items():
+    for policy, play in {OURS: ours, **POLICIES}.items():
         figures.add(f"{name}, {size:,} items: {policy}", 100 * play(keys, size) / len(keys), "%")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -402,3 +402,32 @@ def test_index_that_changes_the_map_during_a_bulk_call() -> None:
     agrees(m, {9: 9, 5: 5, 1: 1})
     assert m.get_many([Changing(), 9], 0) == [0, 9]
     assert m.delete_many([Changing()]) == 0
+
+
+@pytest.mark.parametrize("make", [lambda: Map(int, float), lambda: Cache(key=int, value=float)])
+def test_empty_arrays_at_any_address(make: Callable[[], Any]) -> None:
+    m = make()
+    m[1] = 1.0
+    records = np.zeros(4, dtype=[("flag", "u1"), ("id", "i8")])
+    none = records[records["flag"] > 0]["id"]
+    for keys in (none, np.frombuffer(bytearray(1), "i8", offset=1, count=0)):
+        assert m.get_many(keys, default=0.0).shape == (0,)
+        assert m.get_many(keys, mask=True)[1].shape == (0,)
+        m.set_many(keys, np.empty(0))
+        assert m.delete_many(keys) == 0
+    assert dict(m.items()) == {1: 1.0}
+
+
+@pytest.mark.parametrize("make", [lambda: Map(int, float), lambda: Cache(key=int, value=float)])
+def test_arrays_of_objects_that_are_ints(make: Callable[[], Any]) -> None:
+    m = make()
+    keys = np.array([[1, 2], [3, 4]], dtype=object)
+    m.set_many(keys.ravel(), [1.0, 2.0, 3.0, 4.0])
+    m.set_many(keys, np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert m.get_many(keys).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert m.delete_many(keys) == 4
+    for wrong in (np.array([1, "2"], dtype=object), np.array([1.5], dtype=object)):
+        with pytest.raises(TypeError, match="key must be int"):
+            m.get_many(wrong)
+        with pytest.raises(TypeError, match="key must be int"):
+            m.delete_many(wrong)

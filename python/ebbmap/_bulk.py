@@ -264,6 +264,10 @@ def _has_dates(dtype: np.dtype[Any]) -> bool:
 def _int_array(keys: Array) -> Array:
     """Keys as contiguous int64; `TypeError` or `OverflowError` for what is none."""
     np = sys.modules["numpy"]
+    if not keys.size:
+        keys = np.empty(0, np.int64)  # an empty array may be at any address
+    elif keys.dtype.hasobject and (words := _core._ints_as_bytes(_flat(keys).tolist())) is not None:
+        keys = np.frombuffer(words, np.int64)
     if keys.size and keys.dtype.kind not in "iub":
         raise TypeError(f"key must be int, not {keys.dtype}")
     if keys.dtype.kind == "u" and keys.size and int(keys.max()) > np.iinfo(np.int64).max:

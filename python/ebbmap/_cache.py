@@ -96,6 +96,21 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         on_remove: Any = None,
         timer: Any = None,
     ) -> None:
+        self._set_up(ttl, idle, max_items, max_bytes, key, value, on_remove, timer)
+        if max_bytes is not None and object in (key, value):
+            _warn_of_objects()
+
+    def _set_up(
+        self,
+        ttl: Any,
+        idle: Any,
+        max_items: int | None,
+        max_bytes: int | str | None,
+        key: Any,
+        value: Any,
+        on_remove: Any,
+        timer: Any,
+    ) -> None:
         for name, given in (("on_remove", on_remove), ("timer", timer)):
             if given is not None and not callable(given):
                 raise TypeError(f"{name} must be callable, not {type(given).__name__}")
@@ -109,8 +124,6 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
             on_remove,
             timer,
         )
-        if max_bytes is not None and object in (key, value):
-            _warn_of_objects()
 
     # --- contents ------------------------------------------------------------------------------------------
 
@@ -309,9 +322,9 @@ def _warn_of_objects() -> None:
 
 
 def _rebuild(cls: type[C], settings: dict[str, Any]) -> C:
-    """An empty cache with these settings, without the class's own `__init__`: for copying and unpickling."""
+    """An empty cache with these settings, without `__init__` and its warning: for copying and unpickling."""
     made = cls.__new__(cls)
-    Cache.__init__(made, **settings)
+    made._set_up(**settings)
     return made
 
 
