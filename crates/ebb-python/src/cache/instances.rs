@@ -16,6 +16,7 @@ use crate::layout::word;
 use crate::lock::Guarded;
 use crate::make::{self, name};
 use crate::objects::{self, Leaving};
+use crate::reserve::has_room_for;
 use ebb::{EntrySize, Found, OutOfMemory, RawTable, Table};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -33,8 +34,9 @@ const LOOKS: usize = 3;
 #[derive(Default)]
 struct Hashes {
     all: Vec<u64>,
-    /// The same, to be found: of an entry without a pause, however many there are.
-    index: Option<Table>,
+    /// The same, to be found: of an entry without a pause, however many there are. In a box, as it is large, and few marks
+    /// have one.
+    index: Option<Box<Table>>,
     /// The next to be looked at, whether it is still in the cache.
     hand: usize,
 }
@@ -66,7 +68,10 @@ impl Hashes {
         }
         self.all.try_reserve(1).map_err(|_| OutOfMemory)?;
         if self.all.len() == FEW && self.index.is_none() {
-            let mut index = Table::new(EntrySize::Fixed(HASH));
+            if !has_room_for::<Table>() {
+                return Err(OutOfMemory);
+            }
+            let mut index = Box::new(Table::new(EntrySize::Fixed(HASH)));
             self.all.iter().try_for_each(|&hash| index_hash(&mut index, hash))?;
             self.index = Some(index);
         }
