@@ -257,7 +257,7 @@ def merge(into: Shared[Any, Any], other: Any = (), /, **kwargs: Any) -> None:
     if isinstance(other, Shared) and type(other).__iter__ is _native(other).__iter__:
         into._set_pairs(other._snapshot())
     elif isinstance(other, dict) and type(other).__iter__ is dict.__iter__:
-        into._set_pairs(dict.items(other), lambda: list(dict.items(other)))
+        into._set_pairs(dict.items(other), lambda: dict.copy(other).items())
     elif hasattr(other, "keys"):  # as dict does: any object with keys() and []
         into._set_pairs((key, other[key]) for key in other.keys())  # noqa: SIM118
     else:
