@@ -454,6 +454,21 @@ LONG = "map[string]struct{" + "; ".join(f"Field{i} map[int]any" for i in range(3
 UNBROKEN = "map[[9]byte]struct{A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q,R,S,T,U,V,W,X,Y,Z,A1,A2,A3,A4,A5,A6,A7,A8*T}"
 
 
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "List[T any]=struct{Next *List[T]; Val T}",
+        "List[T any]=struct{Kids []List[T]; Val T}",
+        "List[T any]=struct{m map[string]List[T]}",
+    ],
+)
+def test_a_generic_type_that_refers_to_itself_is_planned(
+    definition: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "map[int]List[int]", "--peak", "10", "--type", definition]) == 0
+    assert "map[int]List[int]" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("kind", ["map[int][128]byte", "map[string]map[any]*T", LONG, UNBROKEN])
 @pytest.mark.parametrize(
     ("peak", "steady"), [(0, 0), (1, 1), (100_000, 100_000), (10**10, 1), (10**10, 10**10)]
