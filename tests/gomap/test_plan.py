@@ -111,6 +111,33 @@ def test_what_the_type_does_not_tell_is_an_option(
     assert after - before == more * 100_000
 
 
+@pytest.mark.parametrize("version", ["1.23", "1.27"])
+@pytest.mark.parametrize(
+    ("keyed", "valued", "side"),
+    [
+        ("map[int]map[string]int", "map[int]map[int]string", "value"),
+        ("map[int]*map[string]int", "map[int]*map[int]string", "value"),
+        ("map[int]map[int]map[string]int", "map[int]map[int]map[int]string", "value"),
+        ("map[*map[int]string]int", "map[*map[string]int]int", "key"),
+    ],
+)
+def test_strings_in_inner_maps_are_those_of_their_side(
+    keyed: str, valued: str, side: str, version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def planned(kind: str, *more: str) -> dict[str, Any]:
+        document = documented(capsys, kind, "--peak", "896", "--heap-map", "20", "--go", version, *more)
+        plan: dict[str, Any] = document["plans"][0]
+        return plan
+
+    of_keys = planned(keyed, "--heap-string", f"{side}=200")
+    assert of_keys == planned(keyed, "--heap-string", "200")
+    assert of_keys["remedies"] == planned(valued, "--heap-string", f"{side}=200")["remedies"]
+    assert of_keys["bytes_at_peak"] > planned(keyed)["bytes_at_peak"] + 896 * 20 * (208 - 16) - 1
+    other = {"key": "value", "value": "key"}[side]
+    assert main(["plan", keyed, "--peak", "896", "--heap-string", f"{other}=200"]) == 2
+    assert f"--heap-string {other}=... has no meaning for {keyed}" in capsys.readouterr().err
+
+
 def test_inner_maps_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """Go 1.27.3 holds 36.9 MiB, keys included."""
     words = ("map[string]map[string]int", "--peak", "1e5", "--go", "1.27", "--heap-map", "5")
