@@ -352,6 +352,15 @@ def test_human(size: float, text: str) -> None:
             "--heap-map 3 is more than map[bool]int",
         ),
         (
+            ["map[string]string", "--peak", "3", "--heap-string", "key=5,key=6"],
+            "--heap-string takes each of key and value once, not 'key=5,key=6'",
+        ),
+        (
+            ["map[string]string", "--peak", "3", "--heap-string", "value=5,key=6,value=5"],
+            "--heap-string takes each of key and value once",
+        ),
+        (["map[string]string", "--peak", "3", "--heap-string", "5,6"], "--heap-string takes bytes"),
+        (
             ["map[int]Order", "--peak", "3"],
             "unknown type 'Order': write out what it is, such as struct{...} (column 9 of 'map[int]Order'), "
             "or give it: --type 'Order=struct{...}'",
