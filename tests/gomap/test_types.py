@@ -269,6 +269,13 @@ def test_generic_types_that_lead_too_deep_are_a_mistake() -> None:
         Types("T0[T any]=T", *chain)
 
 
+def test_generic_types_that_lead_to_too_many_are_a_mistake() -> None:
+    """Each refers to the one before it twice: 2^40 instances."""
+    chain = (f"T{i}[T any]=struct{{a *T{i - 1}[T]; b *T{i - 1}[*T]}}" for i in range(1, 41))
+    with pytest.raises(GoTypeError, match=r"^a type of more than 1,000 instances of generic types"):
+        Types("T0[T any]=T", *chain)
+
+
 @pytest.mark.parametrize(
     ("definitions", "message"),
     [

@@ -6,6 +6,7 @@ pointers are, and which parts lie outside the map's own memory.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -32,6 +33,7 @@ __all__ = [
 WORD = 8
 INLINE_LIMIT = 128  # a key or element of more bytes is kept as a pointer
 _MAX_SIZE = 1 << 40  # of a type: far above what a heap can hold, far below overflow
+_MAX_INSTANCES = 1000  # of generic types in one text: each may refer to several others
 _MANY = 1 << 64  # values of one type: more than any map can have as keys
 
 
@@ -372,6 +374,7 @@ class _Parser(Stream):
         self._types = types or Types()
         self._arguments = arguments or {}
         self._inside = inside  # the named types of whose definitions this text is a part
+        self._instances = itertools.count(1)  # shared with the definitions that this leads to
         self._lenient = False  # a name that isn't known makes the type `_missing`, and is no mistake
         self._missing = False
 
@@ -473,6 +476,8 @@ class _Parser(Stream):
         if len(arguments) != len(generic.parameters):
             signature = _signature(token, generic)
             raise self.fail(f"{signature} does not take {len(arguments)} type arguments", token)
+        if next(self._instances) > _MAX_INSTANCES:
+            raise self.fail(f"a type of more than {_MAX_INSTANCES:,} instances of generic types", token)
         given = dict(zip(generic.parameters, arguments, strict=True))
         with self.nested():
             kind = self._expanded(_Parser(generic.text, self._types, given, (*self._inside, token.text)))
@@ -481,6 +486,7 @@ class _Parser(Stream):
     def _expanded(self, definition: _Parser) -> GoType:
         """The type that a definition comes to here: as deep as this is, and as lenient."""
         definition._depth = self._depth
+        definition._instances = self._instances
         definition._lenient = self._lenient
         kind = definition.whole()
         self._missing |= definition._missing
