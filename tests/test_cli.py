@@ -173,7 +173,7 @@ def test_nobody_reads_any_more(words: list[str]) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGQUIT"])
 def test_told_to_end_the_lab_leaves_nothing(name: str, tmp_path: Path) -> None:
     number = signal.Signals[name]
     words = ["lab", "blackfriday", "--peak", "1000", "--subject", "dict"]
@@ -190,7 +190,7 @@ def test_told_to_end_the_lab_leaves_nothing(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGINT"])
 def test_told_to_end_a_build_leaves_nothing(name: str, tmp_path: Path) -> None:
     number = signal.Signals[name]
     folder, told = tmp_path / "tmp", tmp_path / "told"

@@ -111,6 +111,33 @@ def test_what_the_type_does_not_tell_is_an_option(
     assert after - before == more * 100_000
 
 
+@pytest.mark.parametrize("version", ["1.23", "1.27"])
+@pytest.mark.parametrize(
+    ("keyed", "valued", "side"),
+    [
+        ("map[int]map[string]int", "map[int]map[int]string", "value"),
+        ("map[int]*map[string]int", "map[int]*map[int]string", "value"),
+        ("map[int]map[int]map[string]int", "map[int]map[int]map[int]string", "value"),
+        ("map[*map[int]string]int", "map[*map[string]int]int", "key"),
+    ],
+)
+def test_strings_in_inner_maps_are_those_of_their_side(
+    keyed: str, valued: str, side: str, version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def planned(kind: str, *more: str) -> dict[str, Any]:
+        document = documented(capsys, kind, "--peak", "896", "--heap-map", "20", "--go", version, *more)
+        plan: dict[str, Any] = document["plans"][0]
+        return plan
+
+    of_keys = planned(keyed, "--heap-string", f"{side}=200")
+    assert of_keys == planned(keyed, "--heap-string", "200")
+    assert of_keys["remedies"] == planned(valued, "--heap-string", f"{side}=200")["remedies"]
+    assert of_keys["bytes_at_peak"] > planned(keyed)["bytes_at_peak"] + 896 * 20 * (208 - 16) - 1
+    other = {"key": "value", "value": "key"}[side]
+    assert main(["plan", keyed, "--peak", "896", "--heap-string", f"{other}=200"]) == 2
+    assert f"--heap-string {other}=... has no meaning for {keyed}" in capsys.readouterr().err
+
+
 def test_inner_maps_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """Go 1.27.3 holds 36.9 MiB, keys included."""
     words = ("map[string]map[string]int", "--peak", "1e5", "--go", "1.27", "--heap-map", "5")
@@ -325,6 +352,15 @@ def test_human(size: float, text: str) -> None:
             "--heap-map 3 is more than map[bool]int",
         ),
         (
+            ["map[string]string", "--peak", "3", "--heap-string", "key=5,key=6"],
+            "--heap-string takes each of key and value once, not 'key=5,key=6'",
+        ),
+        (
+            ["map[string]string", "--peak", "3", "--heap-string", "value=5,key=6,value=5"],
+            "--heap-string takes each of key and value once",
+        ),
+        (["map[string]string", "--peak", "3", "--heap-string", "5,6"], "--heap-string takes bytes"),
+        (
             ["map[int]Order", "--peak", "3"],
             "unknown type 'Order': write out what it is, such as struct{...} (column 9 of 'map[int]Order'), "
             "or give it: --type 'Order=struct{...}'",
@@ -452,6 +488,21 @@ def test_types_of_ones_own_are_given_by_an_option(capsys: pytest.CaptureFixture[
 
 LONG = "map[string]struct{" + "; ".join(f"Field{i} map[int]any" for i in range(30)) + "}"
 UNBROKEN = "map[[9]byte]struct{A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q,R,S,T,U,V,W,X,Y,Z,A1,A2,A3,A4,A5,A6,A7,A8*T}"
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "List[T any]=struct{Next *List[T]; Val T}",
+        "List[T any]=struct{Kids []List[T]; Val T}",
+        "List[T any]=struct{m map[string]List[T]}",
+    ],
+)
+def test_a_generic_type_that_refers_to_itself_is_planned(
+    definition: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "map[int]List[int]", "--peak", "10", "--type", definition]) == 0
+    assert "map[int]List[int]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["map[int][128]byte", "map[string]map[any]*T", LONG, UNBROKEN])

@@ -232,6 +232,51 @@ def test_types_of_ones_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "size", "unknown", "beyond"),
+    [
+        ("*L[T]", 8, ("*L[T]",), ()),
+        ("*L[*T]", 8, ("*L[*T]",), ()),
+        ("[2]*L[L[T]]", 16, ("*L[L[T]]",), ()),
+        ("*struct{at L[T]}", 8, ("*struct{at L[T]}",), ()),
+        ("[]L[T]", 24, (), ("[]L[T]",)),
+        ("map[string]L[T]", 8, ("map[string]L[T]",), ()),
+        ("chan L[T]", 8, ("chan L[T]",), ()),
+        ("func(L[T]) L[T]", 8, ("func(L[T]) L[T]",), ()),
+    ],
+)
+def test_a_generic_type_may_refer_to_itself(
+    field: str, size: int, unknown: tuple[str, ...], beyond: tuple[str, ...]
+) -> None:
+    elem = parse("L[string]", Types(f"L[T any]=struct{{next {field}; value T}}"))
+    assert elem.size == size + 16
+    assert tuple(text for text, _ in elem.held.unknown) == unknown
+    assert elem.held.beyond == beyond
+
+
+def test_generic_types_may_refer_to_each_other() -> None:
+    types = Types("A[T any]=struct{b *B[T]}", "B[T any]=struct{a A[T]; value T}")
+    assert (parse("A[int]", types).size, parse("B[int]", types).size) == (8, 16)
+
+
+def test_arguments_within_a_definition_are_not_the_type_itself() -> None:
+    kind = parse("L[L[int]]", Types("Of=int", "L[T any]=struct{next *L[Of]; value T}"))
+    assert kind.size == 24
+
+
+def test_generic_types_that_lead_too_deep_are_a_mistake() -> None:
+    chain = (f"T{i}[T any]=struct{{next *T{i - 1}[T]}}" for i in range(1, 500))
+    with pytest.raises(GoTypeError, match=r"^types nested more than 100 deep"):
+        Types("T0[T any]=T", *chain)
+
+
+def test_generic_types_that_lead_to_too_many_are_a_mistake() -> None:
+    """Each refers to the one before it twice: 2^40 instances."""
+    chain = (f"T{i}[T any]=struct{{a *T{i - 1}[T]; b *T{i - 1}[*T]}}" for i in range(1, 41))
+    with pytest.raises(GoTypeError, match=r"^a type of more than 1,000 instances of generic types"):
+        Types("T0[T any]=T", *chain)
+
+
+@pytest.mark.parametrize(
     ("definitions", "message"),
     [
         (["ID"], "not a definition: 'ID'; taken is Name=TYPE"),
@@ -243,7 +288,12 @@ def test_types_of_ones_own() -> None:
         (["A B=int"], "expected the end"),
         (["A=int", "A=string"], "'A' is defined twice"),
         (["A=B"], "unknown type 'B'"),
-        (["A=struct{next A}"], "unknown type 'A'"),
+        (
+            ["A=struct{next A}"],
+            "invalid recursive type: only behind a pointer, slice, map, channel or function ",
+        ),
+        (["A[T any]=struct{next A[T]}"], "invalid recursive type"),
+        (["A[T any]=struct{next [2]A[*T]}"], "invalid recursive type"),
         (["A[int]=int"], "expected a type parameter's name such as T, found 'int'"),
         (["A[T=int"], "expected ']', found the end"),
         (["A[]=int"], "expected a type parameter's name such as T, found ']'"),

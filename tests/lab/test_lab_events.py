@@ -24,7 +24,7 @@ from lab_helpers import is_refused
 from ebbmap.cli import main
 from ebbmap.lab.course import SECOND
 from ebbmap.lab.errors import LabError
-from ebbmap.lab.traffic import log, rates, times
+from ebbmap.lab.traffic import folders, log, rates, times
 from ebbmap.lab.traffic.files import LONGEST_LINE, Lines
 from ebbmap.lab.traffic.tables import LONGEST_ROW, SEPARATORS, Table
 from ebbmap.lab.traffic.times import Asked, Form, Reader, check_format
@@ -343,6 +343,25 @@ def test_a_folder_names_what_it_passes_over(tmp_path: Path) -> None:
         f". Files passed over (7): {tmp_path}/.hidden.csv, " in found.said() and " and 2 more" in found.said()
     )
     assert found.facts()["passed_over"] == found.passed_over
+
+
+def test_a_folder_passes_over_what_is_no_regular_file(tmp_path: Path) -> None:
+    log = _file(tmp_path, "1,a", name="a.csv")
+    (tmp_path / "b.csv").symlink_to(tmp_path / "gone.csv")
+    (tmp_path / "c.csv").symlink_to(tmp_path / "c.csv")
+    os.mkfifo(tmp_path / "d.csv")
+    (tmp_path / "e.csv").symlink_to(tmp_path / "d.csv")
+    (tmp_path / "f.csv").symlink_to(os.devnull)
+    os.mkfifo(tmp_path / "g.txt")
+    (tmp_path / "h.csv").symlink_to(_file(tmp_path.parent, "2,b", name=f"{tmp_path.name}.csv"))
+    found = folders.find([tmp_path], lambda _: True)  # to read a pipe would never end
+    assert found.files == [log, tmp_path / "h.csv"]
+    assert found.passed_over == [f"{tmp_path}/{name} (no regular file)" for name in _ODD]
+    said = _read(tmp_path)
+    assert sorted(said.numbers) == ["a", "b"] and f"{tmp_path}/b.csv (no regular file), " in said.said()
+
+
+_ODD = ("b.csv", "c.csv", "d.csv", "e.csv", "f.csv", "g.txt")
 
 
 def test_a_folder_without_a_log_says_what_it_holds(tmp_path: Path) -> None:

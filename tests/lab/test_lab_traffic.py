@@ -109,7 +109,8 @@ def test_times(text: str, moment: float) -> None:
     "text",
     [
         *("", "yesterday", "nan", "inf", "2010-13-01", "08:26", "0x10", "1_000", "\N{SUPERSCRIPT TWO}"),
-        *("31/31/2019", "2019-02-30 10:00 PM", "1/31/2019 13:00 PM", "1/31/2019 24:00", "31/Foo/2019"),
+        *("31/31/2019", "2019-02-30 10:00 PM", "1/31/2019 13:00 PM", "1/31/2019 24:01", "31/Foo/2019"),
+        *("2019-01-31 24:00 PM", "2019-01-31T24:00:01Z", "2019-01-31 25:00", "2019-01-31 22:00:61"),
         *("1/2/03", "2019-01-31 10:00 XST", "2019-01-31 10:00 +25:00", "2019-01-31 10:61 UTC"),
     ],
 )
@@ -118,8 +119,47 @@ def test_what_is_no_time(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["9999-12-31", "0001-01-01", "1676-01-01", "2263-01-01"])
-def test_what_64_bits_do_not_hold_is_no_time(text: str) -> None:
-    assert times.Reader().text(text) == times.NO_TIME
+def test_what_64_bits_do_not_hold_is_told_apart(text: str) -> None:
+    assert times.Reader().text(text) == (Form.BEYOND, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+        ("2016-12-31 23:59:60.5", "2017-01-01 00:00:00.5"),
+        ("31/Dec/2016:18:59:60 -0500", "2017-01-01T00:00:00Z"),
+        ("2019-01-31T24:00:00Z", "2019-02-01T00:00:00Z"),
+        ("2019-12-31 24:00", "2020-01-01"),
+    ],
+)
+def test_leap_seconds_and_the_end_of_a_day(text: str, same: str) -> None:
+    assert times.Reader().text(text)[1] == times.Reader().text(same)[1] != 0
+
+
+@pytest.mark.parametrize(
+    ("written", "asked", "forms"),
+    [
+        ("%Y-%m-%dT%H:%M:%SZ", Asked(), "ISO 8601 (2019-01-31 22:00:00 UTC), "),
+        ("%d.%m.%Y", Asked(format="%d.%m.%Y"), "what --time-format says, %d.%m.%Y"),
+    ],
+    ids=["iso", "format"],
+)
+@pytest.mark.parametrize("day", [datetime(9999, 12, 31), datetime(1677, 9, 21)])
+def test_times_that_are_all_out_of_range_are_refused_as_such(
+    written: str, asked: Asked, forms: str, day: datetime, tmp_path: Path
+) -> None:
+    text = day.strftime(written)
+    file = _log(tmp_path, f"{text},a", f"{text},b")
+    with pytest.raises(LabError) as caught:
+        log.read([file], log.Columns("when", "who"), asked)
+    said = "'when' takes times between 1677-09-21 00:12:43 and 2262-04-11 23:47:16: "
+    assert f"2 with a bad time (such as '{text}'); {said}{forms}" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["1677-09-21 00:12:44", "2262-04-11 23:47:16"])
+def test_times_just_within_the_range_are_taken(text: str) -> None:
+    assert times.Reader().text(text)[0] is Form.ISO
 
 
 @pytest.mark.parametrize("value", ["1e300", "-1e300", "9" * 30, 10**400, float("inf")])
@@ -129,7 +169,7 @@ def test_numbers_that_are_no_time(value: object) -> None:
 
 def test_a_number_that_is_no_time_in_seconds() -> None:
     assert times.Reader().value(253402300799000) == (Form.HUGE, 0)
-    assert times.Reader(Asked(unit="seconds")).value(253402300799000) == times.NO_TIME
+    assert times.Reader(Asked(unit="seconds")).value(253402300799000) == (Form.BEYOND, 0)
     assert times.Reader(Asked(unit="nanoseconds")).value(253402300799000) == (Form.ASKED, 253402300799000)
 
 

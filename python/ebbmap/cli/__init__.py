@@ -19,7 +19,7 @@ from ebbmap.lab.printable import printable
 # Each is a module of this package with `HELP: str`, `add_arguments(parser)` and `run(args) -> int`; only the
 # one that was asked for is imported, so that no command pays for another's dependencies.
 COMMANDS = ("lab", "plan", "draw")
-ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
 
 class _Parser(argparse.ArgumentParser):

@@ -132,14 +132,14 @@ def _applies(option: str, what: str, present: object, kind: MapType) -> None:
 
 def _strings(text: str) -> tuple[float, float]:
     """`20` for keys and values alike, or `key=20,value=200`; who isn't named keeps the default."""
-    parts = (
-        dict(part.partition("=")[::2] for part in text.split(","))
-        if "=" in text
-        else {"key": text, "value": text}
-    )
-    if not parts.keys() <= {"key", "value"}:
+    given = text if "=" in text else f"key={text},value={text}"
+    parts = [part.partition("=")[::2] for part in given.split(",")]
+    names = [name for name, _ in parts]
+    if not {*names} <= {"key", "value"}:
         raise UserError(f"--heap-string takes bytes, or key=BYTES,value=BYTES, not {text!r}")
-    sizes = {name: _bytes(size) for name, size in parts.items()}
+    if len({*names}) < len(names):
+        raise UserError(f"--heap-string takes each of key and value once, not {text!r}")
+    sizes = {name: _bytes(size) for name, size in parts}
     if None in sizes.values():
         raise UserError(f"--heap-string takes bytes such as 20 or key=20,value=200, not {text!r}")
     return _either(sizes.get("key"), ASSUMED.key), _either(sizes.get("value"), ASSUMED.elem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ebbmap.gomap.sizeclasses import average_bytes, small_object_bytes
 from ebbmap.gomap.types import GoType, MapType, most_entries
@@ -17,7 +17,8 @@ _PHASES = 4
 class Outside:
     """Mean sizes of what keys and elements refer to, as far as their types don't tell.
 
-    `key` and `elem`: bytes of each string or slice in a key and in an element. `pointee`: bytes behind each
+    `key` and `elem`: bytes of each string or slice in a key and in an element; those in an inner map count to
+    what holds that. `pointee`: bytes behind each
     pointer to a type that isn't known, each channel and each function. `box`: bytes of the value in each
     interface. `entries`: of each inner map. What is None or 0 is not counted.
     """
@@ -27,6 +28,10 @@ class Outside:
     pointee: float | None = None
     box: float = 0.0
     entries: int | None = None
+
+    def within(self, mean: float) -> Outside:
+        """Those for an inner map that lies where strings and slices have `mean` bytes."""
+        return replace(self, key=mean, elem=mean)
 
     def inner_entries(self, kind: MapType) -> int:
         """How many entries an inner map has: no more than its keys have values; 0 if it isn't counted."""
@@ -38,11 +43,11 @@ ASSUMED = Outside(key=16, elem=16, box=8, entries=8)
 
 
 def outside_bytes(
-    kind: MapType, version: GoVersion, outside: Outside, inner: Callable[[MapType], float]
+    kind: MapType, version: GoVersion, outside: Outside, inner: Callable[[MapType, Outside], float]
 ) -> float:
     """Mean heap bytes that one entry keeps outside the map's own memory.
 
-    `inner` tells those of one inner map.
+    `inner` tells those of one inner map, given the mean sizes within it.
     """
 
     def held(kind: GoType, mean: float) -> float:
@@ -50,7 +55,7 @@ def outside_bytes(
             kind.held.strings * average_bytes(mean, version)
             + kind.held.boxes * average_bytes(outside.box, version)
             + sum(count for _, count in kind.held.unknown) * average_bytes(outside.pointee or 0, version)
-            + sum(count * inner(map_) for map_, count in kind.held.maps)
+            + sum(count * inner(map_, outside.within(mean)) for map_, count in kind.held.maps)
             + sum(
                 count * (_object(pointee, version) + held(pointee, mean))
                 for pointee, count in kind.held.pointees

@@ -27,7 +27,9 @@ ELSEWHERE = (
 )
 """Where toolchains lie that are not on PATH: folders, and in them the GOROOTs."""
 
-ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+ENDINGS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+]
 """Signals by which a user ends a program."""
 _FOREIGN = ("GOROOT", "GOOS", "GOARCH", "GOWORK", "GO111MODULE")  # meant for another toolchain or program
 

@@ -6,6 +6,7 @@ pointers are, and which parts lie outside the map's own memory.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -32,6 +33,7 @@ __all__ = [
 WORD = 8
 INLINE_LIMIT = 128  # a key or element of more bytes is kept as a pointer
 _MAX_SIZE = 1 << 40  # of a type: far above what a heap can hold, far below overflow
+_MAX_INSTANCES = 1000  # of generic types in one text: each may refer to several others
 _MANY = 1 << 64  # values of one type: more than any map can have as keys
 
 
@@ -275,7 +277,8 @@ class Generic:
 class Types:
     """Named types that Go itself doesn't have: `Types("ID=[16]byte", "Pair[K, V any]=struct{A K; B V}")`.
 
-    A definition may refer to those before it, and, behind a pointer, to itself.
+    A definition may refer to those before it, and, behind a pointer, slice, map, channel or function, to
+    itself.
 
     Raises:
         ValueError: for what is no definition, and for a name that is defined twice or is one of Go's own.
@@ -296,7 +299,7 @@ class Types:
         name, parameters = _head(head)
         if name in self._known:
             raise ValueError(f"{name!r} is defined twice")
-        known = _Parser(body.strip(), self, dict.fromkeys(parameters, _STAND_IN)).whole()
+        known = _Parser(body.strip(), self, dict.fromkeys(parameters, _STAND_IN), (name,)).whole()
         self._known[name] = Generic(parameters, body.strip()) if parameters else replace(known, text=name)
 
     def find(self, name: str) -> GoType | Generic | None:
@@ -361,11 +364,17 @@ class _Parser(Stream):
     """Recursive descent over one type; every mistake is raised at its position."""
 
     def __init__(
-        self, text: str, types: Types | None = None, arguments: Mapping[str, GoType] | None = None
+        self,
+        text: str,
+        types: Types | None = None,
+        arguments: Mapping[str, GoType] | None = None,
+        inside: tuple[str, ...] = (),
     ) -> None:
         super().__init__(text)
         self._types = types or Types()
         self._arguments = arguments or {}
+        self._inside = inside  # the named types of whose definitions this text is a part
+        self._instances = itertools.count(1)  # shared with the definitions that this leads to
         self._lenient = False  # a name that isn't known makes the type `_missing`, and is no mistake
         self._missing = False
 
@@ -420,6 +429,8 @@ class _Parser(Stream):
     def _named(self, token: Token) -> GoType:
         if token.text in _KEYWORDS:
             return self._keyword(token)
+        if token.text in self._inside and token.text not in self._arguments:
+            return self._recursion(token)
         known = self._find(token.text)
         if known is None:
             return self._unknown(token)
@@ -436,6 +447,18 @@ class _Parser(Stream):
         self._missing = True
         return _STAND_IN
 
+    def _recursion(self, token: Token) -> GoType:
+        """A type inside its own definition: not known yet, which is no mistake behind a pointer."""
+        if not self._lenient:
+            behind = "a pointer, slice, map, channel or function"
+            raise self.fail(
+                f"invalid recursive type: only behind {behind} may {token.text} name itself", token
+            )
+        if self._arguments_follow():
+            self._type_arguments()
+        self._missing = True
+        return _STAND_IN
+
     def _arguments_follow(self) -> bool:
         """A name is followed by a bracket only if that holds type arguments."""
         return self.token.text == "[" and not self.token.first
@@ -447,19 +470,35 @@ class _Parser(Stream):
         return self.since(token)
 
     def _instance(self, token: Token, generic: Generic) -> GoType:
-        if not self.accept("["):
+        if self.token.text != "[":
             raise self.fail(f"{token.text} takes type arguments: {_signature(token, generic)}", token)
+        arguments = self._type_arguments()
+        if len(arguments) != len(generic.parameters):
+            signature = _signature(token, generic)
+            raise self.fail(f"{signature} does not take {len(arguments)} type arguments", token)
+        if next(self._instances) > _MAX_INSTANCES:
+            raise self.fail(f"a type of more than {_MAX_INSTANCES:,} instances of generic types", token)
+        given = dict(zip(generic.parameters, arguments, strict=True))
+        with self.nested():
+            kind = self._expanded(_Parser(generic.text, self._types, given, (*self._inside, token.text)))
+        return self._sized(replace(kind, text=self.since(token)), token)
+
+    def _expanded(self, definition: _Parser) -> GoType:
+        """The type that a definition comes to here: as deep as this is, and as lenient."""
+        definition._depth = self._depth
+        definition._instances = self._instances
+        definition._lenient = self._lenient
+        kind = definition.whole()
+        self._missing |= definition._missing
+        return kind
+
+    def _type_arguments(self) -> list[GoType]:
+        self.expect("[")
         arguments = [self.type()]
         while self.accept(","):
             arguments.append(self.type())
         self.expect("]")
-        if len(arguments) != len(generic.parameters):
-            signature = _signature(token, generic)
-            raise self.fail(f"{signature} does not take {len(arguments)} type arguments", token)
-        given = dict(zip(generic.parameters, arguments, strict=True))
-        with self.nested():
-            inside = _Parser(generic.text, self._types, given).whole()
-        return self._sized(replace(inside, text=self.since(token)), token)
+        return arguments
 
     def _sized(self, kind: GoType, at: Token) -> GoType:
         if kind.size > _MAX_SIZE:

@@ -30,7 +30,7 @@ def python_object_bytes(kind: GoType, outside: Outside, mean: float) -> float:
         return _INT
     if kind.basic == "string":
         return _aligned(_STR + mean)
-    inner = sum(count * _filled_dict(map_, outside) for map_, count in kind.held.maps)
+    inner = sum(count * _filled_dict(map_, outside.within(mean)) for map_, count in kind.held.maps)
     content = content_bytes(kind, replace(outside, entries=0), mean)
     return inner + (_aligned(_BYTES + content) if content else 0.0)
 
@@ -45,7 +45,7 @@ def content_bytes(kind: GoType, outside: Outside, mean: float) -> float:
     if outside.pointee is not None:
         behind += sum(count for _, count in held.unknown) * (outside.pointee - 8)
     if outside.entries is not None:
-        behind += sum(count * (_payload(map_, outside) - 8) for map_, count in held.maps)
+        behind += sum(count * (_payload(map_, outside.within(mean)) - 8) for map_, count in held.maps)
     return max(0.0, kind.size + behind)
 
 

@@ -73,11 +73,11 @@ class Predictor(ABC):
         """Mean bytes an entry keeps outside the map."""
         return outside_bytes(self.kind, self.version, self.outside, self._inner_bytes)
 
-    def _inner_bytes(self, kind: MapType) -> float:
-        if self.outside.entries is None:
+    def _inner_bytes(self, kind: MapType, outside: Outside) -> float:
+        if outside.entries is None:
             return 0.0
-        inner = type(self)(kind, self.version, self.outside)
-        return inner.filled(self.outside.inner_entries(kind)).bytes
+        inner = type(self)(kind, self.version, outside)
+        return inner.filled(outside.inner_entries(kind)).bytes
 
     def filled(self, entries: int, hint: int = 0) -> Footprint:
         """After `entries` inserts into `make(m, hint)`, collected."""

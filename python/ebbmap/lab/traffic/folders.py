@@ -43,10 +43,11 @@ class Found:
     def look_into(self, folder: Path, fits: Fits) -> None:
         """Read what is named like a log in the folder and those in it; `LabError` if nothing is.
 
-        `fits` tells of a file whether it has the columns.
+        What is no regular file is passed over. `fits` tells of a file whether it has the columns.
         """
         inside = sorted(each for each in folder.rglob("*") if not each.is_dir())
-        seen = [each for each in inside if not _is_hidden(each.relative_to(folder))]
+        odd = {each for each in inside if not each.is_file()}  # whoever opens a pipe may wait for ever
+        seen = [each for each in inside if each not in odd and not _is_hidden(each.relative_to(folder))]
         chosen = {each for each in seen if each.name.lower().endswith(SUFFIXES)}
         chosen |= {each for each in seen if each not in chosen and _is_doubtful(each) and fits(each)}
         chosen -= {each for each in chosen if _is_packed(each) and each.with_suffix("") in chosen}
@@ -57,7 +58,7 @@ class Found:
             if each in chosen:
                 self.take(each)
             else:
-                self.passed_over.append(str(each))
+                self.passed_over.append(f"{each} (no regular file)" if each in odd else str(each))
 
 
 def find(paths: Sequence[Path], fits: Fits) -> Found:

@@ -62,6 +62,7 @@ class Verdict:
 
 def judge(read: Times) -> Verdict:
     """Settle what the times mean; changes `read`. `UndecidedError` if that would be a guess."""
+    _replace(read, Form.BEYOND, Form.NONE)
     implausible = _drop(read, _numbers(read))
     _order(read)
     implausible += _drop(read, _outside(read))

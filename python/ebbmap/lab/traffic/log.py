@@ -162,7 +162,7 @@ def read(paths: Sequence[Path], columns: Columns, asked: Asked = UNASKED) -> Log
     if not log.moments:
         raise LabError(
             f"no row has both a time and a key: {log.rows:,} rows, {log.left_out()}; "
-            f"{columns.time!r} takes {_taken(asked)}"
+            f"{columns.time!r} takes {reading.taken()}"
         )
     if max(log.moments) - min(log.moments) > LONGEST:
         facts = log.facts()
@@ -182,12 +182,6 @@ def _fits(columns: Columns, file: Path) -> bool:
             return row is not None and all(table.columns.count(name) == 1 for name in columns.wanted)
     except LabError:
         return False
-
-
-def _taken(asked: Asked) -> str:
-    if asked.format:
-        return f"what --time-format says, {asked.format}"
-    return f"{times.TAKEN}; --time-format takes others"
 
 
 class _Reading:
@@ -218,6 +212,16 @@ class _Reading:
         log.customers = array("q", compress(log.customers, read.forms))
         _renumber(log)
         return log
+
+    def taken(self) -> str:
+        """What is taken as a time; which are too early or late, if there were such."""
+        reader = self._reader
+        forms = (
+            f"what --time-format says, {reader.asked.format}"
+            if reader.asked.format
+            else f"{times.TAKEN}; --time-format takes others"
+        )
+        return f"times between {times.RANGE}: {forms}" if Form.BEYOND in reader.first else forms
 
     def _text(self, file: Path, columns: Columns) -> None:
         with tables.table(file, columns.wanted, columns.all, self._is_row) as table:
@@ -252,7 +256,7 @@ class _Reading:
         if key.endswith("0") and _WHOLE.fullmatch(key):
             key = key.partition(".")[0]
             log.whole += 1
-        if moment[0] == Form.NONE and not log.refused:
+        if moment[0] in (Form.NONE, Form.BEYOND) and not log.refused:
             log.refused = value[: times.LONGEST].strip()
         self._times.add(moment)
         log.customers.append(log.numbers.setdefault(key, len(log.numbers)))

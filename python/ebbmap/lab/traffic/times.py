@@ -50,6 +50,8 @@ class Form(IntEnum):
     """Such a number that 64 bits do not hold as seconds, but perhaps in a smaller unit."""
     ASKED = 16
     """As `--time-unit` or `--time-format` says."""
+    BEYOND = 17
+    """It is a time that 64 bits do not hold."""
 
 
 SAID: Mapping[Form, str] = {
@@ -86,7 +88,7 @@ LONGEST = 200
 """No time is longer; what comes after is not looked at, and not kept."""
 
 Moment = tuple[Form, int]
-"""How a time was written, and nanoseconds since 1970; of `NONE` and `HUGE`, 0."""
+"""How a time was written, and nanoseconds since 1970; of `NONE`, `HUGE` and `BEYOND`, 0."""
 NO_TIME: Moment = (Form.NONE, 0)
 
 
@@ -112,6 +114,12 @@ def latest() -> int:
 def write(seconds: float) -> str:
     """The moment so many seconds after 1970 began: `2010-12-01 08:26`."""
     return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M")
+
+
+RANGE = " and ".join(
+    (EPOCH + timedelta(seconds=end / SECOND)).strftime("%Y-%m-%d %H:%M:%S") for end in (-FURTHEST, FURTHEST)
+)
+"""Between which moments 64 bits hold a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +183,7 @@ class Reader:
 
     def typed(self, nanoseconds: int) -> Moment:
         """A timestamp."""
-        return _held(Form.TYPED, nanoseconds)
+        return self._keep(_held(Form.TYPED, nanoseconds), "")
 
     def _text(self, text: str) -> Moment:
         text = text.strip()
@@ -216,7 +224,7 @@ class Reader:
         return _held(Form.ASKED, number * UNITS[self._asked.unit][1])
 
 
-def _held(form: Form, nanoseconds: Number, beyond: Form = Form.NONE) -> Moment:
+def _held(form: Form, nanoseconds: Number, beyond: Form = Form.BEYOND) -> Moment:
     """The moment, if 64 bits hold it."""
     return (form, round(nanoseconds)) if -FURTHEST < nanoseconds < FURTHEST else (beyond, 0)
 
@@ -323,9 +331,10 @@ def _of_day(parts: Mapping[str, str | None]) -> int:
         raise ValueError("no hour of half a day")
     if half:
         hour = hour % 12 + 12 * (half == "p")
-    if hour > 23 or minute > 59 or second > 59:
-        raise ValueError("no time of day")
     fraction = int((parts["fraction"] or "0")[:9].ljust(9, "0"))
+    midnight = hour == 24 and not (minute or second or fraction)  # that ends the day
+    if (hour > 23 and not midnight) or minute > 59 or second > 60:  # 60: a leap second, or the next one
+        raise ValueError("no time of day")
     return (hour * 3600 + minute * 60 + second - _east(parts["zone"])) * SECOND + fraction
 
 
