@@ -212,15 +212,15 @@ def test_nothing_ran_is_shown_too() -> None:
     assert "dict skipped: gone" in out.getvalue()
 
 
-def test_the_chart_takes_one_of_each_subject_the_story_first() -> None:
+def test_the_chart_takes_the_newest_of_each_subject_the_story_first() -> None:
     names = ["go:inline", "go:pointer", "go:inline", "dict", "lru.LRU", "cachebox.Cache", "ebbmap:inline"]
-    runs = [made_run(name, 1, 1, version=str(place)) for place, name in enumerate(names)]
+    runs = [made_run(name, 1, 1, version=f"go1.{8 + place}.{place}") for place, name in enumerate(names)]
     assert [(run.subject, run.version) for run in leading(runs)] == [
-        ("go:inline", "0"),
-        ("go:pointer", "1"),
-        ("dict", "3"),
-        ("cachebox.Cache", "5"),
-        ("ebbmap:inline", "6"),
+        ("go:pointer", "go1.9.1"),
+        ("go:inline", "go1.10.2"),
+        ("dict", "go1.11.3"),
+        ("cachebox.Cache", "go1.13.5"),
+        ("ebbmap:inline", "go1.14.6"),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -146,14 +147,24 @@ def hero(runs: Sequence[Run]) -> str:
 
 
 def leading(runs: Sequence[Run], most: int = 5) -> list[Run]:
-    """The runs to draw where not all can be told apart: one for each subject, those the story is about."""
-    firsts: dict[str, Run] = {}
+    """The runs to draw where not all can be told apart: one for each subject, those the story is about.
+
+    Of a subject that was run in several versions, it is the newest.
+    """
+    newest: dict[str, Run] = {}
     for run in runs:
-        firsts.setdefault(run.subject, run)
-    single = list(firsts.values())
+        other = newest.get(run.subject)
+        if other is None or _numbers(run.version) > _numbers(other.version):
+            newest[run.subject] = run
+    single = [run for run in runs if run is newest[run.subject]]
     order = {subject: place for place, subject in enumerate(LEADING)}
     first = sorted(single, key=lambda run: order.get(run.subject, len(order)))[:most]
     return [run for run in single if run in first]
+
+
+def _numbers(version: str) -> list[int]:
+    """Those in a version, such as 1, 27 and 3 in "go1.27.3"."""
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def ticks(top: float, most: int = 5) -> list[float]:
