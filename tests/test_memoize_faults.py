@@ -172,6 +172,7 @@ ASYNC_STORM = """
     async def answers():
         return await asyncio.gather(*(load(key) for key in range(KEYS)))
 
+    asyncio._set_running_loop(None)  # an interrupt may have left one
     assert asyncio.run(asyncio.wait_for(answers(), 10)) == [key * key for key in range(KEYS)]
     print("done")
     sys.stdout.flush()
