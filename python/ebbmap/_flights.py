@@ -83,8 +83,16 @@ class Call(_core.Flight):
 
     @property
     def stalled(self) -> bool:
-        """Whether it may never go on: its event loop does not run."""
-        return self._loop is not None and ((loop := self._loop()) is None or not loop.is_running())
+        """Whether it may never go on: its event loop does not run.
+
+        One that an interrupt ended may still say that it does; where another runs in its thread, it does not.
+        """
+        if self._loop is None:
+            return False
+        loop = self._loop()
+        if loop is None or not loop.is_running():
+            return True
+        return self.thread == _thread.get_ident() and sys.modules["asyncio"]._get_running_loop() is not loop
 
     @property
     def driver(self) -> object:
