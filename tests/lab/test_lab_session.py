@@ -121,5 +121,5 @@ def test_ebbmap_follows_its_contents() -> None:
     assert inline.at("drained").entries == 0
     assert objects.at("filled").heap_bytes > 200_000 * (28 + 161)  # the objects count, not only the table
     assert objects.at("drained").heap_bytes < MIB
-    for step in objects.steps:
-        assert abs(step.heap_bytes - step.rss_bytes) < 4 * MIB
+    for step in objects.steps:  # CPython keeps up to some arenas, of 1 MiB, in which anything lives on
+        assert abs(step.heap_bytes - step.rss_bytes) < 8 * MIB
