@@ -206,7 +206,11 @@ impl Parts {
     fn owned<'py>(&self, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         let Some(owner) = &self.owner else { return Ok(args.as_any().clone()) };
         let owner = owner.bind(args.py());
-        if args.len() == 1 { pair(owner, args.as_any()) } else { Ok(objects::prefixed(owner, args, 0)?.into_any()) }
+        if args.len() == 1 {
+            objects::pair_of(owner, args.as_any())
+        } else {
+            Ok(objects::prefixed(owner, args, 0)?.into_any())
+        }
     }
 
     /// The value of a key, as a use of it.
@@ -275,7 +279,7 @@ impl Memo {
             if objects::is_plain(first.get_type_ptr()) {
                 return match &parts.owner {
                     None => Ok(first.to_owned()),
-                    Some(owner) => pair(owner.bind(py), &first),
+                    Some(owner) => objects::pair_of(owner.bind(py), &first),
                 };
             }
         }
@@ -330,14 +334,9 @@ impl Memo {
         }
         match &parts.owner {
             None => Ok(key),
-            Some(owner) => pair(owner.bind(args.py()), &key),
+            Some(owner) => objects::pair_of(owner.bind(args.py()), &key),
         }
     }
-}
-
-#[inline]
-fn pair<'py>(first: &Bound<'py, PyAny>, second: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    objects::pair_of(first, second)
 }
 
 /// A key, a tuple or not, with the mark of an instance in its place.

@@ -84,14 +84,13 @@ impl Leaving {
 /// A tuple of two; `MemoryError` where there is no room for it.
 #[inline]
 pub(crate) fn pair<'py>(py: Python<'py>, first: &Py<PyAny>, second: &Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: 1. Two objects, as announced, and both alive. 2. A new reference, or NULL with MemoryError set.
-    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyTuple_Pack(2, first.as_ptr(), second.as_ptr())) }
+    pair_of(first.bind(py), second.bind(py))
 }
 
-/// As [`pair`], of what is borrowed.
+/// As [`pair`], of what is bound.
 #[inline]
 pub(crate) fn pair_of<'py>(first: &Bound<'py, PyAny>, second: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: as in `pair`.
+    // SAFETY: 1. Two objects, as announced, and both alive. 2. A new reference, or NULL with MemoryError set.
     unsafe { Bound::from_owned_ptr_or_err(first.py(), ffi::PyTuple_Pack(2, first.as_ptr(), second.as_ptr())) }
 }
 

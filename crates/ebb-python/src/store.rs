@@ -537,8 +537,8 @@ impl<T: RawTable> Contents<T> {
         if self.layout.has_objects() {
             self.release_objects(py);
         }
-        let table = self.table;
-        if table.bytes() > LARGE {
+        if self.is_large() {
+            let table = self.table;
             py.detach(|| drop(table)); // many pages
         }
     }
