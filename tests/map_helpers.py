@@ -7,7 +7,8 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -142,6 +143,25 @@ def run(script: str, *args: object, timeout: float = 60, **environment: str) -> 
 def run_to_done(script: str, timeout: float = 60) -> None:
     """Run a script, which prints `done` as its last step, in a process of its own."""
     assert run(script, timeout=timeout).strip() == "done"
+
+
+@contextmanager
+def beside(work: Callable[[], object]) -> Iterator[Callable[[], int]]:
+    """Another thread calls `work` over and over; gives a function that says how often it has."""
+    count, done = [0], threading.Event()
+
+    def loop() -> None:
+        while not done.is_set():
+            work()
+            count[0] += 1
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield lambda: count[0]
+    finally:
+        done.set()
+        thread.join()
 
 
 def together(*works: Callable[[], object]) -> None:

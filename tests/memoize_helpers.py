@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
+import pickle
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from ebbmap import _flights
+import pytest
+
+from ebbmap import Cache, _flights
+
+COPIES: dict[str, Callable[[Any], Any]] = {
+    "copy": Cache.copy,
+    "copy.copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda cache: pickle.loads(pickle.dumps(cache)),
+    "or": lambda cache: cache | {},
+    "ror": lambda cache: {} | cache,
+}
+# Every way in which a cache is made of another one.
+copied = pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
 
 
 class Counted:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
 import inspect
-import pickle
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -16,17 +14,8 @@ from typing import Any
 import pytest
 
 from ebbmap import Cache
-from memoize_helpers import Counted, Threads
+from memoize_helpers import Counted, Threads, copied
 from test_memoize_sent import run
-
-COPIES: list[Callable[[Any], Any]] = [
-    Cache.copy,
-    copy.copy,
-    copy.deepcopy,
-    lambda cache: pickle.loads(pickle.dumps(cache)),
-    lambda cache: cache | {},
-]
-copied = pytest.mark.parametrize("copied", COPIES, ids=["copy", "copy.copy", "deepcopy", "pickle", "or"])
 
 
 def f(n: Any) -> str:

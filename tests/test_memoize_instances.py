@@ -18,7 +18,7 @@ import pytest
 from cache_helpers import Clock
 from ebbmap import Cache, _core
 from map_helpers import run_to_done
-from memoize_helpers import Gate, Threads
+from memoize_helpers import Gate, Threads, copied
 
 
 @pytest.fixture(autouse=True)
@@ -291,17 +291,7 @@ def test_an_unhashable_instance_is_a_type_error_as_ever() -> None:
         Shop(1).load()
 
 
-COPIES: list[Callable[[Any], Any]] = [
-    Cache.copy,
-    copy.copy,
-    copy.deepcopy,
-    lambda cache: pickle.loads(pickle.dumps(cache)),
-    lambda cache: cache | {},
-    lambda cache: {} | cache,
-]
-
-
-@pytest.mark.parametrize("copied", COPIES, ids=["copy", "copy.copy", "deepcopy", "pickle", "or", "ror"])
+@copied
 def test_copies_leave_out_the_entries_of_instances(copied: Callable[[Any], Any]) -> None:
     cache = Cache()
     cache.memoize(len)("four")

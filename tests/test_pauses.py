@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ebbmap import Cache, Map
-from map_helpers import run_to_done
+from map_helpers import beside, run_to_done
 
 np = pytest.importorskip("numpy")
 N = 100_000
@@ -40,25 +40,6 @@ def filled(make: Callable[[], Any], n: int = N) -> Any:
     m = make()
     m.set_many(range(n), range(n))
     return m
-
-
-@contextmanager
-def beside(work: Callable[[], object]) -> Iterator[Callable[[], int]]:
-    """Another thread calls `work` over and over; gives a function that says how often it has."""
-    count, done = [0], threading.Event()
-
-    def loop() -> None:
-        while not done.is_set():
-            work()
-            count[0] += 1
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield lambda: count[0]
-    finally:
-        done.set()
-        thread.join()
 
 
 CALLS: dict[str, Callable[[Any], object]] = {

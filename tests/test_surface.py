@@ -7,10 +7,10 @@ import inspect
 import pickle
 import subprocess
 import sys
-import threading
 import typing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 import ebbmap
 import ebbmap.metrics
 from ebbmap import Cache, Map
+from map_helpers import beside
 
 
 def _public_callables(module: Any) -> Iterator[Any]:
@@ -144,25 +145,23 @@ def test_a_bound_in_bytes_on_inline_kinds_does_not_warn() -> None:
 def test_a_map_is_copied_and_pickled_beside_a_writing_thread() -> None:
     m: Any = Map()
     m.update((i, [i]) for i in range(2000))
-    done = threading.Event()
-
-    def write() -> None:
-        i = 2000
-        while not done.is_set():
-            i += 1
-            m[i] = i
-            del m[i]
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
+    with beside(_adding_and_removing(m)):
         for _ in range(20):
             for made in (copy.deepcopy(m), pickle.loads(pickle.dumps(m))):
                 assert made[7] == [7]
                 assert 2000 <= len(made) <= 2001
-    finally:
-        done.set()
-        thread.join()
+
+
+def _adding_and_removing(m: Any) -> Callable[[], None]:
+    """What adds a key to a map of 2,000, and removes it: another one each time."""
+    new = count(2001)
+
+    def write() -> None:
+        key = next(new)
+        m[key] = key
+        del m[key]
+
+    return write
 
 
 @pytest.mark.parametrize("table", [Map(), Cache()], ids=["map", "cache"])
@@ -458,32 +457,20 @@ def test_whole_maps_are_read_beside_a_writing_thread() -> None:
 def _reads_beside_a_writer(m: Any) -> None:
     m.update((i, i) for i in range(2000))
     same = dict.fromkeys(range(2000))
-    done = threading.Event()
-
-    def write() -> None:
-        i = 2000
-        while not done.is_set():
-            i += 1
-            m[i] = i
-            del m[i]
-
-    thread = threading.Thread(target=write)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
-    thread.start()
     try:
-        for _ in range(30):
-            for made in ({} | m, m | {}, Map(m), m.copy()):
-                assert 2000 <= len(made) <= 2001 and made[7] == 7
-            into: Any = Map()
-            into.update(m)
-            into |= m
-            assert into.keys() >= same.keys()
-            assert m != same and m != Map()
+        with beside(_adding_and_removing(m)):
+            for _ in range(30):
+                for made in ({} | m, m | {}, Map(m), m.copy()):
+                    assert 2000 <= len(made) <= 2001 and made[7] == 7
+                into: Any = Map()
+                into.update(m)
+                into |= m
+                assert into.keys() >= same.keys()
+                assert m != same and m != Map()
     finally:
         sys.setswitchinterval(interval)
-        done.set()
-        thread.join()
 
 
 # --- how often, and in which order, keys are asked --------------------------------------------------------
