@@ -310,7 +310,7 @@ def set_state(made: Any, state: Any) -> None:
 
 
 def _steady_items(m: Shared[K, V]) -> Iterator[tuple[K, V]]:
-    """The items, and once more those of one moment where another thread, or an `==`, changes the map."""
+    """The items, and once more as a list has them where another thread, or an `==`, changes the map."""
     walk = m._iter_items()
     while True:
         try:

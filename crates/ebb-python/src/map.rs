@@ -199,7 +199,7 @@ impl Map {
         MapIterator::new(slf, What::Items)
     }
 
-    /// All items at one moment, as a list of pairs. O(n).
+    /// All items that are there all along, as a list of pairs. O(n).
     fn _snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         snapshot(self, py)
     }

@@ -174,12 +174,12 @@ impl Cache {
         CacheIterator::new(slf, What::Items)
     }
 
-    /// All items at one moment, as a list of pairs. O(n).
+    /// All items that are there all along, as a list of pairs. O(n).
     fn _snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         iter::snapshot(self, py)
     }
 
-    /// All items at one moment, as a list of (key, value, seconds left, seconds left without use). O(n).
+    /// All items that are there all along, as a list of (key, value, seconds left, seconds left without use). O(n).
     fn _entries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         iter::entries(self, py)
     }
