@@ -17,18 +17,7 @@ from _common import Figures, arguments, fresh, progress, save
 from ebbmap import Cache
 
 PATIENCE = 60.0
-
-
-class Value:
-    """An object of the collector's, so that the sweep needs the GIL for it."""
-
-    left = 0
-
-    def __init__(self) -> None:
-        Value.left += 1
-
-    def __del__(self) -> None:
-        Value.left -= 1
+EMPTY = 100_000  # bytes: `nbytes` below it says so, and sweeps nothing, as `len` would
 
 
 def run(n: int, busy: int, tells: bool, ttl: float) -> float:
@@ -41,7 +30,7 @@ def run(n: int, busy: int, tells: bool, ttl: float) -> float:
     cache: Cache[Any, Any] = Cache(on_remove=count if tells else None)
     deadline = time.monotonic() + ttl
     for i in range(n):
-        cache.set(i, Value(), ttl=deadline - time.monotonic())
+        cache.set(i, bytearray(8), ttl=deadline - time.monotonic())
     if time.monotonic() > deadline - 0.5:  # too late to see all expire at one moment
         cache.clear()
         return run(n, busy, tells, 2 * ttl)
@@ -54,7 +43,7 @@ def run(n: int, busy: int, tells: bool, ttl: float) -> float:
     threads = [threading.Thread(target=work, daemon=True) for _ in range(busy)]
     for thread in threads:
         thread.start()
-    while Value.left and time.monotonic() < deadline + PATIENCE:
+    while cache.nbytes > EMPTY and time.monotonic() < deadline + PATIENCE:
         time.sleep(0.01)
     took = time.monotonic() - deadline
     stop = True
