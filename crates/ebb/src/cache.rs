@@ -6,9 +6,9 @@ use crate::heap::{Handle, Heap, Moved};
 use crate::links::LINK_BYTES;
 use crate::memory::{Memory, OutOfMemory};
 use crate::order::{Order, TableOrder};
+use crate::raw::{EntrySize, Found, RawTable};
 use crate::sieve::{SIEVE_BYTES, Sieve};
 use crate::stacked::Stacked;
-use crate::table::{EntrySize, Found, RawTable};
 
 /// A table with deadlines and an order of eviction.
 pub type Cache = Stacked<Policies>;

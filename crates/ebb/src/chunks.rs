@@ -3,22 +3,23 @@
 #![allow(unsafe_code)] // an array over raw blocks
 
 use crate::memory::{Block, Memory, OS_PAGE, OutOfMemory};
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null_mut};
 
-/// Types that may be all zero bytes, and need no drop.
+/// What an element of an array is until it is written.
+pub(crate) trait Plain: Copy {
+    const EMPTY: Self;
+}
+
+impl Plain for u16 {
+    const EMPTY: u16 = 0;
+}
+
+/// See the module's text. Elements are [`Plain::EMPTY`] until written.
 ///
-/// # Safety
-/// The all-zero bit pattern is a value of the type.
-pub(crate) unsafe trait Plain: Copy {}
-
-// SAFETY: zero is a u16.
-unsafe impl Plain for u16 {}
-
-/// See the module's text. Elements are zero until written.
-///
-/// Invariants: chunk `i` of `root` is null or holds `PER_CHUNK` elements, but for chunk 0 of an array with no other
-/// chunk, which holds `first` of them; `chunks <= root_capacity`; `chunk_0` is what `root[0]` is, to save small arrays a
-/// step.
+/// Invariants: `root` is null, or a block with room for `root_capacity` pointers, of which the first `chunks` are
+/// written. Chunk `i` of it is null or holds `PER_CHUNK` written elements, but for chunk 0, which holds `first` of them:
+/// `PER_CHUNK`, where there are other chunks, and 0 where there is none. `chunk_0` is what `root[0]` is, to save small
+/// arrays a step.
 #[derive(Debug)]
 pub(crate) struct ChunkArray<T> {
     chunk_0: *mut T,
@@ -33,12 +34,18 @@ unsafe impl<T: Send> Send for ChunkArray<T> {}
 // SAFETY: `&ChunkArray` only reads.
 unsafe impl<T: Sync> Sync for ChunkArray<T> {}
 
+#[cold]
+#[inline(never)]
+fn no_element(i: usize) -> ! {
+    panic!("the array has no element {i}");
+}
+
 impl<T: Plain> ChunkArray<T> {
     pub(crate) const PER_CHUNK: usize = OS_PAGE / size_of::<T>();
     const SMALLEST: usize = if size_of::<T>() >= 64 { 2 } else { 128 / size_of::<T>() };
 
     pub(crate) const fn new() -> Self {
-        ChunkArray { chunk_0: std::ptr::null_mut(), root: std::ptr::null_mut(), chunks: 0, root_capacity: 0, first: 0 }
+        ChunkArray { chunk_0: null_mut(), root: null_mut(), chunks: 0, root_capacity: 0, first: 0 }
     }
 
     /// How many elements there are room for.
@@ -50,10 +57,10 @@ impl<T: Plain> ChunkArray<T> {
         }
     }
 
-    /// Element `i`, which must be below the capacity and in no released chunk.
+    /// Element `i`. Panics unless it is below the capacity and in no released chunk.
     #[inline(always)]
     pub(crate) fn get(&self, i: usize) -> &T {
-        // SAFETY: `at` gives the address of an element.
+        // SAFETY: `at` gives the address of an element, and `&self` keeps it there.
         unsafe { &*self.at(i) }
     }
 
@@ -66,13 +73,34 @@ impl<T: Plain> ChunkArray<T> {
 
     #[inline(always)]
     fn at(&self, i: usize) -> *mut T {
-        debug_assert!(i < self.capacity());
-        if i < Self::PER_CHUNK {
-            // SAFETY: the caller's promise, checked by `debug_assert` and by the model tests: the element exists.
+        if i < self.first as usize {
+            // SAFETY: chunk 0 holds `first` elements.
             return unsafe { self.chunk_0.add(i) };
         }
-        // SAFETY: as above: so does its chunk.
-        unsafe { (*self.root.add(i / Self::PER_CHUNK)).add(i % Self::PER_CHUNK) }
+        let (chunk, at) = (i / Self::PER_CHUNK, i % Self::PER_CHUNK);
+        let base = if chunk == 0 { null_mut() } else { self.chunk(chunk) };
+        if base.is_null() {
+            no_element(i);
+        }
+        // SAFETY: a chunk after the first holds `PER_CHUNK` elements.
+        unsafe { base.add(at) }
+    }
+
+    /// The first element of a chunk; null where it is not there.
+    #[inline(always)]
+    fn chunk(&self, index: usize) -> *mut T {
+        if index >= self.chunks as usize {
+            return null_mut();
+        }
+        // SAFETY: the root holds `chunks` pointers.
+        unsafe { *self.root.add(index) }
+    }
+
+    /// Let the root lead to another chunk; to which it led before.
+    fn replace_chunk(&mut self, index: usize, chunk: *mut T) -> *mut T {
+        assert!(index < self.root_capacity as usize, "the root has no place {index}");
+        // SAFETY: the root has room for `root_capacity` pointers; zeros are a null pointer.
+        unsafe { self.root.add(index).replace(chunk) }
     }
 
     /// Make room for `len` elements. Elements that were there keep their values.
@@ -91,12 +119,13 @@ impl<T: Plain> ChunkArray<T> {
     pub(crate) fn truncate(&mut self, memory: &mut Memory, len: usize) {
         let keep = len.div_ceil(Self::PER_CHUNK);
         while self.chunks as usize > keep {
-            self.chunks -= 1;
-            if self.chunks == 0 {
+            let last = self.chunks as usize - 1;
+            if last == 0 {
                 self.drop_first(memory);
             } else {
-                self.release_chunk(memory, self.chunks as usize);
+                self.release_chunk(memory, last);
             }
+            self.chunks -= 1;
         }
         if self.chunks == 1 && len * 4 <= self.first as usize && self.first as usize > Self::SMALLEST {
             // Skipped when memory is short: shrinking is never owed.
@@ -105,28 +134,26 @@ impl<T: Plain> ChunkArray<T> {
         self.shrink_root(memory);
     }
 
-    /// Give back chunk `index` (not 0), whose elements nobody reads until [`restore_chunk`](Self::restore_chunk).
+    /// Give back chunk `index` (not 0). Its elements can't be had until [`restore_chunk`](Self::restore_chunk).
     pub(crate) fn release_chunk(&mut self, memory: &mut Memory, index: usize) {
-        debug_assert!(index > 0);
-        // SAFETY: `index` is below the root's capacity.
-        let chunk = unsafe { self.root.add(index).replace(std::ptr::null_mut()) };
+        assert!((1..self.chunks as usize).contains(&index), "chunk {index} can't be released");
+        let chunk = self.replace_chunk(index, null_mut());
         if let Some(base) = NonNull::new(chunk.cast()) {
-            memory.release(Block { base, bytes: OS_PAGE });
+            // SAFETY: a chunk after the first is a block of that size, and the root leads to it no more.
+            memory.release(unsafe { Block::from_parts(base, OS_PAGE) });
         }
     }
 
     /// Whether chunk `index` is there.
     pub(crate) fn has_chunk(&self, index: usize) -> bool {
-        // SAFETY: `index` is below the root's capacity when below `chunks`.
-        index < self.chunks as usize && unsafe { !(*self.root.add(index)).is_null() }
+        !self.chunk(index).is_null()
     }
 
-    /// Bring back a released chunk, zeroed.
+    /// Bring back a released chunk, empty.
     pub(crate) fn restore_chunk(&mut self, memory: &mut Memory, index: usize) -> Result<(), OutOfMemory> {
-        debug_assert!(index < self.chunks as usize && !self.has_chunk(index));
-        let block = memory.allocate(OS_PAGE)?;
-        // SAFETY: `index` is below the root's capacity.
-        unsafe { *self.root.add(index) = block.base.as_ptr().cast() };
+        assert!((1..self.chunks as usize).contains(&index) && !self.has_chunk(index), "chunk {index} was not released");
+        let chunk = Self::new_chunk(memory, Self::PER_CHUNK)?;
+        self.replace_chunk(index, chunk);
         Ok(())
     }
 
@@ -135,53 +162,53 @@ impl<T: Plain> ChunkArray<T> {
         self.truncate(memory, 0);
     }
 
-    fn first_bytes(elements: usize) -> usize {
-        Memory::block_bytes(elements * size_of::<T>())
+    /// Bytes that are asked for where a chunk is to hold so many elements.
+    fn chunk_bytes(elements: usize) -> usize {
+        if elements == Self::PER_CHUNK { OS_PAGE } else { elements * size_of::<T>() }
+    }
+
+    /// A chunk of empty elements, at most `PER_CHUNK`.
+    fn new_chunk(memory: &mut Memory, elements: usize) -> Result<*mut T, OutOfMemory> {
+        let (base, bytes) = memory.allocate(Self::chunk_bytes(elements))?.into_parts();
+        let chunk = base.cast::<T>().as_ptr();
+        assert!(elements * size_of::<T>() <= bytes && chunk.is_aligned());
+        for i in 0..elements {
+            // SAFETY: the block holds so many elements, and is ours.
+            unsafe { chunk.add(i).write(T::EMPTY) };
+        }
+        Ok(chunk)
     }
 
     fn resize_first(&mut self, memory: &mut Memory, len: usize) -> Result<(), OutOfMemory> {
         let elements = len.next_power_of_two().clamp(Self::SMALLEST, Self::PER_CHUNK);
         self.reserve_root(memory, 1)?;
-        let bytes = if elements == Self::PER_CHUNK { OS_PAGE } else { elements * size_of::<T>() };
-        let block = memory.allocate(bytes)?;
-        let new: *mut T = block.base.as_ptr().cast();
+        let new = Self::new_chunk(memory, elements)?;
         let kept = (self.first as usize).min(elements);
-        // SAFETY: 1. Both blocks hold at least `kept` elements. 2. They are different blocks.
-        unsafe {
-            if kept > 0 {
-                std::ptr::copy_nonoverlapping(*self.root, new, kept);
-            }
+        if kept > 0 {
+            // SAFETY: 1. Both chunks hold at least `kept` elements. 2. They are different blocks.
+            unsafe { std::ptr::copy_nonoverlapping(self.chunk_0, new, kept) };
         }
         self.drop_first(memory);
-        // SAFETY: the root has room for one.
-        unsafe { *self.root = new };
-        self.chunk_0 = new;
-        self.first = elements as u32;
-        self.chunks = 1;
+        self.replace_chunk(0, new);
+        (self.chunk_0, self.first, self.chunks) = (new, elements as u32, 1);
         Ok(())
     }
 
     fn drop_first(&mut self, memory: &mut Memory) {
-        if self.first == 0 {
-            return;
+        let bytes = Memory::block_bytes(Self::chunk_bytes(self.first as usize));
+        if let Some(base) = NonNull::new(self.chunk_0.cast()) {
+            self.replace_chunk(0, null_mut());
+            (self.chunk_0, self.first) = (null_mut(), 0);
+            // SAFETY: chunk 0 is a block made for `first` elements, and nothing leads to it any more.
+            memory.release(unsafe { Block::from_parts(base, bytes) });
         }
-        // SAFETY: `first > 0` says that chunk 0 exists.
-        let chunk = unsafe { self.root.replace(std::ptr::null_mut()) };
-        let bytes =
-            if self.first as usize == Self::PER_CHUNK { OS_PAGE } else { Self::first_bytes(self.first as usize) };
-        if let Some(base) = NonNull::new(chunk.cast()) {
-            memory.release(Block { base, bytes });
-        }
-        self.chunk_0 = std::ptr::null_mut();
-        self.first = 0;
     }
 
     fn push_chunk(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory> {
         let index = self.chunks as usize;
         self.reserve_root(memory, index + 1)?;
-        let block = memory.allocate(OS_PAGE)?;
-        // SAFETY: the root has room for `index + 1`.
-        unsafe { *self.root.add(index) = block.base.as_ptr().cast() };
+        let chunk = Self::new_chunk(memory, Self::PER_CHUNK)?;
+        self.replace_chunk(index, chunk);
         self.chunks += 1;
         Ok(())
     }
@@ -201,11 +228,13 @@ impl<T: Plain> ChunkArray<T> {
         }
     }
 
+    /// Give the root another block, with room for `capacity` pointers: all chunks or more.
     fn move_root(&mut self, memory: &mut Memory, capacity: usize) -> Result<(), OutOfMemory> {
-        let block = memory.allocate(capacity * size_of::<*mut T>())?;
-        let new: *mut *mut T = block.base.as_ptr().cast();
+        assert!(capacity >= self.chunks as usize);
+        let (base, _) = memory.allocate(capacity * size_of::<*mut T>())?.into_parts();
+        let new = base.cast::<*mut T>().as_ptr();
         if self.chunks > 0 {
-            // SAFETY: 1. The old root holds `chunks` pointers, and `capacity >= chunks`. 2. Different blocks.
+            // SAFETY: 1. The old root holds `chunks` pointers, and the new one has room for them. 2. Different blocks.
             unsafe { std::ptr::copy_nonoverlapping(self.root, new, self.chunks as usize) };
         }
         self.release_root(memory);
@@ -217,20 +246,17 @@ impl<T: Plain> ChunkArray<T> {
     fn release_root(&mut self, memory: &mut Memory) {
         let bytes = Memory::block_bytes(self.root_capacity as usize * size_of::<*mut T>());
         if let Some(base) = NonNull::new(self.root.cast()) {
-            memory.release(Block { base, bytes });
+            // SAFETY: the root is a block made for `root_capacity` pointers, and is forgotten here.
+            memory.release(unsafe { Block::from_parts(base, bytes) });
         }
-        self.root = std::ptr::null_mut();
+        self.root = null_mut();
         self.root_capacity = 0;
     }
 
     /// Bytes held, for the invariant checker.
     pub(crate) fn bytes(&self) -> usize {
         let root = Memory::block_bytes(self.root_capacity as usize * size_of::<*mut T>());
-        let first = match self.first as usize {
-            0 => 0,
-            n if n == Self::PER_CHUNK => OS_PAGE,
-            n => Self::first_bytes(n),
-        };
+        let first = Memory::block_bytes(Self::chunk_bytes(self.first as usize));
         let rest = (1..self.chunks as usize).filter(|&i| self.has_chunk(i)).count() * OS_PAGE;
         root + first + rest
     }
@@ -289,5 +315,24 @@ mod tests {
         assert_eq!(*array.get(ChunkArray::<u16>::PER_CHUNK), 0);
         array.clear(&mut memory);
         assert_eq!(memory.held(), 0);
+    }
+
+    /// No safe call reads what is not there.
+    #[test]
+    fn an_element_that_is_not_there_is_a_panic() {
+        const CHUNK: usize = ChunkArray::<u16>::PER_CHUNK;
+        let is_there = |array: &ChunkArray<u16>, i| std::panic::catch_unwind(|| *array.get(i)).is_ok();
+        let mut memory = Memory::new();
+        let mut array = ChunkArray::<u16>::new();
+        assert!(!is_there(&array, 0));
+        array.reserve(&mut memory, 1).unwrap();
+        let small = array.capacity();
+        assert!(is_there(&array, small - 1) && !is_there(&array, small) && !is_there(&array, usize::MAX));
+        array.reserve(&mut memory, 3 * CHUNK).unwrap();
+        array.release_chunk(&mut memory, 1);
+        assert!(is_there(&array, 0) && is_there(&array, CHUNK - 1) && is_there(&array, 3 * CHUNK - 1));
+        assert!(!is_there(&array, CHUNK) && !is_there(&array, 2 * CHUNK - 1) && !is_there(&array, 3 * CHUNK));
+        array.clear(&mut memory);
+        assert!(!is_there(&array, 0));
     }
 }

@@ -12,12 +12,14 @@
 use crate::chunks::ChunkArray;
 use crate::fill::Fill;
 use crate::head::SATURATED;
-use crate::heap::{Handle, Heap, Moved, StackId};
+use crate::heap::{Handle, Heap, Moved, Slots, StackId};
 use crate::lines::{Cells, Handles, Inline, Lines};
 use crate::memory::OutOfMemory;
+use crate::pour::Rehash;
 use crate::segment::{Item, MAX_LINES, Segment, Spot, home_of, place, x_of};
-use crate::table::{Cursor, Stats};
+use crate::stats::Stats;
 use crate::tags::{prefetch, prefetch_early};
+use crate::walk::Cursor;
 
 mod resize;
 
@@ -30,10 +32,6 @@ pub(crate) struct Place {
     pub(crate) segment: u32,
     pub(crate) spot: Spot,
 }
-
-/// Gives an entry's hash from what its cell holds.
-pub(crate) trait Rehash<C: Cells>: Fn(&Heap, C::Content) -> u64 {}
-impl<C: Cells, F: Fn(&Heap, C::Content) -> u64> Rehash<C> for F {}
 
 /// Invariants: see [`check`](Index::check).
 #[derive(Debug)]
@@ -91,17 +89,17 @@ impl<C: Cells> Index<C> {
     /// What `recognise` makes of what an entry's cell holds, of the entry of this hash that it knows. O(1); touches one
     /// line, rarely two.
     #[inline(always)]
-    pub(crate) fn find<T>(
+    pub(crate) fn find<'a, T>(
         &self,
-        heap: &Heap,
+        slots: Slots<'a>,
         hash: u64,
-        recognise: impl FnMut(C::Content) -> Option<T>,
+        recognise: impl FnMut(C::Content<'a>) -> Option<T>,
     ) -> Option<(Place, T)> {
         if self.entries == 0 {
             return None;
         }
         let number = self.number(hash);
-        let (spot, entry) = self.segments.get(number).find(heap, self.cells, hash, recognise)?;
+        let (spot, entry) = self.segments.get(number).find(slots, self.cells, hash, recognise)?;
         Some((Place { segment: number as u32, spot }, entry))
     }
 
@@ -115,16 +113,15 @@ impl<C: Cells> Index<C> {
 
     /// What the cell at `place` holds.
     #[inline(always)]
-    pub(crate) fn content(&self, heap: &Heap, place: Place) -> C::Content {
-        let segment = self.segments.get(place.segment as usize);
-        let (lines, line) = segment.lines_with(heap, self.cells, place.spot.line as usize);
+    pub(crate) fn content<'a>(&self, slots: Slots<'a>, place: Place) -> C::Content<'a> {
+        let (lines, line) = self.line(slots, place.segment as usize, place.spot.line as usize);
         lines.content(line, place.spot.slot as usize)
     }
 
     /// Call `visit` with every place in use of a segment, and what its cell holds.
-    pub(crate) fn each_place(&self, heap: &Heap, number: usize, mut visit: impl FnMut(Place, C::Content)) {
-        for at in 0..self.line_count(heap, number) {
-            let (lines, line) = self.line(heap, number, at);
+    pub(crate) fn each_place<'a>(&self, slots: Slots<'a>, number: usize, mut visit: impl FnMut(Place, C::Content<'a>)) {
+        for at in 0..self.line_count(slots, number) {
+            let (lines, line) = self.line(slots, number, at);
             for slot in 0..lines.head(line).count() {
                 let spot = Spot { line: at as u32, slot: slot as u32 };
                 visit(Place { segment: number as u32, spot }, lines.content(line, slot));
@@ -134,29 +131,29 @@ impl<C: Cells> Index<C> {
 
     /// Ask for what a lookup of `hash`, which comes in a moment, reads first.
     #[inline]
-    pub(crate) fn prefetch_line(&self, hash: u64) {
+    pub(crate) fn prefetch_line(&self, slots: Slots<'_>, hash: u64) {
         if self.entries > 0 {
-            prefetch(self.home_line(hash));
+            self.prefetch_home(slots, hash, prefetch);
         }
     }
 
     /// Ask for what lookups of `hashes` read first, all of them later.
     #[inline]
-    pub(crate) fn prefetch_lines(&self, hashes: &[u64]) {
+    pub(crate) fn prefetch_lines(&self, slots: Slots<'_>, hashes: &[u64]) {
         if self.entries > 0 {
-            hashes.iter().for_each(|&hash| prefetch_early(self.home_line(hash)));
+            hashes.iter().for_each(|&hash| self.prefetch_home(slots, hash, prefetch_early));
         }
     }
 
     #[inline]
-    fn home_line(&self, hash: u64) -> *const u8 {
-        self.segments.get(self.number(hash)).home_line(self.cells, hash)
+    fn prefetch_home(&self, slots: Slots<'_>, hash: u64, ask: impl Fn(*const u8)) {
+        self.segments.get(self.number(hash)).prefetch_home(slots, self.cells, hash, ask);
     }
 
     /// The entry that a lookup of `hash` will most likely read.
     #[inline]
-    pub(crate) fn likely(&self, hash: u64) -> Option<C::Content> {
-        self.segments.get(self.number(hash)).likely(self.cells, hash)
+    pub(crate) fn likely<'a>(&self, slots: Slots<'a>, hash: u64) -> Option<C::Content<'a>> {
+        self.segments.get(self.number(hash)).likely(slots, self.cells, hash)
     }
 
     /// Index a new entry, to which `content` leads. O(1): at most one segment is rebuilt and one split.
@@ -164,7 +161,7 @@ impl<C: Cells> Index<C> {
         &mut self,
         heap: &mut Heap,
         hash: u64,
-        content: C::Content,
+        content: C::Content<'_>,
         rehash: &impl Rehash<C>,
     ) -> Result<(), OutOfMemory> {
         if self.segments.capacity() == 0 {
@@ -198,32 +195,32 @@ impl<C: Cells> Index<C> {
     }
 
     /// Let the cell at `place` hold something else.
-    pub(crate) fn set_content(&mut self, heap: &mut Heap, place: Place, content: C::Content) {
-        let segment = self.segments.get_mut(place.segment as usize);
+    pub(crate) fn set_content(&mut self, heap: &mut Heap, place: Place, content: C::Content<'_>) {
+        let segment = self.segments.get(place.segment as usize);
         let (mut lines, line) = segment.lines_with_mut(heap, self.cells, place.spot.line as usize);
         lines.set_content(line, place.spot.slot as usize, content);
     }
 
     /// Lines of segment `number`, with those of its stash.
     #[inline]
-    pub(crate) fn line_count(&self, heap: &Heap, number: usize) -> usize {
-        if number < self.segments.capacity() { self.segments.get(number).total_lines(heap, self.cells) } else { 0 }
+    pub(crate) fn line_count(&self, slots: Slots<'_>, number: usize) -> usize {
+        if number < self.segments.capacity() { self.segments.get(number).total_lines(slots, self.cells) } else { 0 }
     }
 
     /// Line `at` of segment `number`: which it is of which lines.
     #[inline]
-    pub(crate) fn line<'a>(&'a self, heap: &'a Heap, number: usize, at: usize) -> (Lines<'a, C>, usize) {
-        self.segments.get(number).lines_with(heap, self.cells, at)
+    pub(crate) fn line<'a>(&self, slots: Slots<'a>, number: usize, at: usize) -> (Lines<'a, C>, usize) {
+        self.segments.get(number).lines_with(slots, self.cells, at)
     }
 
     /// What the next cell of a walk in no particular order holds. O(1) on average.
-    pub(crate) fn next(&self, heap: &Heap, cursor: &mut Cursor) -> Option<C::Content> {
+    pub(crate) fn next<'a>(&self, slots: Slots<'a>, cursor: &mut Cursor) -> Option<C::Content<'a>> {
         while (cursor.segment as usize) < self.count {
             let number = cursor.segment as usize;
-            while (cursor.line as usize) < self.line_count(heap, number) {
-                let (lines, line) = self.line(heap, number, cursor.line as usize);
+            while (cursor.line as usize) < self.line_count(slots, number) {
+                let (lines, line) = self.line(slots, number, cursor.line as usize);
                 if cursor.slot == 0 {
-                    self.prefetch_walk(heap, &lines, line);
+                    self.prefetch_walk(slots, &lines, line);
                 }
                 if (cursor.slot as usize) < lines.head(line).count() {
                     cursor.slot += 1;
@@ -237,30 +234,30 @@ impl<C: Cells> Index<C> {
     }
 
     /// A walk has come to `line`: its entries (at the first line) and those of the next will be wanted.
-    fn prefetch_walk(&self, heap: &Heap, lines: &Lines<'_, C>, line: usize) {
+    fn prefetch_walk(&self, slots: Slots<'_>, lines: &Lines<'_, C>, line: usize) {
         let from = if line == 0 { 0 } else { line + 1 };
         for line in from..(line + 2).min(lines.len()) {
-            (0..lines.head(line).count()).for_each(|slot| self.cells.prefetch(heap, lines.content(line, slot)));
+            (0..lines.head(line).count()).for_each(|slot| self.cells.prefetch(slots, lines.content(line, slot)));
         }
     }
 
     /// Some entry, or `None` if there is none. O(1) on average: segments take turns, each until it is empty. Were one
     /// always the first, it would stay empty, with all that come after it, and the others would fill without end where
     /// as many entries are set as are taken.
-    pub(crate) fn any(&mut self, heap: &Heap) -> Option<(Place, C::Content)> {
+    pub(crate) fn any<'a>(&mut self, slots: Slots<'a>) -> Option<(Place, C::Content<'a>)> {
         if self.entries == 0 {
             return None;
         }
         let hand = self.hand.min(self.count);
         let has_entries = |&number: &usize| self.segments.get(number).count() > 0;
         self.hand = (hand..self.count).chain(0..hand).find(has_entries)?;
-        self.last_of(heap, self.hand)
+        self.last_of(slots, self.hand)
     }
 
     /// The last entry of a segment.
-    fn last_of(&self, heap: &Heap, number: usize) -> Option<(Place, C::Content)> {
-        (0..self.line_count(heap, number)).rev().find_map(|at| {
-            let (lines, line) = self.line(heap, number, at);
+    fn last_of<'a>(&self, slots: Slots<'a>, number: usize) -> Option<(Place, C::Content<'a>)> {
+        (0..self.line_count(slots, number)).rev().find_map(|at| {
+            let (lines, line) = self.line(slots, number, at);
             let slot = lines.head(line).count().checked_sub(1)?;
             let spot = Spot { line: at as u32, slot: slot as u32 };
             Some((Place { segment: number as u32, spot }, lines.content(line, slot)))
@@ -268,17 +265,17 @@ impl<C: Cells> Index<C> {
     }
 
     /// See [`RawTable::visit_part`](crate::table::RawTable::visit_part).
-    pub(crate) fn visit_part(
+    pub(crate) fn visit_part<'a>(
         &self,
-        heap: &Heap,
+        slots: Slots<'a>,
         position: u64,
         rehash: &impl Rehash<C>,
-        mut visit: impl FnMut(u64, Place, C::Content),
+        mut visit: impl FnMut(u64, Place, C::Content<'a>),
     ) -> Option<u64> {
         // Positions are hashes with their bits reversed: then a segment is a range of them, split and merged in place.
         let (number, bits) = self.part(position.reverse_bits());
-        self.each_place(heap, number, |place, content| {
-            let hash = rehash(heap, content);
+        self.each_place(slots, number, |place, content| {
+            let hash = rehash(slots, content);
             if hash.reverse_bits() >= position {
                 visit(hash, place, content);
             }
@@ -334,46 +331,75 @@ impl<C: Cells> Index<C> {
     }
 
     /// Walk every invariant: each entry is in the segment and near the home its hash names; counts and overflow counts
-    /// are exact; blocks are where their segments say. `visit` is called with what every cell holds.
-    pub(crate) fn check(&self, heap: &Heap, rehash: &impl Rehash<C>, mut visit: impl FnMut(C::Content)) {
+    /// are exact. `visit` is called with what every cell holds.
+    pub(crate) fn check<'a>(&self, slots: Slots<'a>, rehash: &impl Rehash<C>, mut visit: impl FnMut(C::Content<'a>)) {
         let mut entries = 0;
         for number in 0..self.count.min(self.segments.capacity()) {
-            let segment = self.segments.get(number);
-            let lines = segment.lines(self.cells);
-            let mut elsewhere = [0u32; MAX_LINES];
-            let mut count = 0;
-            assert_eq!(segment.has_stash(), segment.total_lines(heap, self.cells) > lines.len());
-            self.each_place(heap, number, |place, content| {
-                let (at, slot) = (place.spot.line as usize, place.spot.slot as usize);
-                let (block, line) = segment.lines_with(heap, self.cells, at);
-                let hash = rehash(heap, content);
-                let (x, home) = (x_of(hash), home_of(x_of(hash), lines.len()));
-                assert_eq!(self.number(hash), number, "an entry is in its segment");
-                assert_eq!(block.head(line).tag(slot), x as u8);
-                if at >= lines.len() {
-                    assert_eq!(lines.head(home).overflow(), SATURATED, "the stash is announced");
-                } else {
-                    let displacement = block.head(line).displacement(slot);
-                    assert_eq!((home + displacement) % lines.len(), at, "an entry is near its home");
-                    elsewhere[home] += u32::from(displacement > 0);
-                }
-                count += 1;
-                visit(content);
-            });
-            for (line, &elsewhere) in elsewhere.iter().enumerate().take(lines.len()) {
-                let overflow = lines.head(line).overflow();
-                assert!(overflow == elsewhere.min(SATURATED) || overflow == SATURATED);
-            }
-            assert_eq!(segment.count(), count);
-            assert_eq!(count == 0, lines.is_empty(), "an empty segment has no block");
-            assert!(count == 0 || std::ptr::eq(heap.slot(segment.handle).as_ptr(), lines.base()));
-            entries += count;
+            entries += self.check_segment(slots, number, rehash, &mut visit);
         }
         assert_eq!(entries, self.entries);
+    }
+
+    fn check_segment<'a>(
+        &self,
+        slots: Slots<'a>,
+        number: usize,
+        rehash: &impl Rehash<C>,
+        visit: &mut impl FnMut(C::Content<'a>),
+    ) -> usize {
+        let segment = *self.segments.get(number);
+        let lines = segment.lines(slots, self.cells);
+        let mut elsewhere = [0u32; MAX_LINES];
+        let mut count = 0;
+        assert_eq!(segment.has_stash(), segment.total_lines(slots, self.cells) > lines.len());
+        self.each_place(slots, number, |place, content| {
+            let (at, slot) = (place.spot.line as usize, place.spot.slot as usize);
+            let (block, line) = segment.lines_with(slots, self.cells, at);
+            let hash = rehash(slots, content);
+            let (x, home) = (x_of(hash), home_of(x_of(hash), lines.len()));
+            assert_eq!(self.number(hash), number, "an entry is in its segment");
+            assert_eq!(block.head(line).tag(slot), x as u8);
+            if at >= lines.len() {
+                assert_eq!(lines.head(home).overflow(), SATURATED, "the stash is announced");
+            } else {
+                let displacement = block.head(line).displacement(slot);
+                assert_eq!((home + displacement) % lines.len(), at, "an entry is near its home");
+                elsewhere[home] += u32::from(displacement > 0);
+            }
+            count += 1;
+            visit(content);
+        });
+        for (line, &elsewhere) in elsewhere.iter().enumerate().take(lines.len()) {
+            let overflow = lines.head(line).overflow();
+            assert!(overflow == elsewhere.min(SATURATED) || overflow == SATURATED);
+        }
+        assert_eq!(segment.count(), count);
+        assert_eq!(count == 0, lines.is_empty(), "an empty segment has no block");
+        count
     }
 }
 
 impl Index<Inline> {
+    /// The bytes of the entry of this hash that `is` recognises, to write.
+    #[inline(always)]
+    pub(crate) fn find_mut<'a>(
+        &self,
+        heap: &'a mut Heap,
+        hash: u64,
+        mut is: impl FnMut(&[u8]) -> bool,
+    ) -> Option<&'a mut [u8]> {
+        let (place, ()) = self.find(heap.slots(), hash, |entry| is(entry).then_some(()))?;
+        Some(self.content_mut(heap, place))
+    }
+
+    /// The bytes of the entry at `place`, to write.
+    #[inline(always)]
+    pub(crate) fn content_mut<'a>(&self, heap: &'a mut Heap, place: Place) -> &'a mut [u8] {
+        let segment = *self.segments.get(place.segment as usize);
+        let (lines, line) = segment.lines_with_mut(heap, self.cells, place.spot.line as usize);
+        lines.into_cell(line, place.spot.slot as usize)
+    }
+
     /// Walk over the blocks of a heap that has no others: each is some segment's.
     pub(crate) fn check_blocks(&self, heap: &Heap) {
         let mut blocks = 0;
@@ -394,7 +420,7 @@ impl Index<Handles> {
     /// The entry that was at handle `moved.from` is at `moved.to`.
     #[inline(always)]
     pub(crate) fn relocate(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
-        let found = self.find(heap, hash, |handle| (handle == moved.from).then_some(()));
+        let found = self.find(heap.slots(), hash, |handle| (handle == moved.from).then_some(()));
         let (place, ()) = found.expect("a moved entry is indexed");
         self.set_content(heap, place, moved.to);
     }

@@ -1,14 +1,15 @@
 //! A table of small entries of one size, which are in the index itself: finding one takes a look at its line's tags,
 //! which are together and few, and at the entry; adding or removing one moves no other but within its segment.
-#![allow(unsafe_code)] // entries where the index says they are
 
 use crate::fill::Fill;
-use crate::heap::Heap;
+use crate::heap::{Heap, Slots};
 use crate::index::{Index, Place};
 use crate::lines::Inline;
 use crate::memory::OutOfMemory;
-use crate::table::{Cursor, Found, RawTable, Stats};
+use crate::raw::{Found, RawTable};
+use crate::stats::Stats;
 use crate::tags::prefetch_early;
+use crate::walk::Cursor;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -39,34 +40,17 @@ impl InlineTable {
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), OutOfMemory> {
         debug_assert_eq!(len, self.cells.bytes());
-        let mut entry = [0u64; Inline::MOST / 8];
-        let rehash = by_address(self.cells, rehash);
-        // SAFETY: the bytes of `entry`, which are as many as an entry may have, and used nowhere else meanwhile.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(entry.as_mut_ptr().cast::<u8>(), self.cells.bytes()) };
-        write(bytes);
-        self.index.insert(&mut self.heap, hash, bytes.as_ptr(), &rehash)
-    }
-
-    /// The entry at an address that the index gave, with no change of the table since.
-    #[inline(always)]
-    fn entry_at(&self, address: *const u8) -> &[u8] {
-        // SAFETY: a cell in use has so many bytes; `&self` keeps writers out.
-        unsafe { std::slice::from_raw_parts(address, self.cells.bytes()) }
-    }
-
-    /// As [`entry_at`](Self::entry_at), to write.
-    #[inline(always)]
-    fn entry_at_mut(&mut self, address: *const u8) -> &mut [u8] {
-        // SAFETY: as in `entry_at`, and `&mut self` makes it the only reference.
-        unsafe { std::slice::from_raw_parts_mut(address.cast_mut(), self.cells.bytes()) }
+        let mut entry = [0; Inline::MOST];
+        let entry = &mut entry[..self.cells.bytes()];
+        write(entry);
+        self.index.insert(&mut self.heap, hash, entry, &by_bytes(rehash))
     }
 }
 
-/// An entry's hash by its address.
+/// An entry's hash by its bytes.
 #[inline(always)]
-fn by_address(cells: Inline, rehash: &impl Fn(&[u8]) -> u64) -> impl Fn(&Heap, *const u8) -> u64 {
-    // SAFETY: as in `InlineTable::entry_at`; the index writes to no cell while it asks.
-    move |_, address| rehash(unsafe { std::slice::from_raw_parts(address, cells.bytes()) })
+fn by_bytes(rehash: &impl Fn(&[u8]) -> u64) -> impl Fn(Slots<'_>, &[u8]) -> u64 {
+    move |_, entry| rehash(entry)
 }
 
 #[inline(always)]
@@ -90,27 +74,24 @@ impl RawTable for InlineTable {
 
     #[inline(always)]
     fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
-        let recognise = |address| Some(self.entry_at(address)).filter(|entry| is(entry));
-        let (place, entry) = self.index.find(&self.heap, hash, recognise)?;
+        let recognise = |entry| is(entry).then_some(entry);
+        let (place, entry) = self.index.find(self.heap.slots(), hash, recognise)?;
         Some((found(place), entry))
     }
 
     #[inline(always)]
-    fn get_mut(&mut self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
-        // The address is the index's: one made from the entry might not be written to.
-        let recognise = |address| is(self.entry_at(address)).then_some(address);
-        let (_, address) = self.index.find(&self.heap, hash, recognise)?;
-        Some(self.entry_at_mut(address))
+    fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
+        self.index.find_mut(&mut self.heap, hash, is)
     }
 
     #[inline]
     fn entry(&self, found: Found) -> &[u8] {
-        self.entry_at(self.index.content(&self.heap, found.place))
+        self.index.content(self.heap.slots(), found.place)
     }
 
     #[inline]
     fn entry_mut(&mut self, found: Found) -> &mut [u8] {
-        self.entry_at_mut(self.index.content(&self.heap, found.place))
+        self.index.content_mut(&mut self.heap, found.place)
     }
 
     fn replace(
@@ -126,8 +107,7 @@ impl RawTable for InlineTable {
 
     #[inline(always)]
     fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
-        let rehash = by_address(self.cells, rehash);
-        self.index.remove(&mut self.heap, found.place, &rehash);
+        self.index.remove(&mut self.heap, found.place, &by_bytes(rehash));
     }
 
     #[inline(always)]
@@ -140,28 +120,29 @@ impl RawTable for InlineTable {
 
     #[inline]
     fn prefetch_line(&self, hash: u64) {
-        self.index.prefetch_line(hash);
+        self.index.prefetch_line(self.heap.slots(), hash);
     }
 
     #[inline]
     fn prefetch_lines(&self, hashes: &[u64]) {
-        self.index.prefetch_lines(hashes);
+        self.index.prefetch_lines(self.heap.slots(), hashes);
     }
 
     #[inline]
     fn prefetch_entries(&self, hashes: &[u64]) {
         if !self.is_empty() {
-            hashes.iter().filter_map(|&hash| self.index.likely(hash)).for_each(prefetch_early);
+            let likely = hashes.iter().filter_map(|&hash| self.index.likely(self.heap.slots(), hash));
+            likely.for_each(|entry| prefetch_early(entry.as_ptr()));
         }
     }
 
     #[inline]
     fn next(&self, cursor: &mut Cursor) -> Option<&[u8]> {
-        self.index.next(&self.heap, cursor).map(|address| self.entry_at(address))
+        self.index.next(self.heap.slots(), cursor)
     }
 
     fn any(&mut self) -> Option<Found> {
-        self.index.any(&self.heap).map(|(place, _)| found(place))
+        self.index.any(self.heap.slots()).map(|(place, _)| found(place))
     }
 
     fn stats(&self) -> Stats {
@@ -175,8 +156,8 @@ impl RawTable for InlineTable {
         rehash: &impl Fn(&[u8]) -> u64,
         mut visit: impl FnMut(u64, Found),
     ) -> Option<u64> {
-        let rehash = by_address(self.cells, rehash);
-        self.index.visit_part(&self.heap, position, &rehash, |hash, place, _| visit(hash, found(place)))
+        let rehash = by_bytes(rehash);
+        self.index.visit_part(self.heap.slots(), position, &rehash, |hash, place, _| visit(hash, found(place)))
     }
 
     fn set_allowance(&mut self, allocations: u64) {
@@ -190,8 +171,8 @@ impl RawTable for InlineTable {
     fn check(&self, rehash: &impl Fn(&[u8]) -> u64) {
         let mut addresses = std::collections::HashSet::new();
         self.heap.check(self.index.table_bytes());
-        self.index.check(&self.heap, &by_address(self.cells, rehash), |address| {
-            assert!(addresses.insert(address), "an entry is in one cell");
+        self.index.check(self.heap.slots(), &by_bytes(rehash), |entry| {
+            assert!(addresses.insert(entry.as_ptr()), "an entry is in one cell");
         });
         assert_eq!(addresses.len(), self.len());
         self.index.check_blocks(&self.heap);

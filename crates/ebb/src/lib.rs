@@ -29,14 +29,16 @@ mod lines;
 mod links;
 mod memory;
 mod order;
-mod pages;
 mod pour;
+mod raw;
 mod segment;
 mod sieve;
 mod sizes;
 mod stacked;
+mod stats;
 mod table;
 mod tags;
+mod walk;
 
 #[doc(hidden)]
 pub mod thresholds;
@@ -45,5 +47,8 @@ pub use cache::{Cache, Deadlines, Keeping, Look, Policies};
 pub use clock::{Clock, Glance, Time};
 pub use memory::OutOfMemory;
 pub use order::TableOrder;
+pub use raw::{EntrySize, Found, RawTable};
 pub use sizes::MAX_ENTRY_BYTES;
-pub use table::{Cursor, EntrySize, Found, RawTable, Stats, Table};
+pub use stats::Stats;
+pub use table::Table;
+pub use walk::Cursor;

@@ -1,25 +1,19 @@
 //! A block of the heap seen as lines: each has a [`Head`] and twelve cells, which hold what the index leads to.
-#![allow(unsafe_code)] // raw blocks seen as lines
 
-use crate::head::{Head, SLOTS};
-use crate::heap::{Handle, Heap};
+use crate::head::{HEAD_BYTES, Head, HeadMut, SLOTS};
+use crate::heap::{Handle, Slots};
 use crate::tags::{CACHE_LINE, prefetch, prefetch_early};
 use std::fmt::Debug;
-use std::marker::PhantomData;
-use std::ops::Deref;
 
-/// Blocks begin on a multiple of this.
+/// Blocks are of a multiple of so many bytes.
 const ALIGN: usize = CACHE_LINE;
-const HEAD: usize = size_of::<Head>();
 
-/// What cells hold, and where in a block they are.
-///
-/// # Safety
-/// In a block of `lines` lines, which is `lines * line_bytes` long and begins on a multiple of 16, all heads and cells
-/// are in the block, none overlaps another, heads begin on a multiple of 16, and so do lines that follow the block.
-pub(crate) unsafe trait Cells: Debug + Copy {
+/// What cells hold, and where in a block they are. No head or cell of a block overlaps another.
+pub(crate) trait Cells: Debug + Copy {
     /// What a cell holds, on its way to it or read from it.
-    type Content: Copy + PartialEq;
+    type Content<'a>: Copy;
+    /// A copy of that.
+    type Owned: Copy;
 
     /// Bytes of a line.
     fn line_bytes(self) -> usize;
@@ -28,32 +22,43 @@ pub(crate) unsafe trait Cells: Debug + Copy {
     /// Where a cell of a line is, in a block of `lines` lines.
     fn cell_at(self, lines: usize, line: usize, slot: usize) -> usize;
     /// A lookup is about to read a line's head, and will then want some cell: ask for all of them, if they are elsewhere.
-    fn prefetch_cells(self, base: *mut u8, lines: usize, line: usize);
+    fn prefetch_cells(self, block: &[u8], lines: usize, line: usize);
     /// Have the entry that a cell leads to on its way, if it is elsewhere.
-    fn prefetch(self, heap: &Heap, content: Self::Content);
-    /// What a cell holds.
-    ///
-    /// # Safety
-    /// `cell` is a cell in use, and stays one as long as the content is used.
-    unsafe fn read(self, cell: *mut u8) -> Self::Content;
-    /// Fill a cell.
-    ///
-    /// # Safety
-    /// `cell` is a cell that nobody else uses, and what `content` leads to is still there.
-    unsafe fn write(self, cell: *mut u8, content: Self::Content);
+    fn prefetch(self, slots: Slots<'_>, content: Self::Content<'_>);
+    /// What the cell at `at` holds.
+    fn read(self, block: &[u8], at: usize) -> Self::Content<'_>;
+    /// Fill the cell at `at`.
+    fn write(self, block: &mut [u8], at: usize, content: Self::Content<'_>);
+    /// Copy what the cell at `from` holds to the one at `to`.
+    fn copy(self, block: &mut [u8], from: usize, to: usize);
+    /// A copy of what a cell holds.
+    fn own(self, content: Self::Content<'_>) -> Self::Owned;
+    /// What a copy was made of.
+    fn lend(self, owned: &Self::Owned) -> Self::Content<'_>;
+}
+
+/// The bytes from `at` on, so many. Panics where there are fewer.
+#[inline(always)]
+fn bytes_at<const N: usize>(block: &[u8], at: usize) -> &[u8; N] {
+    block[at..].first_chunk().expect("a cell or a head within its block")
+}
+
+#[inline(always)]
+fn bytes_at_mut<const N: usize>(block: &mut [u8], at: usize) -> &mut [u8; N] {
+    block[at..].first_chunk_mut().expect("a cell or a head within its block")
 }
 
 /// Cells that hold where an entry is. A line is a cache line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Handles;
 
-// SAFETY: heads and the 48 bytes of handles behind each take turns.
-unsafe impl Cells for Handles {
-    type Content = Handle;
+impl Cells for Handles {
+    type Content<'a> = Handle;
+    type Owned = Handle;
 
     #[inline(always)]
     fn line_bytes(self) -> usize {
-        HEAD + SLOTS * size_of::<Handle>()
+        HEAD_BYTES + SLOTS * size_of::<Handle>()
     }
 
     #[inline(always)]
@@ -63,27 +68,40 @@ unsafe impl Cells for Handles {
 
     #[inline(always)]
     fn cell_at(self, _: usize, line: usize, slot: usize) -> usize {
-        self.head_at(line) + HEAD + slot * size_of::<Handle>()
+        self.head_at(line) + HEAD_BYTES + slot * size_of::<Handle>()
     }
 
     #[inline(always)]
-    fn prefetch_cells(self, _: *mut u8, _: usize, _: usize) {}
+    fn prefetch_cells(self, _: &[u8], _: usize, _: usize) {}
 
     #[inline(always)]
-    fn prefetch(self, heap: &Heap, handle: Handle) {
-        prefetch_early(heap.address(handle));
+    fn prefetch(self, slots: Slots<'_>, handle: Handle) {
+        prefetch_early(slots.get(handle).as_ptr());
     }
 
     #[inline(always)]
-    unsafe fn read(self, cell: *mut u8) -> Handle {
-        // SAFETY: as the caller says; every fourth byte is aligned for a handle.
-        unsafe { cell.cast::<Handle>().read() }
+    fn read(self, block: &[u8], at: usize) -> Handle {
+        Handle::from_ne_bytes(*bytes_at(block, at))
     }
 
     #[inline(always)]
-    unsafe fn write(self, cell: *mut u8, handle: Handle) {
-        // SAFETY: as the caller says.
-        unsafe { cell.cast::<Handle>().write(handle) }
+    fn write(self, block: &mut [u8], at: usize, handle: Handle) {
+        *bytes_at_mut(block, at) = handle.to_ne_bytes();
+    }
+
+    #[inline(always)]
+    fn copy(self, block: &mut [u8], from: usize, to: usize) {
+        self.write(block, to, self.read(block, from));
+    }
+
+    #[inline(always)]
+    fn own(self, handle: Handle) -> Handle {
+        handle
+    }
+
+    #[inline(always)]
+    fn lend(self, &handle: &Handle) -> Handle {
+        handle
     }
 }
 
@@ -108,31 +126,37 @@ impl Inline {
     pub(crate) fn bytes(self) -> usize {
         self.bytes
     }
+
+    /// The bytes of the cell at `at`, to write.
+    #[inline(always)]
+    pub(crate) fn cell_mut(self, block: &mut [u8], at: usize) -> &mut [u8] {
+        &mut block[at..][..self.bytes]
+    }
 }
 
-// SAFETY: all heads come first, then all cells; cells are of a multiple of four bytes, so that twelve are of one of 16.
-unsafe impl Cells for Inline {
-    /// The first byte of an entry.
-    type Content = *const u8;
+impl Cells for Inline {
+    /// The bytes of an entry.
+    type Content<'a> = &'a [u8];
+    type Owned = [u8; Inline::MOST];
 
     #[inline(always)]
     fn line_bytes(self) -> usize {
-        HEAD + SLOTS * self.bytes
+        HEAD_BYTES + SLOTS * self.bytes
     }
 
     #[inline(always)]
     fn head_at(self, line: usize) -> usize {
-        line * HEAD
+        line * HEAD_BYTES
     }
 
     #[inline(always)]
     fn cell_at(self, lines: usize, line: usize, slot: usize) -> usize {
-        lines * HEAD + (line * SLOTS + slot) * self.bytes
+        lines * HEAD_BYTES + (line * SLOTS + slot) * self.bytes
     }
 
     #[inline(always)]
-    fn prefetch_cells(self, base: *mut u8, lines: usize, line: usize) {
-        let first = base.wrapping_add(self.cell_at(lines, line, 0));
+    fn prefetch_cells(self, block: &[u8], lines: usize, line: usize) {
+        let first = block.as_ptr().wrapping_add(self.cell_at(lines, line, 0));
         let ask_for = |line: usize| prefetch(first.wrapping_add(line * CACHE_LINE));
         // Entries of up to 16 bytes, or more: a loop for each size takes longer than a line too many.
         (0..3).for_each(ask_for);
@@ -142,23 +166,39 @@ unsafe impl Cells for Inline {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: &Heap, _: *const u8) {} // the cells of a block follow each other
+    fn prefetch(self, _: Slots<'_>, _: &[u8]) {} // the cells of a block follow each other
 
     #[inline(always)]
-    unsafe fn read(self, cell: *mut u8) -> *const u8 {
-        cell
+    fn read(self, block: &[u8], at: usize) -> &[u8] {
+        &block[at..][..self.bytes]
     }
 
     #[inline(always)]
-    unsafe fn write(self, cell: *mut u8, entry: *const u8) {
-        // SAFETY: as the caller says: both are that long. A cell may be written to itself.
-        unsafe {
-            match self.bytes {
-                16 => cell.cast::<[u32; 4]>().write(entry.cast::<[u32; 4]>().read()),
-                24 => cell.cast::<[u32; 6]>().write(entry.cast::<[u32; 6]>().read()),
-                bytes => std::ptr::copy(entry, cell, bytes),
-            }
+    fn write(self, block: &mut [u8], at: usize, entry: &[u8]) {
+        match self.bytes {
+            16 => *bytes_at_mut::<16>(block, at) = *bytes_at(entry, 0),
+            24 => *bytes_at_mut::<24>(block, at) = *bytes_at(entry, 0),
+            _ => self.cell_mut(block, at).copy_from_slice(entry),
         }
+    }
+
+    #[inline(always)]
+    fn copy(self, block: &mut [u8], from: usize, to: usize) {
+        match self.bytes {
+            16 => *bytes_at_mut::<16>(block, to) = *bytes_at(block, from),
+            24 => *bytes_at_mut::<24>(block, to) = *bytes_at(block, from),
+            bytes => block.copy_within(from..from + bytes, to),
+        }
+    }
+
+    fn own(self, entry: &[u8]) -> Self::Owned {
+        let mut owned = [0; Inline::MOST];
+        owned[..self.bytes].copy_from_slice(entry);
+        owned
+    }
+
+    fn lend(self, owned: &Self::Owned) -> &[u8] {
+        &owned[..self.bytes]
     }
 }
 
@@ -172,22 +212,87 @@ pub(crate) fn lines_in(cells: impl Cells, bytes: usize) -> usize {
     bytes / cells.line_bytes()
 }
 
-/// The lines of a block, to read.
+/// The lines of a block, to read. What is asked for beyond them is a panic.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lines<'a, C> {
-    base: *mut u8,
+    block: &'a [u8],
     count: usize,
     cells: C,
-    of: PhantomData<&'a [u8]>,
 }
 
 impl<'a, C: Cells> Lines<'a, C> {
-    /// # Safety
-    /// `base` is the first byte of a block of `count` lines (or `count` is 0), zeroed or written as such, which nobody
-    /// writes to for as long as this lives.
+    /// The first `count` lines of a block.
     #[inline(always)]
-    pub(crate) unsafe fn new(base: *mut u8, count: usize, cells: C) -> Self {
-        Lines { base, count, cells, of: PhantomData }
+    pub(crate) fn new(block: &'a [u8], count: usize, cells: C) -> Self {
+        Lines { block, count, cells }
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    #[inline(always)]
+    fn cell_at(&self, line: usize, slot: usize) -> usize {
+        self.cells.cell_at(self.count, line, slot)
+    }
+
+    /// The head of a line, whose number is below `len`.
+    #[inline(always)]
+    pub(crate) fn head(&self, line: usize) -> Head<'a> {
+        Head::of(bytes_at(self.block, self.cells.head_at(line)))
+    }
+
+    /// What a cell in use holds.
+    #[inline(always)]
+    pub(crate) fn content(&self, line: usize, slot: usize) -> C::Content<'a> {
+        self.cells.read(self.block, self.cell_at(line, slot))
+    }
+
+    /// Ask for the cells of a line.
+    #[inline(always)]
+    pub(crate) fn prefetch_cells(&self, line: usize) {
+        self.cells.prefetch_cells(self.block, self.count, line);
+    }
+
+    /// The cell in use of this tag that `recognise` knows by what it holds, and what it makes of that.
+    #[inline(always)]
+    pub(crate) fn find_in<T>(
+        &self,
+        line: usize,
+        tag: u8,
+        recognise: &mut impl FnMut(C::Content<'a>) -> Option<T>,
+    ) -> Option<(usize, T)> {
+        let mut matches = self.head(line).matches(tag);
+        while matches != 0 {
+            let slot = matches.trailing_zeros() as usize;
+            if let Some(entry) = recognise(self.content(line, slot)) {
+                return Some((slot, entry));
+            }
+            matches &= matches - 1;
+        }
+        None
+    }
+}
+
+/// The lines of a block, to write. What is asked for beyond them is a panic.
+#[derive(Debug)]
+pub(crate) struct LinesMut<'a, C> {
+    block: &'a mut [u8],
+    count: usize,
+    cells: C,
+}
+
+impl<'a, C: Cells> LinesMut<'a, C> {
+    /// The first `count` lines of a block.
+    #[inline(always)]
+    pub(crate) fn new(block: &'a mut [u8], count: usize, cells: C) -> Self {
+        LinesMut { block, count, cells }
     }
 
     #[inline(always)]
@@ -205,95 +310,33 @@ impl<'a, C: Cells> Lines<'a, C> {
         self.cells
     }
 
-    /// The first byte of the block.
-    pub(crate) fn base(&self) -> *const u8 {
-        self.base
+    #[inline(always)]
+    fn cell_at(&self, line: usize, slot: usize) -> usize {
+        self.cells.cell_at(self.count, line, slot)
     }
 
+    /// The head of a line, whose number is below `len`.
     #[inline(always)]
-    fn head_ptr(&self, line: usize) -> *mut Head {
-        debug_assert!(line < self.count);
-        self.base.wrapping_add(self.cells.head_at(line)).cast()
+    pub(crate) fn head(&self, line: usize) -> Head<'_> {
+        Head::of(bytes_at(self.block, self.cells.head_at(line)))
     }
 
+    /// As [`head`](Self::head), to write.
     #[inline(always)]
-    fn cell_ptr(&self, line: usize, slot: usize) -> *mut u8 {
-        debug_assert!(line < self.count && slot < SLOTS);
-        self.base.wrapping_add(self.cells.cell_at(self.count, line, slot))
-    }
-
-    /// The head of a line, whose number must be below `len`.
-    #[inline(always)]
-    pub(crate) fn head(&self, line: usize) -> &'a Head {
-        // SAFETY: the promises of `Lines` and `Cells`; zeros are a head.
-        unsafe { &*self.head_ptr(line) }
-    }
-
-    /// What a cell in use holds.
-    #[inline(always)]
-    pub(crate) fn content(&self, line: usize, slot: usize) -> C::Content {
-        // SAFETY: the promises of `Lines` and `Cells`.
-        unsafe { self.cells.read(self.cell_ptr(line, slot)) }
-    }
-
-    /// The cell in use of this tag that `recognise` knows by what it holds, and what it makes of that.
-    #[inline(always)]
-    pub(crate) fn find_in<T>(
-        &self,
-        line: usize,
-        tag: u8,
-        recognise: &mut impl FnMut(C::Content) -> Option<T>,
-    ) -> Option<(usize, T)> {
-        let mut matches = self.head(line).matches(tag);
-        while matches != 0 {
-            let slot = matches.trailing_zeros() as usize;
-            if let Some(entry) = recognise(self.content(line, slot)) {
-                return Some((slot, entry));
-            }
-            matches &= matches - 1;
-        }
-        None
-    }
-}
-
-/// The lines of a block, to write.
-pub(crate) struct LinesMut<'a, C> {
-    lines: Lines<'a, C>,
-    of: PhantomData<&'a mut [u8]>,
-}
-
-impl<'a, C: Cells> LinesMut<'a, C> {
-    /// # Safety
-    /// As for [`Lines::new`], and nobody else reads or writes the block for as long as this lives.
-    #[inline(always)]
-    pub(crate) unsafe fn new(base: *mut u8, count: usize, cells: C) -> Self {
-        // SAFETY: as the caller says.
-        LinesMut { lines: unsafe { Lines::new(base, count, cells) }, of: PhantomData }
-    }
-
-    /// As [`Lines::head`], until something is written.
-    #[inline(always)]
-    pub(crate) fn head(&self, line: usize) -> &Head {
-        self.lines.head(line)
-    }
-
-    /// The head of a line, whose number must be below `len`.
-    #[inline(always)]
-    pub(crate) fn head_mut(&mut self, line: usize) -> &mut Head {
-        // SAFETY: as in `Lines::head`, and `&mut self` makes it the only reference.
-        unsafe { &mut *self.head_ptr(line) }
+    pub(crate) fn head_mut(&mut self, line: usize) -> HeadMut<'_> {
+        HeadMut::of(bytes_at_mut(self.block, self.cells.head_at(line)))
     }
 
     /// Fill a cell in use anew.
     #[inline(always)]
-    pub(crate) fn set_content(&mut self, line: usize, slot: usize, content: C::Content) {
-        // SAFETY: the promises of `Lines` and `Cells`; contents are used while what they lead to is there.
-        unsafe { self.cells.write(self.cell_ptr(line, slot), content) }
+    pub(crate) fn set_content(&mut self, line: usize, slot: usize, content: C::Content<'_>) {
+        let at = self.cell_at(line, slot);
+        self.cells.write(self.block, at, content);
     }
 
     /// Add a cell to a line; false if it is full.
     #[inline(always)]
-    pub(crate) fn push(&mut self, line: usize, tag: u8, displacement: usize, content: C::Content) -> bool {
+    pub(crate) fn push(&mut self, line: usize, tag: u8, displacement: usize, content: C::Content<'_>) -> bool {
         let slot = self.head_mut(line).push(tag, displacement);
         slot.inspect(|&slot| self.set_content(line, slot, content)).is_some()
     }
@@ -303,22 +346,37 @@ impl<'a, C: Cells> LinesMut<'a, C> {
     pub(crate) fn swap_remove(&mut self, line: usize, slot: usize) {
         let last = self.head_mut(line).swap_remove(slot);
         if last != slot {
-            let content = self.content(line, last);
-            self.set_content(line, slot, content);
+            self.copy_cell((line, last), (line, slot));
         }
+    }
+
+    /// Move the entry of a cell to another line; false if that is full.
+    pub(crate) fn move_cell(&mut self, from: (usize, usize), to: usize, displacement: usize) -> bool {
+        let (line, slot) = from;
+        let tag = self.head(line).tag(slot);
+        let Some(new) = self.head_mut(to).push(tag, displacement) else { return false };
+        self.copy_cell(from, (to, new));
+        self.swap_remove(line, slot);
+        true
+    }
+
+    #[inline(always)]
+    fn copy_cell(&mut self, from: (usize, usize), to: (usize, usize)) {
+        let (from, to) = (self.cell_at(from.0, from.1), self.cell_at(to.0, to.1));
+        self.cells.copy(self.block, from, to);
     }
 
     /// No cell is in use.
     pub(crate) fn clear(&mut self) {
-        (0..self.len()).for_each(|line| *self.head_mut(line) = Head::EMPTY);
+        (0..self.len()).for_each(|line| self.head_mut(line).clear());
     }
 }
 
-impl<'a, C> Deref for LinesMut<'a, C> {
-    type Target = Lines<'a, C>;
-
+impl<'a> LinesMut<'a, Inline> {
+    /// The bytes of a cell, to write.
     #[inline(always)]
-    fn deref(&self) -> &Lines<'a, C> {
-        &self.lines
+    pub(crate) fn into_cell(self, line: usize, slot: usize) -> &'a mut [u8] {
+        let at = self.cell_at(line, slot);
+        self.cells.cell_mut(self.block, at)
     }
 }

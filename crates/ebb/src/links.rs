@@ -51,9 +51,9 @@ struct Ends {
     last: Link,
 }
 
-// SAFETY: zeros are the ends of an empty list.
-#[allow(unsafe_code)]
-unsafe impl Plain for Ends {}
+impl Plain for Ends {
+    const EMPTY: Ends = Ends { first: Link::NONE, last: Link::NONE };
+}
 
 /// Bytes of a pair of links in a slot.
 pub(crate) const LINK_BYTES: usize = 8;
@@ -134,7 +134,7 @@ impl Lists {
         let Some((before, after)) = self.around(heap, handle) else { return };
         for link in [before, after] {
             if let Target::Slot(neighbour) = link.target() {
-                prefetch(heap.address(neighbour));
+                prefetch(heap.slot(neighbour).as_ptr());
             }
         }
     }
@@ -163,7 +163,7 @@ impl Lists {
         if before == after {
             // Alone: both are the list.
             if let Target::List(id) = before.target() {
-                *self.ends.get_mut(id as usize) = Ends { first: Link::NONE, last: Link::NONE };
+                *self.ends.get_mut(id as usize) = Ends::EMPTY;
             }
         } else {
             self.set_after(heap, before, after);
@@ -187,7 +187,7 @@ impl Lists {
         if first == Link::NONE {
             return;
         }
-        *self.ends.get_mut(from as usize) = Ends { first: Link::NONE, last: Link::NONE };
+        *self.ends.get_mut(from as usize) = Ends::EMPTY;
         let list = Link::list(to);
         let before = match self.ends.get(to as usize).last {
             Link::NONE => list,

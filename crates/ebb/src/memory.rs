@@ -29,12 +29,35 @@ impl std::fmt::Display for OutOfMemory {
 
 impl std::error::Error for OutOfMemory {}
 
-/// A zeroed block of memory; owned by whoever holds it, and given back with [`Memory::release`].
+/// A zeroed block of memory, owned by whoever holds it. It is given back with [`Memory::release`]; one that is dropped
+/// leaks.
 #[derive(Debug)]
 pub(crate) struct Block {
-    pub(crate) base: NonNull<u8>,
-    pub(crate) bytes: usize,
+    base: NonNull<u8>,
+    bytes: usize,
 }
+
+impl Block {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The first byte, and the length, for one who keeps the block as a pointer.
+    pub(crate) fn into_parts(self) -> (NonNull<u8>, usize) {
+        (self.base, self.bytes)
+    }
+
+    /// # Safety
+    /// These are the parts of a block, and nobody else makes a block of them or uses its memory any more.
+    pub(crate) unsafe fn from_parts(base: NonNull<u8>, bytes: usize) -> Self {
+        Block { base, bytes }
+    }
+}
+
+// SAFETY: a block owns its memory.
+unsafe impl Send for Block {}
+// SAFETY: a shared block gives no access to its memory.
+unsafe impl Sync for Block {}
 
 /// Added to an allowance: the allocation after it panics instead of being refused, as if the engine had a fault.
 const PANIC: u64 = 1 << 63;

@@ -4,9 +4,13 @@
 //! hash. Only what is to be parted is, once: see [`Halves`].
 
 use crate::head::SLOTS;
-use crate::heap::Heap;
+use crate::heap::{Heap, Slots};
 use crate::lines::{Cells, Lines, LinesMut};
 use crate::segment::{Item, MAX_LINES, Segment, X_BITS, place, slots, wrap, x_of};
+
+/// Gives an entry's hash from what its cell holds.
+pub(crate) trait Rehash<C: Cells>: Fn(Slots<'_>, C::Content<'_>) -> u64 {}
+impl<C: Cells, F: Fn(Slots<'_>, C::Content<'_>) -> u64> Rehash<C> for F {}
 
 /// From this many lines up, an entry's home and tag determine its `x`.
 const RECOVERABLE: usize = 1 << (X_BITS - 8);
@@ -28,16 +32,16 @@ impl Halves {
     /// Asks each entry for its hash.
     pub(crate) fn of<C: Cells>(
         segment: Segment,
-        heap: &Heap,
+        slots: Slots<'_>,
         cells: C,
         bit: u64,
-        rehash: &impl Fn(&Heap, C::Content) -> u64,
+        rehash: &impl Rehash<C>,
     ) -> Self {
         let mut halves = Halves { segment, bit, marks: [0; MAX_LINES + 1], marked: 0 };
-        segment.each(heap, cells, |content| cells.prefetch(heap, content));
-        let is_marked = |content| rehash(heap, content) & bit != 0;
-        if is_recoverable(&segment) {
-            let lines = segment.lines(cells);
+        segment.each(slots, cells, |content| cells.prefetch(slots, content));
+        let is_marked = |content| rehash(slots, content) & bit != 0;
+        if is_recoverable(segment) {
+            let lines = segment.lines(slots, cells);
             for line in 0..lines.len() {
                 let mark = |slot: usize| u16::from(is_marked(lines.content(line, slot))) << slot;
                 let marks = (0..lines.head(line).count()).fold(0, |marks, slot| marks | mark(slot));
@@ -45,7 +49,7 @@ impl Halves {
                 halves.marked += marks.count_ones() as usize;
             }
         } else {
-            segment.each(heap, cells, |content| halves.marked += usize::from(is_marked(content)));
+            segment.each(slots, cells, |content| halves.marked += usize::from(is_marked(content)));
         }
         halves
     }
@@ -77,8 +81,8 @@ impl Part<'static> {
 }
 
 impl Part<'_> {
-    pub(crate) fn segment(&self) -> &Segment {
-        &self.segment
+    pub(crate) fn segment(&self) -> Segment {
+        self.segment
     }
 
     /// Entries.
@@ -87,15 +91,15 @@ impl Part<'_> {
     }
 
     /// Call `visit` with every entry, which is asked for its hash.
-    pub(crate) fn each<C: Cells>(
+    pub(crate) fn each<'a, C: Cells>(
         &self,
-        heap: &Heap,
+        slots: Slots<'a>,
         cells: C,
-        rehash: &impl Fn(&Heap, C::Content) -> u64,
-        mut visit: impl FnMut(Item<C::Content>),
+        rehash: &impl Rehash<C>,
+        mut visit: impl FnMut(Item<C::Content<'a>>),
     ) {
-        self.segment.each(heap, cells, |content| {
-            let hash = rehash(heap, content);
+        self.segment.each(slots, cells, |content| {
+            let hash = rehash(slots, content);
             if (hash & self.bit != 0) == self.marked {
                 visit(Item { content, x: x_of(hash) });
             }
@@ -126,26 +130,26 @@ impl Iterator for Ones {
 }
 
 /// Whether `x` of each entry can be had from the lines it is in.
-fn is_recoverable(segment: &Segment) -> bool {
+fn is_recoverable(segment: Segment) -> bool {
     segment.home_lines() >= RECOVERABLE && !segment.has_stash()
 }
 
 /// Put entries into the lines of another block; false if there is not room for all near their homes.
 pub(crate) fn pour<C: Cells>(
     from: &Part<'_>,
-    heap: &Heap,
+    slots: Slots<'_>,
     to: &mut LinesMut<'_, C>,
-    rehash: &impl Fn(&Heap, C::Content) -> u64,
+    rehash: &impl Rehash<C>,
 ) -> bool {
-    if is_recoverable(&from.segment) {
-        let lines = from.segment.lines(to.cells());
+    if is_recoverable(from.segment) {
+        let lines = from.segment.lines(slots, to.cells());
         return match from.bit {
             0 => pour_lines(lines, to, |_, count| 0..count.min(SLOTS)),
             _ => pour_lines(lines, to, |line, count| from.slots_of(line, count)),
         };
     }
     let mut all = true;
-    from.each(heap, to.cells(), rehash, |item| all = all && place(to, item));
+    from.each(slots, to.cells(), rehash, |item| all = all && place(to, item));
     all
 }
 
@@ -159,7 +163,7 @@ fn pour_lines<C: Cells, S: Iterator<Item = usize>>(
 ) -> bool {
     let least = least_x(from.len());
     for line in 0..from.len() {
-        let head = *from.head(line);
+        let head = from.head(line);
         for slot in slots(line, head.count()) {
             let x = match head.displacement(slot) {
                 0 => recover(least[line & MAX_LINES], head.tag(slot)),
@@ -204,22 +208,21 @@ pub(crate) fn take_in<C: Cells>(
     cells: C,
     host: &mut Segment,
     guest: Segment,
-    rehash: &impl Fn(&Heap, C::Content) -> u64,
+    rehash: &impl Rehash<C>,
 ) -> bool {
     let mut before = Vec::new();
-    let block = heap.slot(host.handle);
+    let (block, others) = heap.apart(host.handle);
     if (host.count() + guest.count()) * 4 > slots(host.home_lines()) * 3
         || before.try_reserve_exact(block.len()).is_err()
     {
         return false;
     }
     before.extend_from_slice(block);
-    let mut lines = host.lines_mut(heap, cells);
-    let done = pour(&Part::all(guest), heap, &mut lines, rehash);
+    let done = pour(&Part::all(guest), others, &mut host.lines_in(block, cells), rehash);
     if done {
         host.add(guest.count());
     } else {
-        heap.slot_mut(host.handle).copy_from_slice(&before);
+        block.copy_from_slice(&before);
     }
     done
 }

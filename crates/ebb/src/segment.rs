@@ -4,14 +4,13 @@
 //! `x`. From 8 lines up, home and tag together give `x` back, so that a segment is rebuilt, larger or smaller,
 //! without touching an entry. Entries that find no room within three lines of home (in practice: more than 48 of
 //! equal hash) are in the stash, lines behind the home lines that are searched from end to end.
-#![allow(unsafe_code)] // a block of the heap seen as lines
 
 use crate::chunks::Plain;
 use crate::head::{MAX_DISPLACEMENT, SATURATED, SLOTS};
-use crate::heap::{Handle, Heap};
+use crate::heap::{Handle, Heap, Slots};
 use crate::lines::{Cells, Lines, LinesMut, lines_in};
 
-/// Home lines a segment may have: the number lives in the six low bits of the address.
+/// Home lines a segment may have.
 pub(crate) const MAX_LINES: usize = 63;
 pub(crate) const X_BITS: u32 = 11;
 
@@ -47,28 +46,26 @@ impl Spot {
     }
 }
 
-/// Invariant: `tagged` is null where there is no block, else the block's address with the number of home lines in its
-/// low bits; `handle` names the same block.
-#[derive(Debug, Clone, Copy)]
+/// Where a segment's block is, and what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
-    tagged: *mut u8,
+    /// The block, where there is one.
     pub(crate) handle: Handle,
-    /// Entries in the low 31 bits; whether there is a stash in the high one.
-    count: u32,
+    /// Home lines in the low six bits: none where there is no block. Then whether there is a stash, and the entries.
+    state: u32,
 }
 
-const STASHED: u32 = 1 << 31;
+const STASHED: u32 = MAX_LINES as u32 + 1;
+const COUNT_SHIFT: u32 = STASHED.ilog2() + 1;
+/// More entries than this no segment can have: so many of one hash would take days to set.
+pub(crate) const MAX_ENTRIES: usize = (u32::MAX >> COUNT_SHIFT) as usize;
 
-// SAFETY: null and zeros are the empty segment.
-unsafe impl Plain for Segment {}
-
-// SAFETY: a segment is owned by the index of one table, which owns the heap its pointer leads into.
-unsafe impl Send for Segment {}
-// SAFETY: `&Segment` only reads.
-unsafe impl Sync for Segment {}
+impl Plain for Segment {
+    const EMPTY: Segment = Segment { handle: 0, state: 0 };
+}
 
 impl Segment {
-    pub(crate) const EMPTY: Segment = Segment { tagged: std::ptr::null_mut(), handle: 0, count: 0 };
+    pub(crate) const EMPTY: Segment = <Segment as Plain>::EMPTY;
 
     /// A segment over the block `handle`, which is emptied here: of `home_lines` lines, and a stash where it is longer.
     pub(crate) fn over(
@@ -78,9 +75,9 @@ impl Segment {
         home_lines: usize,
         stashed: bool,
     ) -> Segment {
-        let count = if stashed { STASHED } else { 0 };
-        let mut segment = Segment { tagged: std::ptr::null_mut(), handle, count };
-        segment.move_to(heap, handle, home_lines);
+        debug_assert!((1..=MAX_LINES).contains(&home_lines));
+        let stash = if stashed { STASHED } else { 0 };
+        let segment = Segment { handle, state: home_lines as u32 | stash };
         segment.lines_mut(heap, cells).clear();
         if stashed {
             segment.stash_mut(heap, cells).clear();
@@ -88,102 +85,85 @@ impl Segment {
         segment
     }
 
-    /// The block is at `handle` now.
-    pub(crate) fn move_to(&mut self, heap: &Heap, handle: Handle, home_lines: usize) {
-        debug_assert!(home_lines <= MAX_LINES);
-        self.tagged = heap.address(handle).map_addr(|address| address | home_lines);
-        self.handle = handle;
-    }
-
-    pub(crate) fn has_block(&self) -> bool {
-        !self.tagged.is_null()
+    pub(crate) fn has_block(self) -> bool {
+        self.home_lines() > 0
     }
 
     #[inline]
-    pub(crate) fn home_lines(&self) -> usize {
-        self.tagged.addr() & MAX_LINES
+    pub(crate) fn home_lines(self) -> usize {
+        self.state as usize & MAX_LINES
     }
 
     /// Entries.
     #[inline]
-    pub(crate) fn count(&self) -> usize {
-        (self.count & !STASHED) as usize
+    pub(crate) fn count(self) -> usize {
+        (self.state >> COUNT_SHIFT) as usize
     }
 
     /// There are so many entries more.
     #[inline]
     pub(crate) fn add(&mut self, entries: usize) {
-        self.count += entries as u32;
+        debug_assert!(self.count() + entries <= MAX_ENTRIES);
+        self.state += (entries as u32) << COUNT_SHIFT;
     }
 
     /// Whether there are lines behind the home lines.
     #[inline]
-    pub(crate) fn has_stash(&self) -> bool {
-        self.count & STASHED != 0
-    }
-
-    #[inline]
-    fn base(&self) -> *mut u8 {
-        self.tagged.map_addr(|address| address & !MAX_LINES)
+    pub(crate) fn has_stash(self) -> bool {
+        self.state & STASHED != 0
     }
 
     /// The home lines: none where there is no block.
     #[inline(always)]
-    pub(crate) fn lines<C: Cells>(&self, cells: C) -> Lines<'_, C> {
-        // SAFETY: 1. The invariant: a block of at least so many lines is at `base`. 2. The index, which owns the segment,
-        // is borrowed; copies of a segment are used while its block is there.
-        unsafe { Lines::new(self.base(), self.home_lines(), cells) }
+    pub(crate) fn lines<C: Cells>(self, slots: Slots<'_>, cells: C) -> Lines<'_, C> {
+        let block = if self.has_block() { slots.get(self.handle) } else { &[] };
+        Lines::new(block, self.home_lines(), cells)
+    }
+
+    /// The home lines in the segment's block, to write.
+    #[inline(always)]
+    pub(crate) fn lines_in<C: Cells>(self, block: &mut [u8], cells: C) -> LinesMut<'_, C> {
+        LinesMut::new(block, self.home_lines(), cells)
     }
 
     /// The home lines, to write.
     #[inline(always)]
-    pub(crate) fn lines_mut<C: Cells>(&mut self, _heap: &mut Heap, cells: C) -> LinesMut<'_, C> {
-        // SAFETY: as in `lines`; a block is one segment's, which is borrowed, and whoever reads the heap meanwhile
-        // reads entries and other blocks.
-        unsafe { LinesMut::new(self.base(), self.home_lines(), cells) }
+    pub(crate) fn lines_mut<C: Cells>(self, heap: &mut Heap, cells: C) -> LinesMut<'_, C> {
+        let block = if self.has_block() { heap.slot_mut(self.handle) } else { &mut [] };
+        self.lines_in(block, cells)
     }
 
-    /// Where the stash begins, and its lines.
-    fn stash_at(&self, heap: &Heap, cells: impl Cells) -> (*mut u8, usize) {
-        if !self.has_stash() {
-            return (std::ptr::null_mut(), 0);
-        }
-        let home_bytes = self.home_lines() * cells.line_bytes();
-        let total = lines_in(cells, heap.slot(self.handle).len());
-        (self.base().wrapping_add(home_bytes), total - self.home_lines())
+    /// Where in the block the stash begins.
+    fn stash_at(self, cells: impl Cells) -> usize {
+        self.home_lines() * cells.line_bytes()
     }
 
     /// The lines behind the home lines.
-    pub(crate) fn stash<C: Cells>(&self, heap: &Heap, cells: C) -> Lines<'_, C> {
-        let (base, count) = self.stash_at(heap, cells);
-        // SAFETY: as in `lines`: what is behind the home lines is a block of lines of its own, on a multiple of 16.
-        unsafe { Lines::new(base, count, cells) }
+    pub(crate) fn stash<C: Cells>(self, slots: Slots<'_>, cells: C) -> Lines<'_, C> {
+        let block = if self.has_stash() { &slots.get(self.handle)[self.stash_at(cells)..] } else { &[] };
+        Lines::new(block, lines_in(cells, block.len()), cells)
     }
 
     /// The lines behind the home lines, to write.
-    pub(crate) fn stash_mut<C: Cells>(&mut self, heap: &mut Heap, cells: C) -> LinesMut<'_, C> {
-        let (base, count) = self.stash_at(heap, cells);
-        // SAFETY: as in `stash` and `lines_mut`.
-        unsafe { LinesMut::new(base, count, cells) }
+    pub(crate) fn stash_mut<C: Cells>(self, heap: &mut Heap, cells: C) -> LinesMut<'_, C> {
+        let block: &mut [u8] =
+            if self.has_stash() { &mut heap.slot_mut(self.handle)[self.stash_at(cells)..] } else { &mut [] };
+        let count = lines_in(cells, block.len());
+        LinesMut::new(block, count, cells)
     }
 
-    /// The lines that line `at` is one of, which number it has among them, and whether they are the stash.
+    /// The lines that line `at` is one of, and which number it has among them.
     #[inline]
-    pub(crate) fn lines_with<C: Cells>(&self, heap: &Heap, cells: C, at: usize) -> (Lines<'_, C>, usize) {
+    pub(crate) fn lines_with<C: Cells>(self, slots: Slots<'_>, cells: C, at: usize) -> (Lines<'_, C>, usize) {
         match at.checked_sub(self.home_lines()) {
-            None => (self.lines(cells), at),
-            Some(at) => (self.stash(heap, cells), at),
+            None => (self.lines(slots, cells), at),
+            Some(at) => (self.stash(slots, cells), at),
         }
     }
 
     /// As [`lines_with`](Self::lines_with), to write.
     #[inline]
-    pub(crate) fn lines_with_mut<C: Cells>(
-        &mut self,
-        heap: &mut Heap,
-        cells: C,
-        at: usize,
-    ) -> (LinesMut<'_, C>, usize) {
+    pub(crate) fn lines_with_mut<C: Cells>(self, heap: &mut Heap, cells: C, at: usize) -> (LinesMut<'_, C>, usize) {
         match at.checked_sub(self.home_lines()) {
             None => (self.lines_mut(heap, cells), at),
             Some(at) => (self.stash_mut(heap, cells), at),
@@ -192,49 +172,51 @@ impl Segment {
 
     /// Lines, with those of the stash.
     #[inline]
-    pub(crate) fn total_lines(&self, heap: &Heap, cells: impl Cells) -> usize {
-        self.home_lines() + if self.has_stash() { self.stash_at(heap, cells).1 } else { 0 }
+    pub(crate) fn total_lines(self, slots: Slots<'_>, cells: impl Cells) -> usize {
+        self.home_lines() + if self.has_stash() { self.stash(slots, cells).len() } else { 0 }
     }
 
-    /// What a lookup of `hash` reads first.
+    /// Ask for what a lookup of `hash` reads first, by `ask`.
     #[inline]
-    pub(crate) fn home_line(&self, cells: impl Cells, hash: u64) -> *const u8 {
-        let home = home_of(x_of(hash), self.home_lines());
-        self.base().wrapping_add(cells.head_at(home))
+    pub(crate) fn prefetch_home(self, slots: Slots<'_>, cells: impl Cells, hash: u64, ask: impl Fn(*const u8)) {
+        if self.has_block() {
+            let home = home_of(x_of(hash), self.home_lines());
+            ask(slots.get(self.handle).as_ptr().wrapping_add(cells.head_at(home)));
+        }
     }
 
     /// What `recognise` makes of the entry of this hash that it knows by what its cell holds. The line after home is not
     /// asked for ahead: few entries are there, and fetching it slows all lookups.
     #[inline(always)]
-    pub(crate) fn find<C: Cells, T>(
-        &self,
-        heap: &Heap,
+    pub(crate) fn find<'a, C: Cells, T>(
+        self,
+        slots: Slots<'a>,
         cells: C,
         hash: u64,
-        mut recognise: impl FnMut(C::Content) -> Option<T>,
+        mut recognise: impl FnMut(C::Content<'a>) -> Option<T>,
     ) -> Option<(Spot, T)> {
-        let lines = self.lines(cells);
-        if lines.is_empty() {
+        if !self.has_block() {
             return None;
         }
+        let lines = Lines::new(slots.get(self.handle), self.home_lines(), cells);
         let x = x_of(hash);
         let home = home_of(x, lines.len());
-        cells.prefetch_cells(self.base(), lines.len(), home);
+        lines.prefetch_cells(home);
         if let Some((slot, entry)) = lines.find_in(home, x as u8, &mut recognise) {
             return Some((Spot::new(home, slot), entry));
         }
-        if lines.head(home).overflow() == 0 { None } else { self.find_displaced(heap, cells, hash, recognise) }
+        if lines.head(home).overflow() == 0 { None } else { self.find_displaced(slots, cells, hash, recognise) }
     }
 
     #[cold]
-    fn find_displaced<C: Cells, T>(
-        &self,
-        heap: &Heap,
+    fn find_displaced<'a, C: Cells, T>(
+        self,
+        slots: Slots<'a>,
         cells: C,
         hash: u64,
-        mut recognise: impl FnMut(C::Content) -> Option<T>,
+        mut recognise: impl FnMut(C::Content<'a>) -> Option<T>,
     ) -> Option<(Spot, T)> {
-        let lines = self.lines(cells);
+        let lines = self.lines(slots, cells);
         let x = x_of(hash);
         let home = home_of(x, lines.len());
         let saturated = lines.head(home).overflow() == SATURATED;
@@ -249,17 +231,17 @@ impl Segment {
                 return None;
             }
         }
-        if saturated { self.find_in_stash(heap, cells, x as u8, &mut recognise) } else { None }
+        if saturated { self.find_in_stash(slots, cells, x as u8, &mut recognise) } else { None }
     }
 
-    fn find_in_stash<C: Cells, T>(
-        &self,
-        heap: &Heap,
+    fn find_in_stash<'a, C: Cells, T>(
+        self,
+        slots: Slots<'a>,
         cells: C,
         tag: u8,
-        recognise: &mut impl FnMut(C::Content) -> Option<T>,
+        recognise: &mut impl FnMut(C::Content<'a>) -> Option<T>,
     ) -> Option<(Spot, T)> {
-        let stash = self.stash(heap, cells);
+        let stash = self.stash(slots, cells);
         (0..stash.len()).find_map(|line| {
             let (slot, entry) = stash.find_in(line, tag, recognise)?;
             Some((Spot::new(self.home_lines() + line, slot), entry))
@@ -268,8 +250,8 @@ impl Segment {
 
     /// What the first cell with the tag of `hash` in its home line holds: what a lookup will most likely touch.
     #[inline]
-    pub(crate) fn likely<C: Cells>(&self, cells: C, hash: u64) -> Option<C::Content> {
-        let lines = self.lines(cells);
+    pub(crate) fn likely<'a, C: Cells>(self, slots: Slots<'a>, cells: C, hash: u64) -> Option<C::Content<'a>> {
+        let lines = self.lines(slots, cells);
         if lines.is_empty() {
             return None;
         }
@@ -282,7 +264,7 @@ impl Segment {
     #[inline(always)]
     pub(crate) fn remove(&mut self, heap: &mut Heap, cells: impl Cells, spot: Spot) {
         let (at, slot) = (spot.line as usize, spot.slot as usize);
-        self.count -= 1;
+        self.state -= 1 << COUNT_SHIFT;
         if at >= self.home_lines() {
             let at = at - self.home_lines();
             return self.stash_mut(heap, cells).swap_remove(at, slot);
@@ -297,8 +279,8 @@ impl Segment {
 
     /// Call `visit` with what every cell in use holds.
     #[inline]
-    pub(crate) fn each<C: Cells>(&self, heap: &Heap, cells: C, mut visit: impl FnMut(C::Content)) {
-        for lines in [self.lines(cells), self.stash(heap, cells)] {
+    pub(crate) fn each<'a, C: Cells>(self, slots: Slots<'a>, cells: C, mut visit: impl FnMut(C::Content<'a>)) {
+        for lines in [self.lines(slots, cells), self.stash(slots, cells)] {
             for line in 0..lines.len() {
                 (0..lines.head(line).count()).for_each(|slot| visit(lines.content(line, slot)));
             }
@@ -314,7 +296,7 @@ pub(crate) fn wrap(line: usize, lines: usize) -> usize {
 /// Put an entry into the first line with room from its home on, making room within reach if there is any further on;
 /// false if there is none.
 #[inline(always)]
-pub(crate) fn place<C: Cells>(lines: &mut LinesMut<'_, C>, item: Item<C::Content>) -> bool {
+pub(crate) fn place<C: Cells>(lines: &mut LinesMut<'_, C>, item: Item<C::Content<'_>>) -> bool {
     if lines.is_empty() {
         return false;
     }
@@ -323,7 +305,7 @@ pub(crate) fn place<C: Cells>(lines: &mut LinesMut<'_, C>, item: Item<C::Content
 }
 
 #[inline(never)]
-fn place_displaced<C: Cells>(lines: &mut LinesMut<'_, C>, home: usize, item: Item<C::Content>) -> bool {
+fn place_displaced<C: Cells>(lines: &mut LinesMut<'_, C>, home: usize, item: Item<C::Content<'_>>) -> bool {
     let has_room = |i: &usize| !lines.head(wrap(home + i, lines.len())).is_full();
     let Some(mut distance) = (1..lines.len()).find(has_room) else {
         return false;
@@ -346,7 +328,8 @@ fn move_room_back<C: Cells>(lines: &mut LinesMut<'_, C>, hole: usize) -> Option<
         let from = wrap(hole + count - step, count);
         for displacement in 0..=MAX_DISPLACEMENT - step {
             let Some(slot) = lines.head(from).find_displaced(displacement) else { continue };
-            move_entry(lines, (from, slot), hole, displacement + step);
+            let moved = lines.move_cell((from, slot), hole, displacement + step);
+            debug_assert!(moved);
             if displacement == 0 {
                 lines.head_mut(from).add_overflow();
             }
@@ -356,21 +339,12 @@ fn move_room_back<C: Cells>(lines: &mut LinesMut<'_, C>, hole: usize) -> Option<
     None
 }
 
-/// Move the entry of a cell to another line, which is not full.
-fn move_entry<C: Cells>(lines: &mut LinesMut<'_, C>, from: (usize, usize), to: usize, displacement: usize) {
-    let (line, slot) = from;
-    let (tag, content) = (lines.head(line).tag(slot), lines.content(line, slot));
-    let moved = lines.push(to, tag, displacement, content); // first: the cell may be what `content` leads to
-    debug_assert!(moved);
-    lines.swap_remove(line, slot);
-}
-
 /// As [`place`], or into the stash behind the home lines; false if that is full too.
 pub(crate) fn place_or_stash<C: Cells>(
-    segment: &mut Segment,
+    segment: Segment,
     heap: &mut Heap,
     cells: C,
-    item: Item<C::Content>,
+    item: Item<C::Content<'_>>,
 ) -> bool {
     if place(&mut segment.lines_mut(heap, cells), item) {
         return true;
@@ -405,7 +379,8 @@ fn bring_home<C: Cells>(lines: &mut LinesMut<'_, C>, mut hole: usize) {
         let Some((at, slot)) = found else {
             return; // a saturated count whose entries have gone, or are in the stash
         };
-        move_entry(lines, (at, slot), hole, 0);
+        let moved = lines.move_cell((at, slot), hole, 0);
+        debug_assert!(moved);
         lines.head_mut(hole).drop_overflow();
         hole = at;
     }

@@ -2,14 +2,16 @@
 
 use crate::chunks::ChunkArray;
 use crate::fill::Fill;
-use crate::heap::{Growth, Handle, Heap, Moved, Removed, StackId};
+use crate::heap::{Growth, Handle, Heap, Moved, Removed, Slots, StackId, tagged};
 use crate::index::Index;
 use crate::lines::Handles;
 use crate::memory::OutOfMemory;
 use crate::order::TableOrder;
+use crate::raw::{EntrySize, Found, RawTable};
 use crate::sizes::{CLASSES, MAX_ENTRY_BYTES, MAX_STACKED, class_of, entry_in, write_trailer};
-use crate::table::{Cursor, EntrySize, Found, RawTable, Stats};
+use crate::stats::Stats;
 use crate::tags::{prefetch_all, prefetch_early};
+use crate::walk::Cursor;
 use std::ops::Range;
 
 /// No stack of entries has been used yet.
@@ -66,7 +68,7 @@ impl<O: TableOrder> Stacked<O> {
 
     #[inline(always)]
     pub(crate) fn body(&self, handle: Handle) -> &[u8] {
-        self.shape().body(&self.heap, handle)
+        self.shape().body(self.heap.slots(), handle)
     }
 
     #[inline(always)]
@@ -77,7 +79,7 @@ impl<O: TableOrder> Stacked<O> {
     /// The entry in a slot.
     pub(crate) fn found_at(&self, handle: Handle, rehash: &impl Fn(&[u8]) -> u64) -> Found {
         let recognise = |candidate| (candidate == handle).then_some(());
-        let found = self.index.find(&self.heap, rehash(self.body(handle)), recognise);
+        let found = self.index.find(self.heap.slots(), rehash(self.body(handle)), recognise);
         let (place, ()) = found.expect("every slot is indexed");
         Found { place, handle }
     }
@@ -145,7 +147,7 @@ impl<O: TableOrder> Stacked<O> {
         let stack = self.stack(number, slot_bytes, trailer)?;
         self.recent = stack;
         let handle = self.heap.push(stack)?;
-        let slot = self.heap.last_slot_mut(stack);
+        let slot = self.heap.slot_mut(handle);
         write(&mut slot[from..all]);
         if trailer > 0 {
             write_trailer(slot, trailer, all);
@@ -178,7 +180,7 @@ impl<O: TableOrder> Stacked<O> {
 
     #[inline]
     pub(crate) fn next_handle(&self, cursor: &mut Cursor) -> Option<Handle> {
-        self.index.next(&self.heap, cursor)
+        self.index.next(self.heap.slots(), cursor)
     }
 }
 
@@ -202,7 +204,7 @@ impl<O: TableOrder> RawTable for Stacked<O> {
     #[inline(always)]
     fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
         let recognise = |handle| Some((handle, self.body(handle))).filter(|(_, entry)| is(entry));
-        let (place, (handle, entry)) = self.index.find(&self.heap, hash, recognise)?;
+        let (place, (handle, entry)) = self.index.find(self.heap.slots(), hash, recognise)?;
         Some((Found { place, handle }, entry))
     }
 
@@ -267,7 +269,7 @@ impl<O: TableOrder> RawTable for Stacked<O> {
             && self.recent != NO_STACK
             && let Some(last) = self.heap.last(self.recent)
         {
-            self.index.prefetch_line(rehash(self.body(last)));
+            self.index.prefetch_line(self.heap.slots(), rehash(self.body(last)));
             self.order.prefetch(&self.heap, last);
         }
     }
@@ -282,12 +284,12 @@ impl<O: TableOrder> RawTable for Stacked<O> {
 
     #[inline]
     fn prefetch_line(&self, hash: u64) {
-        self.index.prefetch_line(hash);
+        self.index.prefetch_line(self.heap.slots(), hash);
     }
 
     #[inline]
     fn prefetch_lines(&self, hashes: &[u64]) {
-        self.index.prefetch_lines(hashes);
+        self.index.prefetch_lines(self.heap.slots(), hashes);
     }
 
     #[inline]
@@ -295,7 +297,7 @@ impl<O: TableOrder> RawTable for Stacked<O> {
         if self.is_empty() {
             return;
         }
-        for handle in hashes.iter().filter_map(|&hash| self.index.likely(hash)) {
+        for handle in hashes.iter().filter_map(|&hash| self.index.likely(self.heap.slots(), hash)) {
             let entry = self.heap.slot(handle);
             prefetch_all(&entry[..entry.len().min(MOST_ASKED_FOR)]);
             if entry.len() > MOST_ASKED_FOR {
@@ -310,7 +312,7 @@ impl<O: TableOrder> RawTable for Stacked<O> {
 
     #[inline]
     fn any(&mut self) -> Option<Found> {
-        self.index.any(&self.heap).map(|(place, handle)| Found { place, handle })
+        self.index.any(self.heap.slots()).map(|(place, handle)| Found { place, handle })
     }
 
     fn stats(&self) -> Stats {
@@ -327,7 +329,7 @@ impl<O: TableOrder> RawTable for Stacked<O> {
         mut visit: impl FnMut(u64, Found),
     ) -> Option<u64> {
         let rehash = by_handle(self.shape(), rehash);
-        self.index.visit_part(&self.heap, position, &rehash, |hash, place, handle| {
+        self.index.visit_part(self.heap.slots(), position, &rehash, |hash, place, handle| {
             visit(hash, Found { place, handle });
         })
     }
@@ -345,7 +347,7 @@ impl<O: TableOrder> RawTable for Stacked<O> {
         let mut bytes = 0;
         self.heap.check(self.index.table_bytes() + self.stacks.bytes() + self.order.held());
         self.order.check(&self.heap, self.len());
-        self.index.check(&self.heap, &|_, handle| rehash(self.body(handle)), |handle| {
+        self.index.check(self.heap.slots(), &by_handle(self.shape(), rehash), |handle| {
             assert!(handles.insert(handle), "an entry is indexed once");
             bytes += self.body(handle).len();
         });
@@ -381,8 +383,8 @@ fn fill(size: EntrySize, ordering: usize) -> Fill {
 
 /// An entry's hash by its handle: of one type for each `rehash`, so that the index is compiled once for each.
 #[inline(always)]
-fn by_handle(shape: Shape, rehash: &impl Fn(&[u8]) -> u64) -> impl Fn(&Heap, Handle) -> u64 {
-    move |heap, handle| rehash(shape.body(heap, handle))
+fn by_handle(shape: Shape, rehash: &impl Fn(&[u8]) -> u64) -> impl Fn(Slots<'_>, Handle) -> u64 {
+    move |slots, handle| rehash(shape.body(slots, handle))
 }
 
 /// How entries lie in slots: the order's own bytes, then the entry.
@@ -395,10 +397,10 @@ struct Shape {
 impl Shape {
     /// The bytes of the entry at `handle`.
     #[inline(always)]
-    fn body(self, heap: &Heap, handle: Handle) -> &[u8] {
+    fn body(self, slots: Slots<'_>, handle: Handle) -> &[u8] {
         let slot = match self.size {
-            EntrySize::Fixed(_) => heap.slot(handle),
-            EntrySize::Variable => match heap.tagged_slot(handle) {
+            EntrySize::Fixed(_) => slots.get(handle),
+            EntrySize::Variable => match tagged(slots, handle) {
                 (slot, Some(trailer)) => entry_in(slot, trailer),
                 (slot, None) => slot,
             },

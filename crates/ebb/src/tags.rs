@@ -1,34 +1,29 @@
 //! Twelve tags compared at once, and prefetching: what the compiler has to be told of the processor.
 #![allow(unsafe_code)] // intrinsics
 
-/// Twelve tags and what is kept beside them: as much as is compared at once.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(16))]
-pub(crate) struct Tags {
-    pub(crate) tags: [u8; 12],
-    pub(crate) meta: u32,
+/// Tags that are compared at once.
+pub(crate) const TAGS: usize = 12;
+/// Twelve tags, and four bytes beside them.
+pub(crate) const TAG_BYTES: usize = 16;
+
+/// Which of the twelve tags in front equal `tag`, a bit each.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn equal(bytes: &[u8; TAG_BYTES], tag: u8) -> u32 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
+    // SAFETY: 1. SSE2 is part of every x86-64. 2. `bytes` are 16, anywhere.
+    let mask = unsafe {
+        let all = _mm_loadu_si128(bytes.as_ptr().cast());
+        _mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_set1_epi8(tag as i8)))
+    };
+    mask as u32 & ((1 << TAGS) - 1)
 }
 
-impl Tags {
-    /// The tags that equal `tag`, a bit each.
-    #[cfg(target_arch = "x86_64")]
-    #[inline]
-    pub(crate) fn equal(&self, tag: u8) -> u32 {
-        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8};
-        // SAFETY: 1. SSE2 is part of every x86-64. 2. `self` is 16 initialised bytes, on a multiple of 16.
-        let mask = unsafe {
-            let all = _mm_load_si128(std::ptr::from_ref(self).cast());
-            _mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_set1_epi8(tag as i8)))
-        };
-        mask as u32 & 0xfff
-    }
-
-    /// The tags that equal `tag`, a bit each.
-    #[cfg(not(target_arch = "x86_64"))]
-    #[inline]
-    pub(crate) fn equal(&self, tag: u8) -> u32 {
-        self.tags.iter().enumerate().fold(0, |mask, (i, &t)| mask | u32::from(t == tag) << i)
-    }
+/// Which of the twelve tags in front equal `tag`, a bit each.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+pub(crate) fn equal(bytes: &[u8; TAG_BYTES], tag: u8) -> u32 {
+    bytes[..TAGS].iter().enumerate().fold(0, |mask, (i, &t)| mask | u32::from(t == tag) << i)
 }
 
 /// Bytes that come together.
@@ -71,15 +66,16 @@ pub(crate) fn prefetch_all(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::Tags;
+    use super::equal;
 
     #[test]
     fn equal_names_each_position_and_none_beside() {
         let tags = [3, 1, 3, 0, 0, 255, 3, 7, 0, 1, 2, 3];
         for tag in 0..=255u8 {
+            let mut bytes = [tag; 16];
+            bytes[..12].copy_from_slice(&tags);
             let expected = (0..12).filter(|&i| tags[i] == tag).fold(0, |mask, i| mask | 1 << i);
-            let meta = u32::from_ne_bytes([tag; 4]);
-            assert_eq!(Tags { tags, meta }.equal(tag), expected);
+            assert_eq!(equal(&bytes, tag), expected);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! A segment gets another block, larger or smaller; there is a segment more, or one fewer.
 
-use super::{Index, RETRY_AFTER, Rehash};
+use super::{Index, RETRY_AFTER};
 use crate::head::SLOTS;
-use crate::heap::{Handle, Heap, Moved};
-use crate::lines::{Cells, block_bytes, lines_in};
+use crate::heap::{Handle, Heap, Moved, Slots};
+use crate::lines::{Cells, Lines, block_bytes, lines_in};
 use crate::memory::OutOfMemory;
-use crate::pour::{Halves, Part, pour, take_in};
-use crate::segment::{Item, MAX_LINES, Segment, place, place_or_stash, slots};
+use crate::pour::{Halves, Part, Rehash, pour, take_in};
+use crate::segment::{Item, MAX_ENTRIES, MAX_LINES, Segment, place, place_or_stash, slots};
 use crate::tags::prefetch_all;
 
 /// When entries don't all find room in a block, one with so many lines more is tried.
@@ -19,7 +19,7 @@ impl<C: Cells> Index<C> {
         &mut self,
         heap: &mut Heap,
         number: usize,
-        item: Item<C::Content>,
+        item: Item<C::Content<'_>>,
         rehash: &impl Rehash<C>,
     ) -> Result<(), OutOfMemory> {
         let segment = *self.segments.get(number);
@@ -38,9 +38,10 @@ impl<C: Cells> Index<C> {
     }
 
     /// Put an entry into a segment as it is, over its usual load.
-    fn squeeze(&mut self, heap: &mut Heap, number: usize, item: Item<C::Content>) -> bool {
+    fn squeeze(&mut self, heap: &mut Heap, number: usize, item: Item<C::Content<'_>>) -> bool {
         let segment = self.segments.get_mut(number);
-        let done = segment.has_block() && place_or_stash(segment, heap, self.cells, item);
+        let has_room = segment.has_block() && segment.count() < MAX_ENTRIES;
+        let done = has_room && place_or_stash(*segment, heap, self.cells, item);
         segment.add(usize::from(done));
         done
     }
@@ -50,13 +51,13 @@ impl<C: Cells> Index<C> {
     pub(super) fn shrink_if_too_large(&mut self, heap: &mut Heap, number: usize, rehash: &impl Rehash<C>) {
         let segment = *self.segments.get(number);
         // Shrinking is never owed: where memory is short it is skipped, and tried again at the next removal.
-        if segment.count() == 0 || self.is_too_large(heap, &segment) {
+        if segment.count() == 0 || self.is_too_large(heap, segment) {
             let _ = self.shrink(heap, number, rehash);
         }
     }
 
     #[inline(always)]
-    fn is_too_large(&self, heap: &Heap, segment: &Segment) -> bool {
+    fn is_too_large(&self, heap: &Heap, segment: Segment) -> bool {
         if segment.has_stash() {
             self.is_stash_too_large(heap, segment)
         } else {
@@ -65,8 +66,8 @@ impl<C: Cells> Index<C> {
     }
 
     #[cold]
-    fn is_stash_too_large(&self, heap: &Heap, segment: &Segment) -> bool {
-        let stash = segment.stash(heap, self.cells);
+    fn is_stash_too_large(&self, heap: &Heap, segment: Segment) -> bool {
+        let stash = segment.stash(heap.slots(), self.cells);
         let stashed: usize = (0..stash.len()).map(|line| stash.head(line).count()).sum();
         stashed * 2 + SLOTS < slots(stash.len())
             || segment.count() * 2 + 6 <= self.fill.capacity_of_fewer(segment.home_lines())
@@ -114,7 +115,7 @@ impl<C: Cells> Index<C> {
         bit: u64,
         rehash: &impl Rehash<C>,
     ) -> Result<(Segment, Segment), OutOfMemory> {
-        let halves = Halves::of(segment, heap, self.cells, bit, rehash);
+        let halves = Halves::of(segment, heap.slots(), self.cells, bit, rehash);
         let [low, high] = [false, true].map(|which| halves.part(which));
         let lines = [low, high].map(|part| self.lines_to_grow(heap, part.count()));
         let low = self.rebuild(heap, &[low], None, lines[0], rehash)?;
@@ -196,12 +197,12 @@ impl<C: Cells> Index<C> {
         let owner = match pending {
             Some(pending) if pending.has_block() && pending.handle == from => pending,
             _ => {
-                let number = self.number(rehash(heap, any_entry(heap, self.cells, to)));
+                let number = self.number(hash_of_any(heap.slots(), self.cells, to, rehash));
                 self.segments.get_mut(number)
             }
         };
         debug_assert_eq!(owner.handle, from);
-        owner.move_to(heap, to, owner.home_lines());
+        owner.handle = to;
     }
 
     /// A new block with all entries of some parts of segments and one more, of `lines` home lines or a few more; none where
@@ -210,7 +211,7 @@ impl<C: Cells> Index<C> {
         &mut self,
         heap: &mut Heap,
         sources: &[Part<'_>],
-        extra: Option<Item<C::Content>>,
+        extra: Option<Item<C::Content<'_>>>,
         lines: usize,
         rehash: &impl Rehash<C>,
     ) -> Result<Segment, OutOfMemory> {
@@ -218,11 +219,15 @@ impl<C: Cells> Index<C> {
         if entries == 0 {
             return Ok(Segment::EMPTY);
         }
+        if entries > MAX_ENTRIES {
+            return Err(OutOfMemory);
+        }
         sources.iter().for_each(|from| prefetch_blocks(heap, from.segment()));
         for more in MORE_LINES {
             let mut new = self.new_block(heap, (lines + more).min(MAX_LINES), 0)?;
-            let mut to = new.lines_mut(heap, self.cells);
-            if sources.iter().all(|from| pour(from, heap, &mut to, rehash))
+            let (block, others) = heap.apart(new.handle);
+            let mut to = new.lines_in(block, self.cells);
+            if sources.iter().all(|from| pour(from, others, &mut to, rehash))
                 && extra.is_none_or(|item| place(&mut to, item))
             {
                 new.add(entries);
@@ -230,10 +235,11 @@ impl<C: Cells> Index<C> {
             }
             heap.remove(new.handle); // the last of its stack: nothing moves
         }
-        let mut items = Vec::new();
+        let (cells, mut items) = (self.cells, Vec::new());
         items.try_reserve_exact(entries).map_err(|_| OutOfMemory)?;
-        sources.iter().for_each(|from| from.each(heap, self.cells, rehash, |item| items.push(item)));
-        items.extend(extra);
+        let own = |item: Item<C::Content<'_>>| Item { content: cells.own(item.content), x: item.x };
+        sources.iter().for_each(|from| from.each(heap.slots(), cells, rehash, |item| items.push(own(item))));
+        items.extend(extra.map(own));
         self.build_with_stash(heap, &items, lines.min(MAX_LINES))
     }
 
@@ -242,20 +248,22 @@ impl<C: Cells> Index<C> {
     fn build_with_stash(
         &mut self,
         heap: &mut Heap,
-        items: &[Item<C::Content>],
+        items: &[Item<C::Owned>],
         lines: usize,
     ) -> Result<Segment, OutOfMemory> {
-        let mut trial = self.new_block(heap, lines, 0)?;
-        let mut trial_lines = trial.lines_mut(heap, self.cells);
-        let homeless = items.iter().filter(|&&item| !place(&mut trial_lines, item)).count();
+        let cells = self.cells;
+        let items = items.iter().map(|item| Item { content: cells.lend(&item.content), x: item.x });
+        let trial = self.new_block(heap, lines, 0)?;
+        let mut trial_lines = trial.lines_mut(heap, cells);
+        let homeless = items.clone().filter(|&item| !place(&mut trial_lines, item)).count();
         heap.remove(trial.handle);
         let stash = (homeless + homeless / 8).div_ceil(SLOTS) + 1;
         let mut segment = self.new_block(heap, lines, stash)?;
-        for &item in items {
-            let placed = place_or_stash(&mut segment, heap, self.cells, item);
+        for item in items {
+            let placed = place_or_stash(segment, heap, cells, item);
             debug_assert!(placed);
+            segment.add(1);
         }
-        segment.add(items.len());
         Ok(segment)
     }
 
@@ -280,7 +288,7 @@ impl<C: Cells> Index<C> {
 }
 
 /// Ask for what giving a segment another block reads: its block, and the one that will take that one's place.
-fn prefetch_blocks(heap: &Heap, segment: &Segment) {
+fn prefetch_blocks(heap: &Heap, segment: Segment) {
     if segment.has_block() {
         prefetch_all(heap.slot(segment.handle));
         let last = heap.stack_of(segment.handle).and_then(|stack| heap.last(stack));
@@ -288,11 +296,10 @@ fn prefetch_blocks(heap: &Heap, segment: &Segment) {
     }
 }
 
-/// What the cell of any entry of a block without a stash holds; it has one.
-fn any_entry<C: Cells>(heap: &Heap, cells: C, block: Handle) -> C::Content {
-    let mut segment = Segment::EMPTY;
-    segment.move_to(heap, block, lines_in(cells, heap.slot(block).len()));
-    let lines = segment.lines(cells);
+/// The hash of any entry of a block without a stash; it has one.
+fn hash_of_any<C: Cells>(slots: Slots<'_>, cells: C, block: Handle, rehash: &impl Rehash<C>) -> u64 {
+    let block = slots.get(block);
+    let lines = Lines::new(block, lines_in(cells, block.len()), cells);
     let line = (0..lines.len()).find(|&line| lines.head(line).count() > 0);
-    lines.content(line.expect("a block has an entry"), 0)
+    rehash(slots, lines.content(line.expect("a block has an entry"), 0))
 }

@@ -1,0 +1,431 @@
+//! The pages of a heap by number, and the slots in them. Numbers come free in any order, and the memory of their table
+//! follows those in use.
+//!
+//! This file alone reaches into the memory of pages. Whatever it is asked, what it gives is a slot of a page in use, or a
+//! panic.
+#![allow(unsafe_code)] // slots are bytes of raw blocks
+
+use crate::chunks::{ChunkArray, Plain};
+use crate::memory::{Block, Memory, OutOfMemory};
+use std::ptr::{NonNull, null_mut};
+
+/// Where a slot is: page number above, slot within the page in the low [`SLOT_BITS`] bits.
+pub(crate) type Handle = u32;
+
+pub(super) const SLOT_BITS: u32 = 14;
+/// Slots that a page may have.
+pub(super) const MAX_SLOTS: usize = 1 << SLOT_BITS;
+/// The last page numbers are left to [`links`](crate::links).
+const MAX_PAGES: usize = (1 << (32 - SLOT_BITS)) - 2;
+/// No handle is above this.
+pub(crate) const LAST_HANDLE: Handle = ((MAX_PAGES as u32) << SLOT_BITS) - 1;
+
+/// No page, or no number.
+pub(super) const NONE: u32 = u32::MAX;
+/// Page numbers come and go in chunks of this many.
+const PER_CHUNK: usize = ChunkArray::<Page>::PER_CHUNK;
+/// Blocks are of a multiple of so many bytes.
+const UNIT: usize = 64;
+
+/// Slots of one size in a row, all in one block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Page {
+    /// The first slot. Null in a free number.
+    base: *mut u8,
+    /// The length of the block that the page owns; 0 in a page that is a further part of the block of one below.
+    units: u32,
+    /// How many pages in use are further parts of the block. In a free number, the free one before it.
+    parts: u32,
+    /// Bytes of a slot.
+    slot_bytes: u32,
+    /// Slots; 0 in a free number.
+    slots: u32,
+    /// What the heap keeps of the page: its stack, and that one's tag.
+    stack: u32,
+    /// The page below in the stack. In a free number, the next free one.
+    below: u32,
+}
+
+impl Plain for Page {
+    const EMPTY: Page = Page { base: null_mut(), units: 0, parts: 0, slot_bytes: 0, slots: 0, stack: 0, below: NONE };
+}
+
+// SAFETY: the pages of a table own the blocks that they lead to.
+unsafe impl Send for Page {}
+// SAFETY: `&Page` gives no access to slots.
+unsafe impl Sync for Page {}
+
+impl Page {
+    /// Bytes of the block; 0 in a further part of another page's.
+    pub(super) fn bytes(&self) -> usize {
+        self.units as usize * UNIT
+    }
+
+    #[inline(always)]
+    pub(super) fn slot_bytes(&self) -> usize {
+        self.slot_bytes as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// Bytes of all slots.
+    pub(super) fn used_bytes(&self) -> usize {
+        self.slots as usize * self.slot_bytes as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn stack(&self) -> u32 {
+        self.stack
+    }
+
+    #[inline(always)]
+    pub(super) fn below(&self) -> u32 {
+        self.below
+    }
+
+    fn is_in_use(&self) -> bool {
+        !self.base.is_null()
+    }
+}
+
+/// What a new page is to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) slot_bytes: u32,
+    pub(super) stack: u32,
+    pub(super) below: u32,
+}
+
+/// Slots that a page of so many bytes has.
+pub(super) fn slots_in(bytes: usize, slot_bytes: usize) -> usize {
+    (bytes / slot_bytes).min(MAX_SLOTS)
+}
+
+/// Invariants: every number below `count` is in use, in the free list, or in a released chunk; a chunk but the first
+/// has one in use. The slots of a page in use lie within a block that the page owns; or it is a further part of a block,
+/// right behind the page below it, and pages below one another lead from it to the one that owns the block. Parts come
+/// and go from the end of their block, so that no two pages have a byte in common.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    pages: ChunkArray<Page>,
+    /// Pages in use, for each chunk.
+    in_use: ChunkArray<u16>,
+    count: usize,
+    /// Chunks that were given back, below others that are in use.
+    released: usize,
+    /// The first free number.
+    free: u32,
+}
+
+/// The slots of a heap, to read: all, or all but one that is being written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slots<'a> {
+    pages: &'a Pages,
+    written: Handle,
+}
+
+impl<'a> Slots<'a> {
+    /// The bytes of a slot. Panics where there is none, and where it is the one that is being written.
+    #[inline(always)]
+    pub(crate) fn get(self, handle: Handle) -> &'a [u8] {
+        self.with_stack(handle).0
+    }
+
+    /// As [`get`](Self::get), and what the heap keeps of the slot's page.
+    #[inline(always)]
+    pub(super) fn with_stack(self, handle: Handle) -> (&'a [u8], u32) {
+        assert!(handle != self.written, "slot {handle} is being written");
+        let page = self.pages.page_of(handle);
+        // SAFETY: 1. `page_of` gives a page in use that has the slot; its bytes are initialised, as blocks come zeroed.
+        // 2. Pages keep their blocks as long as they are borrowed. 3. Who writes to a slot has `&mut Pages`, or has left
+        // this one out.
+        let slot = unsafe { std::slice::from_raw_parts(page.slot(handle), page.slot_bytes as usize) };
+        (slot, page.stack)
+    }
+}
+
+impl Page {
+    /// The first byte of a slot.
+    ///
+    /// # Safety
+    /// The page has the slot: its number is below `slots`.
+    #[inline(always)]
+    unsafe fn slot(&self, handle: Handle) -> *mut u8 {
+        // SAFETY: as the caller says; the slots of a page follow each other in one block.
+        unsafe { self.base.add(slot_of(handle) as usize * self.slot_bytes as usize) }
+    }
+}
+
+#[inline(always)]
+fn slot_of(handle: Handle) -> u32 {
+    handle & (MAX_SLOTS as u32 - 1)
+}
+
+#[cold]
+#[inline(never)]
+fn no_slot(handle: Handle) -> ! {
+    panic!("there is no slot {handle}");
+}
+
+impl Pages {
+    pub(super) const fn new() -> Self {
+        Pages { pages: ChunkArray::new(), in_use: ChunkArray::new(), count: 0, released: 0, free: NONE }
+    }
+
+    /// A page by its number.
+    #[inline(always)]
+    pub(super) fn get(&self, number: u32) -> &Page {
+        self.pages.get(number as usize)
+    }
+
+    /// The page in use that has a slot. Panics where there is none.
+    #[inline(always)]
+    pub(super) fn page_of(&self, handle: Handle) -> &Page {
+        let page = self.get(handle >> SLOT_BITS);
+        if slot_of(handle) >= page.slots {
+            no_slot(handle);
+        }
+        page
+    }
+
+    /// All slots, to read.
+    #[inline(always)]
+    pub(super) fn slots(&self) -> Slots<'_> {
+        Slots { pages: self, written: NONE }
+    }
+
+    /// A slot, to write. Panics where there is none.
+    #[inline(always)]
+    pub(super) fn slot_mut(&mut self, handle: Handle) -> &mut [u8] {
+        self.apart(handle).0
+    }
+
+    /// A slot to write, and all others to read. Panics where there is no such slot.
+    #[inline(always)]
+    pub(super) fn apart(&mut self, handle: Handle) -> (&mut [u8], Slots<'_>) {
+        let page = self.page_of(handle);
+        // SAFETY: as in `Slots::with_stack`, and `&mut self` makes this the only reference to the slot: the others that
+        // are given with it leave it out, and no two slots have a byte in common.
+        let slot = unsafe { std::slice::from_raw_parts_mut(page.slot(handle), page.slot_bytes as usize) };
+        (slot, Slots { pages: self, written: handle })
+    }
+
+    /// All pages in use, with their numbers.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = (u32, &Page)> {
+        (0..self.count).filter_map(|number| {
+            let page = self.pages.has_chunk(number / PER_CHUNK).then(|| self.pages.get(number))?;
+            page.is_in_use().then_some((number as u32, page))
+        })
+    }
+
+    /// Bytes of the table.
+    pub(super) fn bytes(&self) -> usize {
+        self.pages.bytes() + self.in_use.bytes()
+    }
+
+    /// A number that is free, or a new one if there may be more. It stays free until a page takes it.
+    pub(super) fn next_number(&mut self, memory: &mut Memory) -> Result<u32, OutOfMemory> {
+        if self.free != NONE {
+            return Ok(self.free);
+        }
+        if self.released > 0 {
+            return self.restore_chunk(memory);
+        }
+        if self.count == MAX_PAGES {
+            return Err(OutOfMemory);
+        }
+        self.in_use.reserve(memory, self.count / PER_CHUNK + 1)?;
+        self.pages.reserve(memory, self.count + 1)?;
+        Ok(self.count as u32)
+    }
+
+    /// The next number is not taken after all: its chunk may have been brought back for it alone.
+    #[cold]
+    pub(super) fn leave(&mut self, memory: &mut Memory, number: u32) {
+        let chunk = number as usize / PER_CHUNK;
+        if chunk > 0 && (number as usize) < self.count && *self.in_use.get(chunk) == 0 {
+            self.release_chunk(memory, chunk);
+        }
+    }
+
+    /// Use the next number for a page of as many slots as the block has room for.
+    pub(super) fn take(&mut self, number: u32, block: Block, shape: Shape) {
+        let (base, bytes) = block.into_parts();
+        let units = u32::try_from(bytes / UNIT).expect("a block of less than 256 GiB");
+        self.put(number, base, bytes, units, shape);
+    }
+
+    /// Use the next number for a page that is what `room` bytes of the same block have room for behind the page
+    /// `shape.below`.
+    pub(super) fn take_part(&mut self, number: u32, room: usize, shape: Shape) {
+        let owner = self.owner_below_all_parts(shape.below);
+        let (first, before) = (*self.get(owner), *self.get(shape.below));
+        let end_of = |page: &Page| page.base.addr() + page.used_bytes();
+        assert!(end_of(&before) + room <= first.base.addr() + first.bytes(), "a part lies within its block");
+        let base = NonNull::new(before.base.wrapping_add(before.used_bytes())).expect("a page in use");
+        self.pages.get_mut(owner as usize).parts += 1;
+        self.put(number, base, room, 0, shape);
+    }
+
+    /// The page that owns the block that a page is in, and how many parts of the block are at or below the page.
+    fn owner_of(&self, mut number: u32) -> (u32, u32) {
+        let mut parts = 0;
+        while self.get(number).units == 0 {
+            number = self.get(number).below;
+            parts += 1;
+        }
+        (number, parts)
+    }
+
+    /// The page that owns the block that a page is in. Panics where a part of the block is above the page: then it is
+    /// not at the end of what is in use.
+    fn owner_below_all_parts(&self, number: u32) -> u32 {
+        let (owner, parts) = self.owner_of(number);
+        assert_eq!(parts, self.get(owner).parts, "a part of the block is above page {number}");
+        owner
+    }
+
+    fn put(&mut self, number: u32, base: NonNull<u8>, room: usize, units: u32, shape: Shape) {
+        let Shape { slot_bytes, stack, below } = shape;
+        let slots = slots_in(room, slot_bytes as usize) as u32;
+        assert!(slots > 0, "a page of {room} bytes has no slot of {slot_bytes}");
+        assert!(number as usize == self.count || self.free == number, "page number {number} is not the next");
+        *self.in_use.get_mut(number as usize / PER_CHUNK) += 1;
+        if number as usize == self.count {
+            self.count += 1;
+        } else {
+            self.unlink(number);
+        }
+        let page = Page { base: base.as_ptr(), units, parts: 0, slot_bytes, slots, stack, below };
+        *self.pages.get_mut(number as usize) = page;
+    }
+
+    /// A page has gone; its block, if it owns one. Panics where a further part of its block is in use behind it.
+    pub(super) fn free(&mut self, memory: &mut Memory, number: u32) -> Option<Block> {
+        let page = *self.get(number);
+        assert!(page.is_in_use(), "page {number} is in use");
+        let owner = self.owner_below_all_parts(number);
+        if owner != number {
+            self.pages.get_mut(owner as usize).parts -= 1;
+        }
+        self.link(number);
+        let chunk = number as usize / PER_CHUNK;
+        let in_use = self.in_use.get_mut(chunk);
+        *in_use -= 1;
+        if *in_use == 0 && (chunk > 0 || self.count <= PER_CHUNK) {
+            self.release_chunk(memory, chunk);
+        }
+        // SAFETY: the page owned the block, no part of it is in use, and it is forgotten.
+        (page.units > 0).then(|| unsafe { Block::from_parts(NonNull::new_unchecked(page.base), page.bytes()) })
+    }
+
+    /// Give back a chunk with no page in use: at most `PER_CHUNK` steps.
+    fn release_chunk(&mut self, memory: &mut Memory, chunk: usize) {
+        let end = ((chunk + 1) * PER_CHUNK).min(self.count);
+        for number in chunk * PER_CHUNK..end {
+            self.unlink(number as u32);
+        }
+        if end < self.count {
+            self.pages.release_chunk(memory, chunk);
+            self.released += 1;
+            return;
+        }
+        let mut chunks = chunk;
+        while chunks > 1 && !self.pages.has_chunk(chunks - 1) {
+            chunks -= 1;
+            self.released -= 1;
+        }
+        self.count = chunks * PER_CHUNK;
+        if chunks == 1 && *self.in_use.get(0) == 0 {
+            return self.release_chunk(memory, 0);
+        }
+        self.pages.truncate(memory, self.count);
+        self.in_use.truncate(memory, chunks);
+    }
+
+    /// Bring a released chunk back: O(pages / 128), once in 128 pages.
+    fn restore_chunk(&mut self, memory: &mut Memory) -> Result<u32, OutOfMemory> {
+        let chunks = self.count / PER_CHUNK;
+        let chunk = (1..chunks).find(|&i| !self.pages.has_chunk(i)).expect("one was released");
+        self.pages.restore_chunk(memory, chunk)?;
+        self.released -= 1;
+        for number in (chunk * PER_CHUNK..(chunk + 1) * PER_CHUNK).rev() {
+            self.link(number as u32);
+        }
+        Ok(self.free)
+    }
+
+    /// Put a number at the head of the free list.
+    fn link(&mut self, number: u32) {
+        let next = self.free;
+        *self.pages.get_mut(number as usize) = Page { below: next, parts: NONE, ..Page::EMPTY };
+        if next != NONE {
+            self.pages.get_mut(next as usize).parts = number;
+        }
+        self.free = number;
+    }
+
+    fn unlink(&mut self, number: u32) {
+        let Page { below: next, parts: previous, .. } = *self.get(number);
+        if next != NONE {
+            self.pages.get_mut(next as usize).parts = previous;
+        }
+        if previous == NONE {
+            self.free = next;
+        } else {
+            self.pages.get_mut(previous as usize).below = next;
+        }
+    }
+
+    /// Forget all pages, and give their blocks and the table back.
+    pub(super) fn clear(&mut self, memory: &mut Memory) {
+        for (_, page) in self.in_use().filter(|(_, page)| page.units > 0) {
+            let base = NonNull::new(page.base).expect("a page in use");
+            // SAFETY: the page owns the block, and all pages are forgotten here.
+            memory.release(unsafe { Block::from_parts(base, page.bytes()) });
+        }
+        self.pages.clear(memory);
+        self.in_use.clear(memory);
+        (self.count, self.released, self.free) = (0, 0, NONE);
+    }
+
+    /// Walk every invariant; how many pages are in use.
+    pub(super) fn check(&self) -> usize {
+        let (mut free, mut number, mut previous) = (0, self.free, NONE);
+        while number != NONE {
+            let page = self.get(number);
+            assert!(!page.is_in_use() && page.parts == previous && page.slots == 0);
+            free += 1;
+            (previous, number) = (number, page.below);
+        }
+        let mut all = 0;
+        for chunk in 0..self.count.div_ceil(PER_CHUNK) {
+            let numbers = chunk * PER_CHUNK..((chunk + 1) * PER_CHUNK).min(self.count);
+            let is_there = self.pages.has_chunk(chunk);
+            let in_use = numbers.filter(|&number| is_there && self.pages.get(number).is_in_use()).count();
+            assert_eq!(in_use, *self.in_use.get(chunk) as usize);
+            assert!(chunk == 0 || in_use > 0 || !is_there);
+            all += in_use;
+        }
+        assert_eq!(all + free + self.released * PER_CHUNK, self.count, "every number is in use or free");
+        self.check_parts();
+        all
+    }
+
+    fn check_parts(&self) {
+        let mut parts = std::collections::HashMap::new();
+        for (number, page) in self.in_use().filter(|(_, page)| page.units == 0) {
+            let (owner, _) = self.owner_of(number);
+            *parts.entry(owner).or_insert(0) += 1;
+            let (first, end) = (self.get(owner), page.base.addr() + page.used_bytes());
+            assert!(first.base < page.base && end <= first.base.addr() + first.bytes(), "a part lies within its block");
+        }
+        for (number, page) in self.in_use() {
+            assert_eq!(page.parts, parts.get(&number).copied().unwrap_or(0));
+            assert!(page.units == 0 || page.used_bytes() <= page.bytes(), "slots lie within their block");
+        }
+    }
+}
