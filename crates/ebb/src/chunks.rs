@@ -71,19 +71,28 @@ impl<T: Plain> ChunkArray<T> {
         unsafe { &mut *self.at(i) }
     }
 
+    /// As [`get`](Self::get); `None` where there is no such element.
+    #[inline(always)]
+    pub(crate) fn find(&self, i: usize) -> Option<&T> {
+        // SAFETY: as in `get`.
+        self.find_at(i).map(|at| unsafe { at.as_ref() })
+    }
+
     #[inline(always)]
     fn at(&self, i: usize) -> *mut T {
+        self.find_at(i).unwrap_or_else(|| no_element(i)).as_ptr()
+    }
+
+    #[inline(always)]
+    fn find_at(&self, i: usize) -> Option<NonNull<T>> {
         if i < self.first as usize {
             // SAFETY: chunk 0 holds `first` elements.
-            return unsafe { self.chunk_0.add(i) };
+            return Some(unsafe { NonNull::new_unchecked(self.chunk_0.add(i)) });
         }
         let (chunk, at) = (i / Self::PER_CHUNK, i % Self::PER_CHUNK);
         let base = if chunk == 0 { null_mut() } else { self.chunk(chunk) };
-        if base.is_null() {
-            no_element(i);
-        }
-        // SAFETY: a chunk after the first holds `PER_CHUNK` elements.
-        unsafe { base.add(at) }
+        // SAFETY: a chunk after the first holds `PER_CHUNK` elements, if it is there.
+        NonNull::new(base).map(|base| unsafe { base.add(at) })
     }
 
     /// The first element of a chunk; null where it is not there.

@@ -36,8 +36,7 @@ impl<'a> Head<'a> {
 
     #[inline(always)]
     fn meta(self) -> u32 {
-        let [.., a, b, c, d] = *self.0;
-        u32::from_le_bytes([a, b, c, d])
+        u32::from_le_bytes(*self.0.last_chunk().expect("four bytes"))
     }
 
     /// Slots in use.
@@ -109,8 +108,7 @@ impl<'a> HeadMut<'a> {
 
     #[inline(always)]
     fn set_meta(&mut self, meta: u32) {
-        let [.., a, b, c, d] = &mut *self.0;
-        [*a, *b, *c, *d] = meta.to_le_bytes();
+        *self.0.last_chunk_mut().expect("four bytes") = meta.to_le_bytes();
     }
 
     /// No slot is in use.

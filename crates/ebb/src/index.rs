@@ -95,11 +95,9 @@ impl<C: Cells> Index<C> {
         hash: u64,
         recognise: impl FnMut(C::Content<'a>) -> Option<T>,
     ) -> Option<(Place, T)> {
-        if self.entries == 0 {
-            return None;
-        }
         let number = self.number(hash);
-        let (spot, entry) = self.segments.get(number).find(slots, self.cells, hash, recognise)?;
+        let segment = self.segments.find(number)?; // none where there never was an entry
+        let (spot, entry) = segment.find(slots, self.cells, hash, recognise)?;
         Some((Place { segment: number as u32, spot }, entry))
     }
 
@@ -145,7 +143,7 @@ impl<C: Cells> Index<C> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn prefetch_home(&self, slots: Slots<'_>, hash: u64, ask: impl Fn(*const u8)) {
         self.segments.get(self.number(hash)).prefetch_home(slots, self.cells, hash, ask);
     }
@@ -275,7 +273,7 @@ impl<C: Cells> Index<C> {
         // Positions are hashes with their bits reversed: then a segment is a range of them, split and merged in place.
         let (number, bits) = self.part(position.reverse_bits());
         self.each_place(slots, number, |place, content| {
-            let hash = rehash(slots, content);
+            let hash = rehash.hash(slots, content);
             if hash.reverse_bits() >= position {
                 visit(hash, place, content);
             }
@@ -355,7 +353,7 @@ impl<C: Cells> Index<C> {
         self.each_place(slots, number, |place, content| {
             let (at, slot) = (place.spot.line as usize, place.spot.slot as usize);
             let (block, line) = segment.lines_with(slots, self.cells, at);
-            let hash = rehash(slots, content);
+            let hash = rehash.hash(slots, content);
             let (x, home) = (x_of(hash), home_of(x_of(hash), lines.len()));
             assert_eq!(self.number(hash), number, "an entry is in its segment");
             assert_eq!(block.head(line).tag(slot), x as u8);
@@ -386,18 +384,20 @@ impl Index<Inline> {
         &self,
         heap: &'a mut Heap,
         hash: u64,
-        mut is: impl FnMut(&[u8]) -> bool,
+        is: impl FnMut(&[u8]) -> bool,
     ) -> Option<&'a mut [u8]> {
-        let (place, ()) = self.find(heap.slots(), hash, |entry| is(entry).then_some(()))?;
-        Some(self.content_mut(heap, place))
+        let segment = *self.segments.find(self.number(hash))?;
+        if !segment.has_block() {
+            return None;
+        }
+        segment.find_mut(heap.slot_mut(segment.handle), self.cells, hash, is)
     }
 
     /// The bytes of the entry at `place`, to write.
     #[inline(always)]
     pub(crate) fn content_mut<'a>(&self, heap: &'a mut Heap, place: Place) -> &'a mut [u8] {
         let segment = *self.segments.get(place.segment as usize);
-        let (lines, line) = segment.lines_with_mut(heap, self.cells, place.spot.line as usize);
-        lines.into_cell(line, place.spot.slot as usize)
+        segment.entry_in(heap.slot_mut(segment.handle), self.cells, place.spot)
     }
 
     /// Walk over the blocks of a heap that has no others: each is some segment's.

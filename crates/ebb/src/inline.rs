@@ -2,10 +2,11 @@
 //! which are together and few, and at the entry; adding or removing one moves no other but within its segment.
 
 use crate::fill::Fill;
-use crate::heap::{Heap, Slots};
+use crate::heap::{Heap, ReadSlots};
 use crate::index::{Index, Place};
 use crate::lines::Inline;
 use crate::memory::OutOfMemory;
+use crate::pour::Rehash;
 use crate::raw::{Found, RawTable};
 use crate::stats::Stats;
 use crate::tags::prefetch_early;
@@ -43,14 +44,18 @@ impl InlineTable {
         let mut entry = [0; Inline::MOST];
         let entry = &mut entry[..self.cells.bytes()];
         write(entry);
-        self.index.insert(&mut self.heap, hash, entry, &by_bytes(rehash))
+        self.index.insert(&mut self.heap, hash, entry, &ByBytes(rehash))
     }
 }
 
 /// An entry's hash by its bytes.
-#[inline(always)]
-fn by_bytes(rehash: &impl Fn(&[u8]) -> u64) -> impl Fn(Slots<'_>, &[u8]) -> u64 {
-    move |_, entry| rehash(entry)
+struct ByBytes<'r, F>(&'r F);
+
+impl<F: Fn(&[u8]) -> u64> Rehash<Inline> for ByBytes<'_, F> {
+    #[inline(always)]
+    fn hash<'a>(&self, _: impl ReadSlots<'a>, entry: &[u8]) -> u64 {
+        self.0(entry)
+    }
 }
 
 #[inline(always)]
@@ -107,7 +112,7 @@ impl RawTable for InlineTable {
 
     #[inline(always)]
     fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
-        self.index.remove(&mut self.heap, found.place, &by_bytes(rehash));
+        self.index.remove(&mut self.heap, found.place, &ByBytes(rehash));
     }
 
     #[inline(always)]
@@ -156,7 +161,7 @@ impl RawTable for InlineTable {
         rehash: &impl Fn(&[u8]) -> u64,
         mut visit: impl FnMut(u64, Found),
     ) -> Option<u64> {
-        let rehash = by_bytes(rehash);
+        let rehash = ByBytes(rehash);
         self.index.visit_part(self.heap.slots(), position, &rehash, |hash, place, _| visit(hash, found(place)))
     }
 
@@ -171,7 +176,7 @@ impl RawTable for InlineTable {
     fn check(&self, rehash: &impl Fn(&[u8]) -> u64) {
         let mut addresses = std::collections::HashSet::new();
         self.heap.check(self.index.table_bytes());
-        self.index.check(self.heap.slots(), &by_bytes(rehash), |entry| {
+        self.index.check(self.heap.slots(), &ByBytes(rehash), |entry| {
             assert!(addresses.insert(entry.as_ptr()), "an entry is in one cell");
         });
         assert_eq!(addresses.len(), self.len());

@@ -1,15 +1,22 @@
 //! A block of the heap seen as lines: each has a [`Head`] and twelve cells, which hold what the index leads to.
+//!
+//! That a block is long enough for its lines is checked once, when it is taken; after that, numbers of lines and cells are.
+#![allow(unsafe_code)] // heads and cells within a block that was found to be long enough
 
 use crate::head::{HEAD_BYTES, Head, HeadMut, SLOTS};
-use crate::heap::{Handle, Slots};
+use crate::heap::{Handle, ReadSlots};
 use crate::tags::{CACHE_LINE, prefetch, prefetch_early};
 use std::fmt::Debug;
 
 /// Blocks are of a multiple of so many bytes.
 const ALIGN: usize = CACHE_LINE;
 
-/// What cells hold, and where in a block they are. No head or cell of a block overlaps another.
-pub(crate) trait Cells: Debug + Copy {
+/// What cells hold, and where in a block they are.
+///
+/// # Safety
+/// In a block of `lines` lines, which is `lines * line_bytes` long, all heads and cells of lines below `lines` and of
+/// slots below [`SLOTS`] are in the block, and none overlaps another.
+pub(crate) unsafe trait Cells: Debug + Copy {
     /// What a cell holds, on its way to it or read from it.
     type Content<'a>: Copy;
     /// A copy of that.
@@ -17,42 +24,35 @@ pub(crate) trait Cells: Debug + Copy {
 
     /// Bytes of a line.
     fn line_bytes(self) -> usize;
+    /// Bytes of a cell.
+    fn cell_bytes(self) -> usize;
     /// Where the head of a line is.
     fn head_at(self, line: usize) -> usize;
-    /// Where a cell of a line is, in a block of `lines` lines.
-    fn cell_at(self, lines: usize, line: usize, slot: usize) -> usize;
+    /// Where a cell is, in a block of `lines` lines.
+    fn cell_at(self, lines: usize, cell: Cell) -> usize;
     /// A lookup is about to read a line's head, and will then want some cell: ask for all of them, if they are elsewhere.
-    fn prefetch_cells(self, block: &[u8], lines: usize, line: usize);
+    fn prefetch_cells(self, block: *const u8, lines: usize, line: usize);
     /// Have the entry that a cell leads to on its way, if it is elsewhere.
-    fn prefetch(self, slots: Slots<'_>, content: Self::Content<'_>);
-    /// What the cell at `at` holds.
-    fn read(self, block: &[u8], at: usize) -> Self::Content<'_>;
-    /// Fill the cell at `at`.
-    fn write(self, block: &mut [u8], at: usize, content: Self::Content<'_>);
-    /// Copy what the cell at `from` holds to the one at `to`.
-    fn copy(self, block: &mut [u8], from: usize, to: usize);
+    fn prefetch<'a>(self, slots: impl ReadSlots<'a>, content: Self::Content<'_>);
+    /// What a cell of these bytes holds.
+    fn read(self, cell: &[u8]) -> Self::Content<'_>;
+    /// Fill a cell of these bytes.
+    fn write(self, cell: &mut [u8], content: Self::Content<'_>);
     /// A copy of what a cell holds.
     fn own(self, content: Self::Content<'_>) -> Self::Owned;
     /// What a copy was made of.
     fn lend(self, owned: &Self::Owned) -> Self::Content<'_>;
 }
 
-/// The bytes from `at` on, so many. Panics where there are fewer.
-#[inline(always)]
-fn bytes_at<const N: usize>(block: &[u8], at: usize) -> &[u8; N] {
-    block[at..].first_chunk().expect("a cell or a head within its block")
-}
-
-#[inline(always)]
-fn bytes_at_mut<const N: usize>(block: &mut [u8], at: usize) -> &mut [u8; N] {
-    block[at..].first_chunk_mut().expect("a cell or a head within its block")
-}
+/// A cell of a block: its line, and which it is of that.
+pub(crate) type Cell = (usize, usize);
 
 /// Cells that hold where an entry is. A line is a cache line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Handles;
 
-impl Cells for Handles {
+// SAFETY: heads and the 48 bytes of handles behind each take turns.
+unsafe impl Cells for Handles {
     type Content<'a> = Handle;
     type Owned = Handle;
 
@@ -62,36 +62,36 @@ impl Cells for Handles {
     }
 
     #[inline(always)]
+    fn cell_bytes(self) -> usize {
+        size_of::<Handle>()
+    }
+
+    #[inline(always)]
     fn head_at(self, line: usize) -> usize {
         line * self.line_bytes()
     }
 
     #[inline(always)]
-    fn cell_at(self, _: usize, line: usize, slot: usize) -> usize {
+    fn cell_at(self, _: usize, (line, slot): Cell) -> usize {
         self.head_at(line) + HEAD_BYTES + slot * size_of::<Handle>()
     }
 
     #[inline(always)]
-    fn prefetch_cells(self, _: &[u8], _: usize, _: usize) {}
+    fn prefetch_cells(self, _: *const u8, _: usize, _: usize) {}
 
     #[inline(always)]
-    fn prefetch(self, slots: Slots<'_>, handle: Handle) {
+    fn prefetch<'a>(self, slots: impl ReadSlots<'a>, handle: Handle) {
         prefetch_early(slots.get(handle).as_ptr());
     }
 
     #[inline(always)]
-    fn read(self, block: &[u8], at: usize) -> Handle {
-        Handle::from_ne_bytes(*bytes_at(block, at))
+    fn read(self, cell: &[u8]) -> Handle {
+        Handle::from_ne_bytes(*chunk(cell))
     }
 
     #[inline(always)]
-    fn write(self, block: &mut [u8], at: usize, handle: Handle) {
-        *bytes_at_mut(block, at) = handle.to_ne_bytes();
-    }
-
-    #[inline(always)]
-    fn copy(self, block: &mut [u8], from: usize, to: usize) {
-        self.write(block, to, self.read(block, from));
+    fn write(self, cell: &mut [u8], handle: Handle) {
+        *chunk_mut(cell) = handle.to_ne_bytes();
     }
 
     #[inline(always)]
@@ -109,7 +109,8 @@ impl Cells for Handles {
 /// together. Where a line's cells are is known before its head is read, so a lookup waits for both at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inline {
-    bytes: usize,
+    bytes: u32,
+    line_bytes: u32,
 }
 
 impl Inline {
@@ -119,29 +120,42 @@ impl Inline {
     /// Cells of entries of so many bytes; `None` for those that have to be kept elsewhere: large ones, which would make
     /// what cells leave free too much, and those of odd sizes.
     pub(crate) const fn of(bytes: usize) -> Option<Self> {
-        if bytes >= 8 && bytes <= Self::MOST && bytes.is_multiple_of(4) { Some(Inline { bytes }) } else { None }
+        if bytes < 8 || bytes > Self::MOST || !bytes.is_multiple_of(4) {
+            return None;
+        }
+        Some(Inline { bytes: bytes as u32, line_bytes: (HEAD_BYTES + SLOTS * bytes) as u32 })
     }
 
     #[inline(always)]
     pub(crate) fn bytes(self) -> usize {
-        self.bytes
-    }
-
-    /// The bytes of the cell at `at`, to write.
-    #[inline(always)]
-    pub(crate) fn cell_mut(self, block: &mut [u8], at: usize) -> &mut [u8] {
-        &mut block[at..][..self.bytes]
+        self.bytes as usize
     }
 }
 
-impl Cells for Inline {
+#[inline(always)]
+fn chunk<const N: usize>(bytes: &[u8]) -> &[u8; N] {
+    bytes.first_chunk().expect("the bytes of a cell")
+}
+
+#[inline(always)]
+fn chunk_mut<const N: usize>(bytes: &mut [u8]) -> &mut [u8; N] {
+    bytes.first_chunk_mut().expect("the bytes of a cell")
+}
+
+// SAFETY: all heads come first, then all cells.
+unsafe impl Cells for Inline {
     /// The bytes of an entry.
     type Content<'a> = &'a [u8];
     type Owned = [u8; Inline::MOST];
 
     #[inline(always)]
     fn line_bytes(self) -> usize {
-        HEAD_BYTES + SLOTS * self.bytes
+        self.line_bytes as usize
+    }
+
+    #[inline(always)]
+    fn cell_bytes(self) -> usize {
+        self.bytes()
     }
 
     #[inline(always)]
@@ -150,55 +164,48 @@ impl Cells for Inline {
     }
 
     #[inline(always)]
-    fn cell_at(self, lines: usize, line: usize, slot: usize) -> usize {
-        lines * HEAD_BYTES + (line * SLOTS + slot) * self.bytes
+    fn cell_at(self, lines: usize, (line, slot): Cell) -> usize {
+        lines * HEAD_BYTES + (line * SLOTS + slot) * self.bytes()
     }
 
     #[inline(always)]
-    fn prefetch_cells(self, block: &[u8], lines: usize, line: usize) {
-        let first = block.as_ptr().wrapping_add(self.cell_at(lines, line, 0));
+    fn prefetch_cells(self, block: *const u8, lines: usize, line: usize) {
+        let first = block.wrapping_add(self.cell_at(lines, (line, 0)));
         let ask_for = |line: usize| prefetch(first.wrapping_add(line * CACHE_LINE));
         // Entries of up to 16 bytes, or more: a loop for each size takes longer than a line too many.
         (0..3).for_each(ask_for);
-        if SLOTS * self.bytes > 3 * CACHE_LINE {
+        if SLOTS * self.bytes() > 3 * CACHE_LINE {
             (3..5).for_each(ask_for);
         }
     }
 
     #[inline(always)]
-    fn prefetch(self, _: Slots<'_>, _: &[u8]) {} // the cells of a block follow each other
+    fn prefetch<'a>(self, _: impl ReadSlots<'a>, _: &[u8]) {} // the cells of a block follow each other
 
     #[inline(always)]
-    fn read(self, block: &[u8], at: usize) -> &[u8] {
-        &block[at..][..self.bytes]
+    fn read(self, cell: &[u8]) -> &[u8] {
+        cell
     }
 
     #[inline(always)]
-    fn write(self, block: &mut [u8], at: usize, entry: &[u8]) {
-        match self.bytes {
-            16 => *bytes_at_mut::<16>(block, at) = *bytes_at(entry, 0),
-            24 => *bytes_at_mut::<24>(block, at) = *bytes_at(entry, 0),
-            _ => self.cell_mut(block, at).copy_from_slice(entry),
+    fn write(self, cell: &mut [u8], entry: &[u8]) {
+        match self.bytes() {
+            16 => *chunk_mut::<16>(cell) = *chunk(entry),
+            24 => *chunk_mut::<24>(cell) = *chunk(entry),
+            _ => cell.copy_from_slice(entry),
         }
     }
 
     #[inline(always)]
-    fn copy(self, block: &mut [u8], from: usize, to: usize) {
-        match self.bytes {
-            16 => *bytes_at_mut::<16>(block, to) = *bytes_at(block, from),
-            24 => *bytes_at_mut::<24>(block, to) = *bytes_at(block, from),
-            bytes => block.copy_within(from..from + bytes, to),
-        }
-    }
-
     fn own(self, entry: &[u8]) -> Self::Owned {
         let mut owned = [0; Inline::MOST];
-        owned[..self.bytes].copy_from_slice(entry);
+        self.write(&mut owned[..self.bytes()], entry);
         owned
     }
 
+    #[inline(always)]
     fn lend(self, owned: &Self::Owned) -> &[u8] {
-        &owned[..self.bytes]
+        &owned[..self.bytes()]
     }
 }
 
@@ -212,7 +219,8 @@ pub(crate) fn lines_in(cells: impl Cells, bytes: usize) -> usize {
     bytes / cells.line_bytes()
 }
 
-/// The lines of a block, to read. What is asked for beyond them is a panic.
+/// The lines of a block, to read. What is asked for beyond them is a panic. Invariant: the block is `count * line_bytes`
+/// long, or longer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lines<'a, C> {
     block: &'a [u8],
@@ -220,10 +228,26 @@ pub(crate) struct Lines<'a, C> {
     cells: C,
 }
 
+#[cold]
+#[inline(never)]
+fn no_line(line: usize, lines: usize) -> ! {
+    panic!("there is no line {line}, or no such cell of it, in {lines}");
+}
+
+/// Panics unless a block of `len` bytes has room for so many lines.
+#[inline(always)]
+fn check_room(len: usize, lines: usize, cells: impl Cells) {
+    // Numbers of 32 bits have a product of 64.
+    if lines > u32::MAX as usize || lines as u64 * cells.line_bytes() as u64 > len as u64 {
+        no_line(lines - 1, len / cells.line_bytes());
+    }
+}
+
 impl<'a, C: Cells> Lines<'a, C> {
-    /// The first `count` lines of a block.
+    /// The first `count` lines of a block. Panics where it has fewer.
     #[inline(always)]
     pub(crate) fn new(block: &'a [u8], count: usize, cells: C) -> Self {
+        check_room(block.len(), count, cells);
         Lines { block, count, cells }
     }
 
@@ -237,27 +261,31 @@ impl<'a, C: Cells> Lines<'a, C> {
         self.count == 0
     }
 
-    #[inline(always)]
-    fn cell_at(&self, line: usize, slot: usize) -> usize {
-        self.cells.cell_at(self.count, line, slot)
-    }
-
-    /// The head of a line, whose number is below `len`.
+    /// The head of a line.
     #[inline(always)]
     pub(crate) fn head(&self, line: usize) -> Head<'a> {
-        Head::of(bytes_at(self.block, self.cells.head_at(line)))
+        if line >= self.count {
+            no_line(line, self.count);
+        }
+        // SAFETY: the head of a line that there is lies in the block, by the promise of `Cells`.
+        Head::of(unsafe { &*self.block.as_ptr().add(self.cells.head_at(line)).cast() })
     }
 
     /// What a cell in use holds.
     #[inline(always)]
     pub(crate) fn content(&self, line: usize, slot: usize) -> C::Content<'a> {
-        self.cells.read(self.block, self.cell_at(line, slot))
+        if line >= self.count || slot >= SLOTS {
+            no_line(line, self.count);
+        }
+        let at = self.cells.cell_at(self.count, (line, slot));
+        // SAFETY: a cell of a line that there is lies in the block, by the promise of `Cells`.
+        self.cells.read(unsafe { self.block.get_unchecked(at..at + self.cells.cell_bytes()) })
     }
 
     /// Ask for the cells of a line.
     #[inline(always)]
     pub(crate) fn prefetch_cells(&self, line: usize) {
-        self.cells.prefetch_cells(self.block, self.count, line);
+        self.cells.prefetch_cells(self.block.as_ptr(), self.count, line);
     }
 
     /// The cell in use of this tag that `recognise` knows by what it holds, and what it makes of that.
@@ -269,8 +297,10 @@ impl<'a, C: Cells> Lines<'a, C> {
         recognise: &mut impl FnMut(C::Content<'a>) -> Option<T>,
     ) -> Option<(usize, T)> {
         let mut matches = self.head(line).matches(tag);
-        while matches != 0 {
+        while matches & ((1 << SLOTS) - 1) != 0 {
             let slot = matches.trailing_zeros() as usize;
+            // SAFETY: one of the low `SLOTS` bits is set.
+            unsafe { std::hint::assert_unchecked(slot < SLOTS) };
             if let Some(entry) = recognise(self.content(line, slot)) {
                 return Some((slot, entry));
             }
@@ -280,7 +310,7 @@ impl<'a, C: Cells> Lines<'a, C> {
     }
 }
 
-/// The lines of a block, to write. What is asked for beyond them is a panic.
+/// The lines of a block, to write. What is asked for beyond them is a panic. Invariant: as of [`Lines`].
 #[derive(Debug)]
 pub(crate) struct LinesMut<'a, C> {
     block: &'a mut [u8],
@@ -289,9 +319,10 @@ pub(crate) struct LinesMut<'a, C> {
 }
 
 impl<'a, C: Cells> LinesMut<'a, C> {
-    /// The first `count` lines of a block.
+    /// The first `count` lines of a block. Panics where it has fewer.
     #[inline(always)]
     pub(crate) fn new(block: &'a mut [u8], count: usize, cells: C) -> Self {
+        check_room(block.len(), count, cells);
         LinesMut { block, count, cells }
     }
 
@@ -310,35 +341,52 @@ impl<'a, C: Cells> LinesMut<'a, C> {
         self.cells
     }
 
+    /// The lines, to read.
     #[inline(always)]
-    fn cell_at(&self, line: usize, slot: usize) -> usize {
-        self.cells.cell_at(self.count, line, slot)
+    fn as_lines(&self) -> Lines<'_, C> {
+        Lines { block: self.block, count: self.count, cells: self.cells }
     }
 
-    /// The head of a line, whose number is below `len`.
+    /// The head of a line.
     #[inline(always)]
     pub(crate) fn head(&self, line: usize) -> Head<'_> {
-        Head::of(bytes_at(self.block, self.cells.head_at(line)))
+        self.as_lines().head(line)
     }
 
-    /// As [`head`](Self::head), to write.
+    /// The head of a line, to write.
     #[inline(always)]
     pub(crate) fn head_mut(&mut self, line: usize) -> HeadMut<'_> {
-        HeadMut::of(bytes_at_mut(self.block, self.cells.head_at(line)))
+        if line >= self.count {
+            no_line(line, self.count);
+        }
+        // SAFETY: as in `Lines::head`, and `&mut self` makes it the only reference.
+        HeadMut::of(unsafe { &mut *self.block.as_mut_ptr().add(self.cells.head_at(line)).cast() })
+    }
+
+    /// The bytes of a cell, to write.
+    #[inline(always)]
+    fn cell_mut(&mut self, (line, slot): Cell) -> &mut [u8] {
+        if line >= self.count || slot >= SLOTS {
+            no_line(line, self.count);
+        }
+        let at = self.cells.cell_at(self.count, (line, slot));
+        // SAFETY: as in `Lines::content`, and `&mut self` makes it the only reference.
+        unsafe { self.block.get_unchecked_mut(at..at + self.cells.cell_bytes()) }
     }
 
     /// Fill a cell in use anew.
     #[inline(always)]
     pub(crate) fn set_content(&mut self, line: usize, slot: usize, content: C::Content<'_>) {
-        let at = self.cell_at(line, slot);
-        self.cells.write(self.block, at, content);
+        let cells = self.cells;
+        cells.write(self.cell_mut((line, slot)), content);
     }
 
     /// Add a cell to a line; false if it is full.
     #[inline(always)]
     pub(crate) fn push(&mut self, line: usize, tag: u8, displacement: usize, content: C::Content<'_>) -> bool {
-        let slot = self.head_mut(line).push(tag, displacement);
-        slot.inspect(|&slot| self.set_content(line, slot, content)).is_some()
+        let Some(slot) = self.head_mut(line).push(tag, displacement) else { return false };
+        self.set_content(line, slot, content);
+        true
     }
 
     /// Take a cell out; the last one of its line takes its place.
@@ -351,7 +399,7 @@ impl<'a, C: Cells> LinesMut<'a, C> {
     }
 
     /// Move the entry of a cell to another line; false if that is full.
-    pub(crate) fn move_cell(&mut self, from: (usize, usize), to: usize, displacement: usize) -> bool {
+    pub(crate) fn move_cell(&mut self, from: Cell, to: usize, displacement: usize) -> bool {
         let (line, slot) = from;
         let tag = self.head(line).tag(slot);
         let Some(new) = self.head_mut(to).push(tag, displacement) else { return false };
@@ -361,9 +409,10 @@ impl<'a, C: Cells> LinesMut<'a, C> {
     }
 
     #[inline(always)]
-    fn copy_cell(&mut self, from: (usize, usize), to: (usize, usize)) {
-        let (from, to) = (self.cell_at(from.0, from.1), self.cell_at(to.0, to.1));
-        self.cells.copy(self.block, from, to);
+    fn copy_cell(&mut self, from: Cell, to: Cell) {
+        let cells = self.cells;
+        let content = cells.own(self.as_lines().content(from.0, from.1));
+        cells.write(self.cell_mut(to), cells.lend(&content));
     }
 
     /// No cell is in use.
@@ -373,10 +422,53 @@ impl<'a, C: Cells> LinesMut<'a, C> {
 }
 
 impl<'a> LinesMut<'a, Inline> {
+    /// The bytes of the cell in use of this tag that `is` recognises, to write; else the lines again.
+    #[inline(always)]
+    pub(crate) fn find_cell(
+        self,
+        line: usize,
+        tag: u8,
+        is: &mut impl FnMut(&[u8]) -> bool,
+    ) -> Result<&'a mut [u8], Self> {
+        let Some((slot, ())) = self.as_lines().find_in(line, tag, &mut |entry| is(entry).then_some(())) else {
+            return Err(self);
+        };
+        Ok(self.into_cell(line, slot))
+    }
+
+    /// The block.
+    pub(crate) fn into_block(self) -> &'a mut [u8] {
+        self.block
+    }
+
     /// The bytes of a cell, to write.
     #[inline(always)]
     pub(crate) fn into_cell(self, line: usize, slot: usize) -> &'a mut [u8] {
-        let at = self.cell_at(line, slot);
-        self.cells.cell_mut(self.block, at)
+        let LinesMut { block, count, cells } = self;
+        if line >= count || slot >= SLOTS {
+            no_line(line, count);
+        }
+        let at = cells.cell_at(count, (line, slot));
+        // SAFETY: as in `cell_mut`.
+        unsafe { block.get_unchecked_mut(at..at + cells.cell_bytes()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    /// No safe call reads beyond a block.
+    #[test]
+    fn what_is_beyond_the_lines_is_a_panic() {
+        let cells = Inline::of(16).unwrap();
+        let block = vec![0; 3 * cells.line_bytes()];
+        assert!(catch_unwind(|| Lines::new(&block, 4, cells).len()).is_err());
+        assert!(catch_unwind(|| Lines::new(&block, usize::MAX / 8, Handles).len()).is_err());
+        let lines = Lines::new(&block, 3, cells);
+        let reads = |line, slot| catch_unwind(|| lines.content(line, slot).len()).is_ok();
+        assert!(reads(2, SLOTS - 1) && !reads(2, SLOTS) && !reads(3, 0) && !reads(usize::MAX, 0));
+        assert!(catch_unwind(|| lines.head(2).count()).is_ok() && catch_unwind(|| lines.head(3).count()).is_err());
     }
 }

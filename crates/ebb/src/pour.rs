@@ -4,13 +4,14 @@
 //! hash. Only what is to be parted is, once: see [`Halves`].
 
 use crate::head::SLOTS;
-use crate::heap::{Heap, Slots};
+use crate::heap::{Heap, ReadSlots};
 use crate::lines::{Cells, Lines, LinesMut};
 use crate::segment::{Item, MAX_LINES, Segment, X_BITS, place, slots, wrap, x_of};
 
 /// Gives an entry's hash from what its cell holds.
-pub(crate) trait Rehash<C: Cells>: Fn(Slots<'_>, C::Content<'_>) -> u64 {}
-impl<C: Cells, F: Fn(Slots<'_>, C::Content<'_>) -> u64> Rehash<C> for F {}
+pub(crate) trait Rehash<C: Cells> {
+    fn hash<'a>(&self, slots: impl ReadSlots<'a>, content: C::Content<'_>) -> u64;
+}
 
 /// From this many lines up, an entry's home and tag determine its `x`.
 const RECOVERABLE: usize = 1 << (X_BITS - 8);
@@ -30,16 +31,16 @@ pub(crate) struct Halves {
 
 impl Halves {
     /// Asks each entry for its hash.
-    pub(crate) fn of<C: Cells>(
+    pub(crate) fn of<'a, C: Cells>(
         segment: Segment,
-        slots: Slots<'_>,
+        slots: impl ReadSlots<'a>,
         cells: C,
         bit: u64,
         rehash: &impl Rehash<C>,
     ) -> Self {
         let mut halves = Halves { segment, bit, marks: [0; MAX_LINES + 1], marked: 0 };
         segment.each(slots, cells, |content| cells.prefetch(slots, content));
-        let is_marked = |content| rehash(slots, content) & bit != 0;
+        let is_marked = |content| rehash.hash(slots, content) & bit != 0;
         if is_recoverable(segment) {
             let lines = segment.lines(slots, cells);
             for line in 0..lines.len() {
@@ -93,13 +94,13 @@ impl Part<'_> {
     /// Call `visit` with every entry, which is asked for its hash.
     pub(crate) fn each<'a, C: Cells>(
         &self,
-        slots: Slots<'a>,
+        slots: impl ReadSlots<'a>,
         cells: C,
         rehash: &impl Rehash<C>,
         mut visit: impl FnMut(Item<C::Content<'a>>),
     ) {
         self.segment.each(slots, cells, |content| {
-            let hash = rehash(slots, content);
+            let hash = rehash.hash(slots, content);
             if (hash & self.bit != 0) == self.marked {
                 visit(Item { content, x: x_of(hash) });
             }
@@ -135,9 +136,9 @@ fn is_recoverable(segment: Segment) -> bool {
 }
 
 /// Put entries into the lines of another block; false if there is not room for all near their homes.
-pub(crate) fn pour<C: Cells>(
+pub(crate) fn pour<'a, C: Cells>(
     from: &Part<'_>,
-    slots: Slots<'_>,
+    slots: impl ReadSlots<'a>,
     to: &mut LinesMut<'_, C>,
     rehash: &impl Rehash<C>,
 ) -> bool {

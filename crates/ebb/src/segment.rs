@@ -7,8 +7,8 @@
 
 use crate::chunks::Plain;
 use crate::head::{MAX_DISPLACEMENT, SATURATED, SLOTS};
-use crate::heap::{Handle, Heap, Slots};
-use crate::lines::{Cells, Lines, LinesMut, lines_in};
+use crate::heap::{Handle, Heap, ReadSlots};
+use crate::lines::{Cells, Inline, Lines, LinesMut, lines_in};
 
 /// Home lines a segment may have.
 pub(crate) const MAX_LINES: usize = 63;
@@ -115,7 +115,7 @@ impl Segment {
 
     /// The home lines: none where there is no block.
     #[inline(always)]
-    pub(crate) fn lines<C: Cells>(self, slots: Slots<'_>, cells: C) -> Lines<'_, C> {
+    pub(crate) fn lines<'a, C: Cells>(self, slots: impl ReadSlots<'a>, cells: C) -> Lines<'a, C> {
         let block = if self.has_block() { slots.get(self.handle) } else { &[] };
         Lines::new(block, self.home_lines(), cells)
     }
@@ -139,8 +139,14 @@ impl Segment {
     }
 
     /// The lines behind the home lines.
-    pub(crate) fn stash<C: Cells>(self, slots: Slots<'_>, cells: C) -> Lines<'_, C> {
-        let block = if self.has_stash() { &slots.get(self.handle)[self.stash_at(cells)..] } else { &[] };
+    pub(crate) fn stash<'a, C: Cells>(self, slots: impl ReadSlots<'a>, cells: C) -> Lines<'a, C> {
+        let block = if self.has_block() { slots.get(self.handle) } else { &[] };
+        self.stash_in(block, cells)
+    }
+
+    /// As [`stash`](Self::stash), in the segment's block.
+    fn stash_in<C: Cells>(self, block: &[u8], cells: C) -> Lines<'_, C> {
+        let block = if self.has_stash() { &block[self.stash_at(cells)..] } else { &[] };
         Lines::new(block, lines_in(cells, block.len()), cells)
     }
 
@@ -154,7 +160,12 @@ impl Segment {
 
     /// The lines that line `at` is one of, and which number it has among them.
     #[inline]
-    pub(crate) fn lines_with<C: Cells>(self, slots: Slots<'_>, cells: C, at: usize) -> (Lines<'_, C>, usize) {
+    pub(crate) fn lines_with<'a, C: Cells>(
+        self,
+        slots: impl ReadSlots<'a>,
+        cells: C,
+        at: usize,
+    ) -> (Lines<'a, C>, usize) {
         match at.checked_sub(self.home_lines()) {
             None => (self.lines(slots, cells), at),
             Some(at) => (self.stash(slots, cells), at),
@@ -172,52 +183,69 @@ impl Segment {
 
     /// Lines, with those of the stash.
     #[inline]
-    pub(crate) fn total_lines(self, slots: Slots<'_>, cells: impl Cells) -> usize {
+    pub(crate) fn total_lines<'a>(self, slots: impl ReadSlots<'a>, cells: impl Cells) -> usize {
         self.home_lines() + if self.has_stash() { self.stash(slots, cells).len() } else { 0 }
     }
 
     /// Ask for what a lookup of `hash` reads first, by `ask`.
-    #[inline]
-    pub(crate) fn prefetch_home(self, slots: Slots<'_>, cells: impl Cells, hash: u64, ask: impl Fn(*const u8)) {
+    #[inline(always)]
+    pub(crate) fn prefetch_home<'a>(
+        self,
+        slots: impl ReadSlots<'a>,
+        cells: impl Cells,
+        hash: u64,
+        ask: impl Fn(*const u8),
+    ) {
         if self.has_block() {
             let home = home_of(x_of(hash), self.home_lines());
             ask(slots.get(self.handle).as_ptr().wrapping_add(cells.head_at(home)));
         }
     }
 
-    /// What `recognise` makes of the entry of this hash that it knows by what its cell holds. The line after home is not
-    /// asked for ahead: few entries are there, and fetching it slows all lookups.
+    /// What `recognise` makes of the entry of this hash that it knows by what its cell holds.
     #[inline(always)]
     pub(crate) fn find<'a, C: Cells, T>(
         self,
-        slots: Slots<'a>,
+        slots: impl ReadSlots<'a>,
+        cells: C,
+        hash: u64,
+        recognise: impl FnMut(C::Content<'a>) -> Option<T>,
+    ) -> Option<(Spot, T)> {
+        if self.has_block() { self.find_in(slots.get(self.handle), cells, hash, recognise) } else { None }
+    }
+
+    /// As [`find`](Self::find), in the segment's block. The line after home is not asked for ahead: few entries are there,
+    /// and fetching it slows all lookups.
+    #[inline(always)]
+    pub(crate) fn find_in<'a, C: Cells, T>(
+        self,
+        block: &'a [u8],
         cells: C,
         hash: u64,
         mut recognise: impl FnMut(C::Content<'a>) -> Option<T>,
     ) -> Option<(Spot, T)> {
-        if !self.has_block() {
-            return None;
-        }
-        let lines = Lines::new(slots.get(self.handle), self.home_lines(), cells);
         let x = x_of(hash);
-        let home = home_of(x, lines.len());
+        let home = home_of(x, self.home_lines());
+        if home >= self.home_lines() {
+            return None; // there is no line
+        }
+        let lines = Lines::new(block, self.home_lines(), cells);
         lines.prefetch_cells(home);
         if let Some((slot, entry)) = lines.find_in(home, x as u8, &mut recognise) {
             return Some((Spot::new(home, slot), entry));
         }
-        if lines.head(home).overflow() == 0 { None } else { self.find_displaced(slots, cells, hash, recognise) }
+        if lines.head(home).overflow() == 0 { None } else { self.find_displaced(block, cells, x, recognise) }
     }
 
     #[cold]
     fn find_displaced<'a, C: Cells, T>(
         self,
-        slots: Slots<'a>,
+        block: &'a [u8],
         cells: C,
-        hash: u64,
+        x: u16,
         mut recognise: impl FnMut(C::Content<'a>) -> Option<T>,
     ) -> Option<(Spot, T)> {
-        let lines = self.lines(slots, cells);
-        let x = x_of(hash);
+        let lines = Lines::new(block, self.home_lines(), cells);
         let home = home_of(x, lines.len());
         let saturated = lines.head(home).overflow() == SATURATED;
         let mut left = lines.head(home).overflow();
@@ -231,17 +259,17 @@ impl Segment {
                 return None;
             }
         }
-        if saturated { self.find_in_stash(slots, cells, x as u8, &mut recognise) } else { None }
+        if saturated { self.find_in_stash(block, cells, x as u8, &mut recognise) } else { None }
     }
 
     fn find_in_stash<'a, C: Cells, T>(
         self,
-        slots: Slots<'a>,
+        block: &'a [u8],
         cells: C,
         tag: u8,
         recognise: &mut impl FnMut(C::Content<'a>) -> Option<T>,
     ) -> Option<(Spot, T)> {
-        let stash = self.stash(slots, cells);
+        let stash = self.stash_in(block, cells);
         (0..stash.len()).find_map(|line| {
             let (slot, entry) = stash.find_in(line, tag, recognise)?;
             Some((Spot::new(self.home_lines() + line, slot), entry))
@@ -250,7 +278,7 @@ impl Segment {
 
     /// What the first cell with the tag of `hash` in its home line holds: what a lookup will most likely touch.
     #[inline]
-    pub(crate) fn likely<'a, C: Cells>(self, slots: Slots<'a>, cells: C, hash: u64) -> Option<C::Content<'a>> {
+    pub(crate) fn likely<'a, C: Cells>(self, slots: impl ReadSlots<'a>, cells: C, hash: u64) -> Option<C::Content<'a>> {
         let lines = self.lines(slots, cells);
         if lines.is_empty() {
             return None;
@@ -277,9 +305,47 @@ impl Segment {
         }
     }
 
+    /// As [`find_in`](Self::find_in): the bytes of the entry that `is` recognises, to write.
+    #[inline(always)]
+    pub(crate) fn find_mut(
+        self,
+        block: &mut [u8],
+        cells: Inline,
+        hash: u64,
+        mut is: impl FnMut(&[u8]) -> bool,
+    ) -> Option<&mut [u8]> {
+        let x = x_of(hash);
+        let home = home_of(x, self.home_lines());
+        if home >= self.home_lines() {
+            return None; // there is no line
+        }
+        let lines = LinesMut::new(block, self.home_lines(), cells);
+        let lines = match lines.find_cell(home, x as u8, &mut is) {
+            Ok(entry) => return Some(entry),
+            Err(lines) if lines.head(home).overflow() == 0 => return None,
+            Err(lines) => lines,
+        };
+        let block = lines.into_block();
+        let (spot, ()) = self.find_displaced(block, cells, x, |entry| is(entry).then_some(()))?;
+        Some(self.entry_in(block, cells, spot))
+    }
+
+    /// The bytes of the entry at `spot` in the segment's block, to write.
+    #[inline(always)]
+    pub(crate) fn entry_in(self, block: &mut [u8], cells: Inline, spot: Spot) -> &mut [u8] {
+        let (line, slot) = (spot.line as usize, spot.slot as usize);
+        let home_lines = self.home_lines();
+        if line < home_lines {
+            return LinesMut::new(block, home_lines, cells).into_cell(line, slot);
+        }
+        let stash = &mut block[self.stash_at(cells)..];
+        let count = lines_in(cells, stash.len());
+        LinesMut::new(stash, count, cells).into_cell(line - home_lines, slot)
+    }
+
     /// Call `visit` with what every cell in use holds.
     #[inline]
-    pub(crate) fn each<'a, C: Cells>(self, slots: Slots<'a>, cells: C, mut visit: impl FnMut(C::Content<'a>)) {
+    pub(crate) fn each<'a, C: Cells>(self, slots: impl ReadSlots<'a>, cells: C, mut visit: impl FnMut(C::Content<'a>)) {
         for lines in [self.lines(slots, cells), self.stash(slots, cells)] {
             for line in 0..lines.len() {
                 (0..lines.head(line).count()).for_each(|slot| visit(lines.content(line, slot)));

@@ -2,11 +2,12 @@
 
 use crate::chunks::ChunkArray;
 use crate::fill::Fill;
-use crate::heap::{Growth, Handle, Heap, Moved, Removed, Slots, StackId, tagged};
+use crate::heap::{Growth, Handle, Heap, Moved, ReadSlots, Removed, Slots, StackId, tagged};
 use crate::index::Index;
 use crate::lines::Handles;
 use crate::memory::OutOfMemory;
 use crate::order::TableOrder;
+use crate::pour::Rehash;
 use crate::raw::{EntrySize, Found, RawTable};
 use crate::sizes::{CLASSES, MAX_ENTRY_BYTES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::stats::Stats;
@@ -202,9 +203,9 @@ impl<O: TableOrder> RawTable for Stacked<O> {
     }
 
     #[inline(always)]
-    fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
-        let recognise = |handle| Some((handle, self.body(handle))).filter(|(_, entry)| is(entry));
-        let (place, (handle, entry)) = self.index.find(self.heap.slots(), hash, recognise)?;
+    fn locate(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
+        let slots = self.heap.slots();
+        let (place, (handle, entry)) = self.index.find(slots, hash, recogniser(self.shape(), slots, is))?;
         Some((Found { place, handle }, entry))
     }
 
@@ -381,10 +382,36 @@ fn fill(size: EntrySize, ordering: usize) -> Fill {
     }
 }
 
-/// An entry's hash by its handle: of one type for each `rehash`, so that the index is compiled once for each.
+/// An entry's hash by its handle.
+struct ByHandle<'r, F> {
+    shape: Shape,
+    rehash: &'r F,
+}
+
+impl<F: Fn(&[u8]) -> u64> Rehash<Handles> for ByHandle<'_, F> {
+    #[inline(always)]
+    fn hash<'a>(&self, slots: impl ReadSlots<'a>, handle: Handle) -> u64 {
+        (self.rehash)(self.shape.body(slots, handle))
+    }
+}
+
 #[inline(always)]
-fn by_handle(shape: Shape, rehash: &impl Fn(&[u8]) -> u64) -> impl Fn(Slots<'_>, Handle) -> u64 {
-    move |slots, handle| rehash(shape.body(slots, handle))
+fn by_handle<F: Fn(&[u8]) -> u64>(shape: Shape, rehash: &F) -> ByHandle<'_, F> {
+    ByHandle { shape, rehash }
+}
+
+/// Knows an entry by its handle: of one type for each `is`, and compiled into the search.
+#[inline(always)]
+fn recogniser<'a>(
+    shape: Shape,
+    slots: Slots<'a>,
+    mut is: impl FnMut(&[u8]) -> bool,
+) -> impl FnMut(Handle) -> Option<(Handle, &'a [u8])> {
+    #[inline(always)]
+    move |handle| {
+        let entry = shape.body(slots, handle);
+        is(entry).then_some((handle, entry))
+    }
 }
 
 /// How entries lie in slots: the order's own bytes, then the entry.
@@ -397,7 +424,7 @@ struct Shape {
 impl Shape {
     /// The bytes of the entry at `handle`.
     #[inline(always)]
-    fn body(self, slots: Slots<'_>, handle: Handle) -> &[u8] {
+    fn body<'a>(self, slots: impl ReadSlots<'a>, handle: Handle) -> &'a [u8] {
         let slot = match self.size {
             EntrySize::Fixed(_) => slots.get(handle),
             EntrySize::Variable => match tagged(slots, handle) {

@@ -21,7 +21,7 @@ use pages::{NONE, Page, Pages, SLOT_BITS, Shape, slots_in};
 use spare::Spares;
 
 pub(crate) use growth::{Growth, HUGE_FROM, SMALL_PAGE, TILE, TILES_FROM};
-pub(crate) use pages::{Handle, LAST_HANDLE, Slots};
+pub(crate) use pages::{Handle, LAST_HANDLE, Others, ReadSlots, Slots};
 
 /// Which stack.
 pub(crate) type StackId = u16;
@@ -129,7 +129,7 @@ impl Heap {
 
     /// The bytes of a slot in use, to write, and all other slots, to read meanwhile.
     #[inline(always)]
-    pub(crate) fn apart(&mut self, handle: Handle) -> (&mut [u8], Slots<'_>) {
+    pub(crate) fn apart(&mut self, handle: Handle) -> (&mut [u8], Others<'_>) {
         self.pages.apart(handle)
     }
 
@@ -356,7 +356,7 @@ impl Heap {
 
 /// A slot of the heap, with the tag of its stack; `None` for a lone one.
 #[inline(always)]
-pub(crate) fn tagged(slots: Slots<'_>, handle: Handle) -> (&[u8], Option<u8>) {
+pub(crate) fn tagged<'a>(slots: impl ReadSlots<'a>, handle: Handle) -> (&'a [u8], Option<u8>) {
     let (slot, stack) = slots.with_stack(handle);
     (slot, stack_in(stack).map(|(_, tag)| tag))
 }

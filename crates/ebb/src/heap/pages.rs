@@ -120,28 +120,52 @@ pub(crate) struct Pages {
     free: u32,
 }
 
-/// The slots of a heap, to read: all, or all but one that is being written.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Slots<'a> {
-    pages: &'a Pages,
-    written: Handle,
-}
-
-impl<'a> Slots<'a> {
-    /// The bytes of a slot. Panics where there is none, and where it is the one that is being written.
+/// Slots to read.
+pub(crate) trait ReadSlots<'a>: Copy {
+    /// The bytes of a slot. Panics where there is none, and where it is being written.
     #[inline(always)]
-    pub(crate) fn get(self, handle: Handle) -> &'a [u8] {
+    fn get(self, handle: Handle) -> &'a [u8] {
         self.with_stack(handle).0
     }
 
     /// As [`get`](Self::get), and what the heap keeps of the slot's page.
+    fn with_stack(self, handle: Handle) -> (&'a [u8], u32);
+}
+
+/// All slots of a heap, to read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slots<'a> {
+    pages: &'a Pages,
+}
+
+impl<'a> ReadSlots<'a> for Slots<'a> {
     #[inline(always)]
-    pub(super) fn with_stack(self, handle: Handle) -> (&'a [u8], u32) {
-        assert!(handle != self.written, "slot {handle} is being written");
+    fn with_stack(self, handle: Handle) -> (&'a [u8], u32) {
         let page = self.pages.page_of(handle);
         // SAFETY: 1. `page_of` gives a page in use that has the slot; its bytes are initialised, as blocks come zeroed.
-        // 2. Pages keep their blocks as long as they are borrowed. 3. Who writes to a slot has `&mut Pages`, or has left
-        // this one out.
+        // 2. Pages keep their blocks as long as they are borrowed. 3. Who writes to a slot has `&mut Pages`, but for
+        // `apart`, which gives no `Slots`.
+        let slot = unsafe { std::slice::from_raw_parts(page.slot(handle), page.slot_bytes as usize) };
+        (slot, page.stack)
+    }
+}
+
+/// All slots of a heap but one, which is being written, to read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Others<'a> {
+    pages: &'a Pages,
+    written: Handle,
+}
+
+impl<'a> ReadSlots<'a> for Others<'a> {
+    #[inline(always)]
+    fn with_stack(self, handle: Handle) -> (&'a [u8], u32) {
+        if handle == self.written {
+            no_slot(handle);
+        }
+        let page = self.pages.page_of(handle);
+        // SAFETY: as in `Slots::with_stack`; who writes has one slot, which was just left out, and no two slots have a
+        // byte in common.
         let slot = unsafe { std::slice::from_raw_parts(page.slot(handle), page.slot_bytes as usize) };
         (slot, page.stack)
     }
@@ -167,7 +191,7 @@ fn slot_of(handle: Handle) -> u32 {
 #[cold]
 #[inline(never)]
 fn no_slot(handle: Handle) -> ! {
-    panic!("there is no slot {handle}");
+    panic!("there is no slot {handle}, or it is being written");
 }
 
 impl Pages {
@@ -194,23 +218,24 @@ impl Pages {
     /// All slots, to read.
     #[inline(always)]
     pub(super) fn slots(&self) -> Slots<'_> {
-        Slots { pages: self, written: NONE }
+        Slots { pages: self }
     }
 
     /// A slot, to write. Panics where there is none.
     #[inline(always)]
     pub(super) fn slot_mut(&mut self, handle: Handle) -> &mut [u8] {
-        self.apart(handle).0
+        let page = self.page_of(handle);
+        // SAFETY: as in `Slots::with_stack`, and `&mut self` makes it the only reference to any slot.
+        unsafe { std::slice::from_raw_parts_mut(page.slot(handle), page.slot_bytes as usize) }
     }
 
     /// A slot to write, and all others to read. Panics where there is no such slot.
     #[inline(always)]
-    pub(super) fn apart(&mut self, handle: Handle) -> (&mut [u8], Slots<'_>) {
+    pub(super) fn apart(&mut self, handle: Handle) -> (&mut [u8], Others<'_>) {
         let page = self.page_of(handle);
-        // SAFETY: as in `Slots::with_stack`, and `&mut self` makes this the only reference to the slot: the others that
-        // are given with it leave it out, and no two slots have a byte in common.
+        // SAFETY: as in `slot_mut`, but for the others that are given with it, which leave it out.
         let slot = unsafe { std::slice::from_raw_parts_mut(page.slot(handle), page.slot_bytes as usize) };
-        (slot, Slots { pages: self, written: handle })
+        (slot, Others { pages: self, written: handle })
     }
 
     /// All pages in use, with their numbers.

@@ -2,7 +2,7 @@
 
 use super::{Index, RETRY_AFTER};
 use crate::head::SLOTS;
-use crate::heap::{Handle, Heap, Moved, Slots};
+use crate::heap::{Handle, Heap, Moved, ReadSlots, Slots};
 use crate::lines::{Cells, Lines, block_bytes, lines_in};
 use crate::memory::OutOfMemory;
 use crate::pour::{Halves, Part, Rehash, pour, take_in};
@@ -301,5 +301,5 @@ fn hash_of_any<C: Cells>(slots: Slots<'_>, cells: C, block: Handle, rehash: &imp
     let block = slots.get(block);
     let lines = Lines::new(block, lines_in(cells, block.len()), cells);
     let line = (0..lines.len()).find(|&line| lines.head(line).count() > 0);
-    rehash(slots, lines.content(line.expect("a block has an entry"), 0))
+    rehash.hash(slots, lines.content(line.expect("a block has an entry"), 0))
 }
