@@ -83,6 +83,7 @@ NO_OPERATIONS = {
     *(
         "__abstractmethods__",
         "__annotations__",
+        "__annotations_cache__",
         "__dict__",
         "__doc__",
         "__firstlineno__",
