@@ -10,7 +10,11 @@ pub const HEAD: usize = 4;
 /// Bytes of the key, which an entry has at least.
 const KEY: usize = 8;
 /// Bytes of payload that a case comes to, where its entries are large.
-const ROOM: usize = 4 << 20;
+const ROOM: usize = if cfg!(miri) { 16 << 10 } else { 4 << 20 };
+/// How many keys there are, where entries are small.
+const MOST_KEYS: usize = if cfg!(miri) { 300 } else { 10_000 };
+/// No entry of a fixed size has more bytes: Miri takes a minute to fill a larger one now and then.
+const MOST_BYTES: usize = if cfg!(miri) { 5000 } else { usize::MAX };
 
 /// All of a case. Equal bytes are equal cases, so that a failure can be run again.
 #[derive(Debug, Clone)]
@@ -79,7 +83,10 @@ impl Random {
 fn size(which: u8, by: i8) -> EntrySize {
     let around = ENTRY_BYTES.len();
     match usize::from(which) % (around + 6) {
-        at if at < around => EntrySize::Fixed(ENTRY_BYTES[at].saturating_add_signed(by as isize / 3).max(KEY)),
+        at if at < around => {
+            let bytes = ENTRY_BYTES[at].min(MOST_BYTES).saturating_add_signed(by as isize / 3);
+            EntrySize::Fixed(bytes.max(KEY))
+        }
         at if at < around + 2 => EntrySize::Fixed(KEY + usize::from(by as u8)),
         _ => EntrySize::Variable,
     }
@@ -96,8 +103,8 @@ fn hashing(more: u8) -> Hashing {
 /// How many keys of entries of this size there may be.
 fn keys(size: EntrySize) -> u64 {
     match size {
-        EntrySize::Fixed(bytes) => (ROOM / bytes).max(3) as u64,
-        EntrySize::Variable => u64::MAX,
+        EntrySize::Fixed(bytes) => (ROOM / bytes).clamp(3, MOST_KEYS) as u64,
+        EntrySize::Variable => MOST_KEYS as u64,
     }
 }
 
@@ -123,7 +130,7 @@ fn cache_op(size: EntrySize, op: cache::Op) -> cache::Op {
         Op::Use(key) => Op::Use(key % keys),
         Op::Look(key, lives) => Op::Look(key % keys, lives),
         Op::Renew(key, lives) => Op::Renew(key % keys, lives),
-        Op::Walk(..) if keys < 10_000 => Op::WalkInOrder(0), // a walk sets many
+        Op::Walk(..) if keys < MOST_KEYS as u64 || cfg!(miri) => Op::WalkInOrder(0), // a walk sets many
         op => op,
     }
 }
