@@ -393,8 +393,8 @@ def test_a_method_may_be_called_as_its_instance_dies() -> None:
     del in_a_cycle
     gc.collect()
     assert seen[1:] and seen[1][:2] == (1, 2)
-    # CPython 3.14 tells no weak reference that a finalizer made to an object of a cycle: the entries stay until the
-    # cache lets go of them otherwise.
+    # CPython 3.14 calls no weak reference that a finalizer made to an object of a cycle: such entries stay
+    # until they expire or are evicted.
     assert len(cache) == (2 if sys.version_info >= (3, 14) else 0)
 
 
