@@ -194,7 +194,7 @@ def test_a_process_at_its_limit_is_swept(spare: int) -> None:
 
 fragile = pytest.mark.skipif(
     (3, 12) <= sys.version_info < (3, 14),
-    reason="CPython 3.12 and 3.13 crash without memory for a generator, a variable's cell or a traceback's frame",
+    reason="CPython 3.12 and 3.13 crash without memory for a generator, a cell or a traceback's frame",
 )
 
 
