@@ -270,7 +270,8 @@ def at_the_limit(made: str) -> None:
         copied = False
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
     m._check()
-    assert failed and i == len(m), (len(m), i)
+    # The memory for the next number may be what is refused first.
+    assert failed and len(m) - i in (0, 1), (len(m), i)
     assert all(m[key_of(j)] == value_of(j) for j in range(i))
     for j in range(i, i + 1000): m[key_of(j)] = value_of(j)
     for j in range(i + 1000): del m[key_of(j)]

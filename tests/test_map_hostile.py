@@ -421,7 +421,8 @@ def test_a_popped_pair_is_seen_by_the_collector() -> None:
         m: Map[Any, Any] = Map({("key",): value})
         pair = m.popitem()
         assert gc.is_tracked(pair) and gc.get_referents(pair) == [value, ("key",)]
-        assert sys.getrefcount(pair) == 2
+        # CPython 3.14 lends a local variable to the call, where earlier ones give it a reference of its own.
+        assert sys.getrefcount(pair) == (1 if sys.version_info >= (3, 14) else 2)
     pair[1].append(pair)
     pair[1].append(node := Node())
     gone = weakref.ref(node)

@@ -8,6 +8,7 @@ import dataclasses
 import gc
 import os
 import pickle
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -391,7 +392,10 @@ def test_a_method_may_be_called_as_its_instance_dies() -> None:
     in_a_cycle.load(1)
     del in_a_cycle
     gc.collect()
-    assert seen[1:] and seen[1][:2] == (1, 2) and len(cache) == 0
+    assert seen[1:] and seen[1][:2] == (1, 2)
+    # CPython 3.14 calls no weak reference that a finalizer made to an object of a cycle: such entries stay
+    # until they expire or are evicted.
+    assert len(cache) == (2 if sys.version_info >= (3, 14) else 0)
 
 
 def test_an_instance_that_comes_back_finds_a_mark() -> None:

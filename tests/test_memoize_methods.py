@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,10 @@ def test_a_function_that_comes_into_a_class_later_is_a_method(options: dict[str,
     assert later.load.invalidate(1) is cls.load.invalidate(later, 1) is False
     assert later.load.cache is load.cache and calls == [1, 1]
     cls.as_class = classmethod(load)
-    assert cls.as_class(2) == 2 and cls.as_class.invalidate(2) is True and cls.as_class.invalidate(2) is False
+    assert cls.as_class(2) == 2
+    # From Python 3.13 on, `classmethod` binds a plain method, whose attributes are the function's own.
+    args = (cls, 2) if sys.version_info >= (3, 13) else (2,)
+    assert cls.as_class.invalidate(*args) is True and cls.as_class.invalidate(*args) is False
     cls.alone = staticmethod(load)
     assert cls.alone(later, 3) == 3 and later.load.invalidate(3) is True
 

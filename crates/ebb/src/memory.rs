@@ -162,21 +162,30 @@ impl Drop for Memory {
     }
 }
 
-fn small_layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes, ALIGN).expect("a small size and a power of two")
+/// The layout of a block that comes from `malloc`. Under Miri all do, on the boundaries that mappings have.
+fn layout(bytes: usize) -> Layout {
+    let align = match bytes {
+        0..OS_PAGE => ALIGN,
+        _ if bytes.is_multiple_of(HUGE_PAGE) => HUGE_PAGE,
+        _ => OS_PAGE,
+    };
+    Layout::from_size_align(bytes, align).expect("a size that was checked, and a power of two")
 }
 
 fn heap_allocate(bytes: usize) -> Option<NonNull<u8>> {
     // SAFETY: the layout is not empty: `bytes` is a positive multiple of ALIGN.
-    NonNull::new(unsafe { System.alloc_zeroed(small_layout(bytes)) })
+    NonNull::new(unsafe { System.alloc_zeroed(layout(bytes)) })
 }
 
 fn heap_release(block: Block) {
     // SAFETY: 1. `heap_allocate` made the block with the same layout. 2. The block is owned, so this is its only release.
-    unsafe { System.dealloc(block.base.as_ptr(), small_layout(block.bytes)) }
+    unsafe { System.dealloc(block.base.as_ptr(), layout(block.bytes)) }
 }
 
 fn map(bytes: usize) -> Option<NonNull<u8>> {
+    if cfg!(miri) {
+        return heap_allocate(bytes); // Miri knows neither `madvise` nor how to unmap a part
+    }
     if bytes.is_multiple_of(HUGE_PAGE) {
         return map_huge(bytes);
     }
@@ -218,6 +227,9 @@ fn map_anywhere(bytes: usize) -> Option<NonNull<u8>> {
 }
 
 fn unmap(block: Block) {
+    if cfg!(miri) {
+        return heap_release(block);
+    }
     let base = block.base.as_ptr().cast();
     // SAFETY: 1. `map` made the block, with this length. 2. It is owned, so nobody else has a pointer to it.
     let failed = unsafe { libc::munmap(base, block.bytes) } != 0;

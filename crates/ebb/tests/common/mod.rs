@@ -2,6 +2,9 @@
 //! operations on both.
 #![allow(dead_code, unreachable_pub)] // each test uses its part
 
+pub mod cache;
+pub mod case;
+
 use ebb::{Cursor, EntrySize, Found, OutOfMemory, RawTable, Table};
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -26,12 +29,8 @@ pub enum Op {
 }
 
 impl Op {
-    /// The operations that bytes stand for, four each: a fuzzer's way to any of them.
-    pub fn decode(bytes: &[u8]) -> Vec<Op> {
-        bytes.as_chunks::<4>().0.iter().map(|&[kind, a, b, c]| Op::from_bytes(kind, a, b, c)).collect()
-    }
-
-    fn from_bytes(kind: u8, a: u8, b: u8, c: u8) -> Op {
+    /// The operation that four bytes stand for: a fuzzer's way to any of them.
+    pub fn from_bytes([kind, a, b, c]: [u8; 4]) -> Op {
         let key = u64::from(u16::from_le_bytes([a, b & 0x0f]));
         let near = u64::from(a & 0x1f);
         let count = 1 + 4 * u64::from(c);
