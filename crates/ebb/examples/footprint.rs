@@ -51,8 +51,7 @@ fn main() {
     let start = Instant::now();
     for i in 0..n as u64 {
         let key = order(i);
-        let found = table.find(hash(key), |e| key_of(e) == key).unwrap();
-        table.remove(found, &rehash);
+        table.find_entry(hash(key), |e| key_of(e) == key).unwrap().remove(&rehash);
         if i % (n as u64 / 200) == 0 {
             seen(&table, false);
         }

@@ -43,8 +43,7 @@ fn main() {
         timed("remove and insert", &mut table, &mut |table| {
             for key in 0..n {
                 let key = black_box(key);
-                let found = table.find(hash(key), |e| key_of(e) == key).unwrap();
-                table.remove(found, &rehash);
+                table.find_entry(hash(key), |e| key_of(e) == key).unwrap().remove(&rehash);
                 insert(table, key);
             }
         });

@@ -1,12 +1,14 @@
 //! A table whose entries live for a time and make room for each other: what a cache is but for its keys and values.
 
 use crate::clock::{Clock, Time};
+use crate::entry::{EntryRef, Host, OccupiedEntry};
 use crate::expiry::{Expiry, Step};
 use crate::heap::{Handle, Heap, Moved};
 use crate::links::LINK_BYTES;
 use crate::memory::{Memory, OutOfMemory};
 use crate::order::{Order, TableOrder};
-use crate::raw::{EntrySize, Found, RawTable};
+use crate::positions::{Found, Positions};
+use crate::raw::{EntrySize, RawTable};
 use crate::sieve::{SIEVE_BYTES, Sieve};
 use crate::stacked::Stacked;
 
@@ -226,40 +228,13 @@ impl Cache {
         Ok(())
     }
 
-    /// The entry of this hash that `is` recognises, to be used at once: in fewer steps than [`find`](RawTable::find) and
-    /// what follows it.
+    /// The entry of this hash that `is` recognises, to be used at once: in fewer steps than an [`OccupiedEntry`].
     #[inline(always)]
     pub fn look(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<Look<'_>> {
         let (found, entry) = self.locate(hash, is)?;
         let (fields, len) = (self.order.fields, entry.len());
         let (front, rest) = self.heap.slot_mut(found.handle).split_at_mut(fields.bytes);
         Some(Look { fields, sieve: self.order.sieve.as_ref(), front, entry: &mut rest[..len] })
-    }
-
-    /// When an entry expires.
-    #[inline]
-    pub fn deadlines(&self, found: Found) -> Deadlines {
-        self.order.fields.read(self.heap.slot(found.handle))
-    }
-
-    /// Give an entry other deadlines. O(1), and next to nothing where they are later.
-    #[inline]
-    pub fn renew(&mut self, found: Found, deadlines: Deadlines) {
-        let handle = found.handle;
-        let slot = self.heap.slot_mut(handle);
-        let before = self.order.fields.read(slot).first();
-        self.order.fields.write(slot, deadlines);
-        if deadlines.first() < before {
-            self.order.expiry.refile(&mut self.heap, handle, deadlines.first());
-        }
-    }
-
-    /// An entry was used: it is not the next to be evicted.
-    #[inline]
-    pub fn mark(&mut self, found: Found) {
-        if let Some(sieve) = &self.order.sieve {
-            sieve.mark(self.heap.slot_mut(found.handle));
-        }
     }
 
     /// Whether something may have expired by `now`. O(1).
@@ -270,7 +245,7 @@ impl Cache {
 
     /// An entry that has expired by `now`, found in at most `steps` steps of O(1), which are counted down. `None` where
     /// there is none, or the steps have run out.
-    pub fn next_expired(&mut self, now: Time, steps: &mut usize, rehash: &impl Fn(&[u8]) -> u64) -> Option<Found> {
+    fn next_expired(&mut self, now: Time, steps: &mut usize, rehash: &impl Fn(&[u8]) -> u64) -> Option<Found> {
         let fields = self.order.fields;
         while *steps > 0 && self.is_due(now) {
             *steps -= 1;
@@ -297,7 +272,7 @@ impl Cache {
     }
 
     /// The entry to be evicted next. O(1).
-    pub fn victim(&mut self, rehash: &impl Fn(&[u8]) -> u64) -> Option<Found> {
+    fn victim(&mut self, rehash: &impl Fn(&[u8]) -> u64) -> Option<Found> {
         let victim = self.order.sieve.as_mut()?.victim(&mut self.heap)?;
         Some(self.found_at(victim, rehash))
     }
@@ -310,7 +285,7 @@ impl Cache {
 
     /// The next entry of the walk that was begun last. The walk stays good whatever happens to the table meanwhile: it comes
     /// once to what is there all along, and to what is added behind that.
-    pub fn next_of_walk(&mut self, rehash: &impl Fn(&[u8]) -> u64) -> Option<Found> {
+    fn next_of_walk(&mut self, rehash: &impl Fn(&[u8]) -> u64) -> Option<Found> {
         let next = self.order.sieve.as_mut()?.next_of_walk(&self.heap)?;
         Some(self.found_at(next, rehash))
     }
@@ -329,5 +304,66 @@ impl Cache {
     /// Give spare pages back.
     pub fn release_spares(&mut self) {
         self.heap.release_spares();
+    }
+}
+
+impl EntryRef<'_, Cache> {
+    /// When the entry expires.
+    #[inline]
+    pub fn deadlines(self) -> Deadlines {
+        let (cache, found) = self.parts();
+        cache.order.fields.read(cache.heap.slot(found.handle))
+    }
+}
+
+impl<'h, H: Host<Table = Cache>> OccupiedEntry<'h, H> {
+    /// When the entry expires.
+    #[inline]
+    pub fn deadlines(&self) -> Deadlines {
+        self.as_ref().deadlines()
+    }
+
+    /// Give the entry other deadlines. O(1), and next to nothing where they are later.
+    #[inline]
+    pub fn renew(&mut self, deadlines: Deadlines) {
+        let (cache, Found { handle, .. }) = self.parts_mut();
+        let slot = cache.heap.slot_mut(handle);
+        let before = cache.order.fields.read(slot).first();
+        cache.order.fields.write(slot, deadlines);
+        if deadlines.first() < before {
+            cache.order.expiry.refile(&mut cache.heap, handle, deadlines.first());
+        }
+    }
+
+    /// The entry was used: it is not the next to be evicted.
+    #[inline]
+    pub fn mark(&mut self) {
+        let (cache, found) = self.parts_mut();
+        if let Some(sieve) = &cache.order.sieve {
+            sieve.mark(cache.heap.slot_mut(found.handle));
+        }
+    }
+
+    /// An entry that has expired by `now`, found in at most `steps` steps of O(1), which are counted down; the host again
+    /// where there is none, or the steps have run out.
+    pub fn expired(
+        host: &'h mut H,
+        now: Time,
+        steps: &mut usize,
+        rehash: &impl Fn(&[u8]) -> u64,
+    ) -> Result<Self, &'h mut H> {
+        Self::found_by(host, |cache| cache.next_expired(now, steps, rehash))
+    }
+
+    /// The entry to be evicted next; the host again where there is none. O(1).
+    pub fn victim(host: &'h mut H, rehash: &impl Fn(&[u8]) -> u64) -> Result<Self, &'h mut H> {
+        Self::found_by(host, |cache| cache.victim(rehash))
+    }
+
+    /// The next entry of the walk that was begun last, by [`Cache::begin_walk`]; the host again at its end. The walk stays
+    /// good whatever happens to the table meanwhile: it comes once to what is there all along, and to what is added behind
+    /// that.
+    pub fn next_of_walk(host: &'h mut H, rehash: &impl Fn(&[u8]) -> u64) -> Result<Self, &'h mut H> {
+        Self::found_by(host, |cache| cache.next_of_walk(rehash))
     }
 }

@@ -6,8 +6,9 @@ use crate::heap::{Heap, ReadSlots};
 use crate::index::{Index, Place};
 use crate::lines::Inline;
 use crate::memory::OutOfMemory;
+use crate::positions::{Found, Positions};
 use crate::pour::Rehash;
-use crate::raw::{Found, RawTable};
+use crate::raw::RawTable;
 use crate::stats::Stats;
 use crate::tags::prefetch_early;
 use crate::walk::Cursor;
@@ -63,30 +64,12 @@ fn found(place: Place) -> Found {
     Found { place, handle: 0 }
 }
 
-impl RawTable for InlineTable {
-    #[inline]
-    fn len(&self) -> usize {
-        self.index.entries
-    }
-
-    fn held(&self) -> usize {
-        self.heap.memory.held()
-    }
-
-    fn entry_bytes(&self) -> usize {
-        self.cells.bytes() * self.len()
-    }
-
+impl Positions for InlineTable {
     #[inline(always)]
     fn locate(&self, hash: u64, mut is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
         let recognise = |entry| is(entry).then_some(entry);
         let (place, entry) = self.index.find(self.heap.slots(), hash, recognise)?;
         Some((found(place), entry))
-    }
-
-    #[inline(always)]
-    fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
-        self.index.find_mut(&mut self.heap, hash, is)
     }
 
     #[inline]
@@ -113,6 +96,40 @@ impl RawTable for InlineTable {
     #[inline(always)]
     fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
         self.index.remove(&mut self.heap, found.place, &ByBytes(rehash));
+    }
+
+    fn any(&mut self) -> Option<Found> {
+        self.index.any(self.heap.slots()).map(|(place, _)| found(place))
+    }
+
+    fn visit_positions(
+        &self,
+        position: u64,
+        rehash: &impl Fn(&[u8]) -> u64,
+        mut visit: impl FnMut(u64, Found),
+    ) -> Option<u64> {
+        let rehash = ByBytes(rehash);
+        self.index.visit_part(self.heap.slots(), position, &rehash, |hash, place, _| visit(hash, found(place)))
+    }
+}
+
+impl RawTable for InlineTable {
+    #[inline]
+    fn len(&self) -> usize {
+        self.index.entries
+    }
+
+    fn held(&self) -> usize {
+        self.heap.memory.held()
+    }
+
+    fn entry_bytes(&self) -> usize {
+        self.cells.bytes() * self.len()
+    }
+
+    #[inline(always)]
+    fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
+        self.index.find_mut(&mut self.heap, hash, is)
     }
 
     #[inline(always)]
@@ -146,23 +163,9 @@ impl RawTable for InlineTable {
         self.index.next(self.heap.slots(), cursor)
     }
 
-    fn any(&mut self) -> Option<Found> {
-        self.index.any(self.heap.slots()).map(|(place, _)| found(place))
-    }
-
     fn stats(&self) -> Stats {
         let stats = self.index.stats(&self.heap, self.index.table_bytes(), size_of::<Self>(), 0);
         Stats { entry_bytes: self.entry_bytes(), ..stats }
-    }
-
-    fn visit_part(
-        &self,
-        position: u64,
-        rehash: &impl Fn(&[u8]) -> u64,
-        mut visit: impl FnMut(u64, Found),
-    ) -> Option<u64> {
-        let rehash = ByBytes(rehash);
-        self.index.visit_part(self.heap.slots(), position, &rehash, |hash, place, _| visit(hash, found(place)))
     }
 
     fn set_allowance(&mut self, allocations: u64) {

@@ -19,6 +19,7 @@
 mod cache;
 mod chunks;
 mod clock;
+mod entry;
 mod expiry;
 mod fill;
 mod head;
@@ -29,6 +30,7 @@ mod lines;
 mod links;
 mod memory;
 mod order;
+mod positions;
 mod pour;
 mod raw;
 mod segment;
@@ -45,9 +47,10 @@ pub mod thresholds;
 
 pub use cache::{Cache, Deadlines, Keeping, Look, Policies};
 pub use clock::{Clock, Glance, Time};
+pub use entry::{EntryRef, Host, OccupiedEntry};
 pub use memory::OutOfMemory;
 pub use order::TableOrder;
-pub use raw::{EntrySize, Found, RawTable};
+pub use raw::{EntrySize, RawTable};
 pub use sizes::MAX_ENTRY_BYTES;
 pub use stats::Stats;
 pub use table::Table;

@@ -1,8 +1,7 @@
 //! What every table does, and what is said of it.
 
-use crate::heap::Handle;
-use crate::index::Place;
-use crate::memory::OutOfMemory;
+use crate::entry::{EntryRef, OccupiedEntry};
+use crate::positions::Positions;
 use crate::stats::Stats;
 use crate::walk::Cursor;
 
@@ -15,17 +14,9 @@ pub enum EntrySize {
     Variable,
 }
 
-/// Where an entry was found: good until the next change of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
-    pub(crate) place: Place,
-    /// Where the entry is, if not in the index itself.
-    pub(crate) handle: Handle,
-}
-
 /// What every table does. It knows bytes and hashes, not keys: what an entry's hash is and whether it is the one that is
 /// looked for, the caller's functions say (`rehash`, `is`). They must not panic on entries that the caller wrote.
-pub trait RawTable: Sized + Send {
+pub trait RawTable: Positions + Sized + Send {
     /// Entries.
     fn len(&self) -> usize;
 
@@ -46,17 +37,25 @@ pub trait RawTable: Sized + Send {
     /// Bytes of all entries: O(1).
     fn entry_bytes(&self) -> usize;
 
-    /// The entry of this hash that `is` recognises: where it is, and its bytes.
-    fn locate(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])>;
-
     /// The entry of this hash that `is` recognises. O(1); usually two cache misses.
     #[inline(always)]
-    fn find(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<Found> {
-        self.locate(hash, is).map(|(found, _)| found)
+    fn find(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<EntryRef<'_, Self>> {
+        EntryRef::find(self, hash, is)
     }
 
-    /// The bytes of the entry of this hash that `is` recognises: in fewer steps than [`find`](Self::find) and
-    /// [`entry`](Self::entry).
+    /// As [`find`](Self::find), to change it.
+    #[inline(always)]
+    fn find_entry(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<OccupiedEntry<'_, Self>> {
+        OccupiedEntry::find(self, hash, is).ok()
+    }
+
+    /// Some entry, or `None` if there is none. O(1) on average.
+    #[inline]
+    fn any_entry(&mut self) -> Option<OccupiedEntry<'_, Self>> {
+        OccupiedEntry::any(self).ok()
+    }
+
+    /// The bytes of the entry of this hash that `is` recognises: in fewer steps than [`find`](Self::find).
     #[inline(always)]
     fn get(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&[u8]> {
         self.locate(hash, is).map(|(_, entry)| entry)
@@ -64,29 +63,6 @@ pub trait RawTable: Sized + Send {
 
     /// As [`get`](Self::get), to write; the part that the entry's hash is made from must stay as it is.
     fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]>;
-
-    /// The bytes of an entry.
-    fn entry(&self, found: Found) -> &[u8];
-
-    /// The bytes of an entry, to write; the part that its hash is made from must stay as it is.
-    fn entry_mut(&mut self, found: Found) -> &mut [u8];
-
-    /// Give an entry new contents of `len` bytes, with the same hash; where it is then.
-    ///
-    /// O(1), and the length. If memory can't be had, nothing has changed.
-    fn replace(
-        &mut self,
-        found: Found,
-        len: usize,
-        rehash: &impl Fn(&[u8]) -> u64,
-        write: impl FnOnce(&mut [u8]),
-    ) -> Result<Found, OutOfMemory>;
-
-    /// Take an entry out; others may move.
-    ///
-    /// O(1): at most one segment is rebuilt and two merged. Never fails: where memory is too short to shrink, that is
-    /// left for later.
-    fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64);
 
     /// Have the cache line on its way that the next removal will need beside the removed entry's own: where entries are
     /// in stacks, that of the one which will move into its place. Worth calling before the search for the entry.
@@ -107,16 +83,20 @@ pub trait RawTable: Sized + Send {
     /// The next entry of a walk in no particular order. O(1) on average.
     fn next(&self, cursor: &mut Cursor) -> Option<&[u8]>;
 
-    /// Some entry, or `None` if there is none. O(1) on average.
-    fn any(&mut self) -> Option<Found>;
-
     /// What the table holds and has done. O(sizes of entries there are).
     fn stats(&self) -> Stats;
 
-    /// Call `visit` with every entry of a part of the table, after its hash, and give the position of the next part; `None` after the last.
-    /// A walk begins at 0. It stays good whatever happens to the table meanwhile: what is there all along is visited
-    /// exactly once. O(a segment).
-    fn visit_part(&self, position: u64, rehash: &impl Fn(&[u8]) -> u64, visit: impl FnMut(u64, Found)) -> Option<u64>;
+    /// Call `visit` with every entry of a part of the table, after its hash, and give the position of the next part; `None`
+    /// after the last. A walk begins at 0. It stays good whatever happens to the table meanwhile: what is there all along
+    /// is visited exactly once. O(a segment).
+    fn visit_part(
+        &self,
+        position: u64,
+        rehash: &impl Fn(&[u8]) -> u64,
+        mut visit: impl FnMut(u64, EntryRef<'_, Self>),
+    ) -> Option<u64> {
+        self.visit_positions(position, rehash, |hash, found| visit(hash, EntryRef::at(self, found)))
+    }
 
     /// Let only `allocations` more succeed, for tests of what happens then; `u64::MAX` lifts the limit.
     fn set_allowance(&mut self, allocations: u64);

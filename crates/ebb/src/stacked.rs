@@ -7,8 +7,9 @@ use crate::index::Index;
 use crate::lines::Handles;
 use crate::memory::OutOfMemory;
 use crate::order::TableOrder;
+use crate::positions::{Found, Positions};
 use crate::pour::Rehash;
-use crate::raw::{EntrySize, Found, RawTable};
+use crate::raw::{EntrySize, RawTable};
 use crate::sizes::{CLASSES, MAX_ENTRY_BYTES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::stats::Stats;
 use crate::tags::{prefetch_all, prefetch_early};
@@ -185,35 +186,12 @@ impl<O: TableOrder> Stacked<O> {
     }
 }
 
-impl<O: TableOrder> RawTable for Stacked<O> {
-    #[inline]
-    fn len(&self) -> usize {
-        self.index.entries
-    }
-
-    fn held(&self) -> usize {
-        self.heap.memory.held()
-    }
-
-    fn entry_bytes(&self) -> usize {
-        match self.size {
-            EntrySize::Fixed(bytes) => bytes * self.len(),
-            EntrySize::Variable => self.variable_bytes,
-        }
-    }
-
+impl<O: TableOrder> Positions for Stacked<O> {
     #[inline(always)]
     fn locate(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
         let slots = self.heap.slots();
         let (place, (handle, entry)) = self.index.find(slots, hash, recogniser(self.shape(), slots, is))?;
         Some((Found { place, handle }, entry))
-    }
-
-    #[inline(always)]
-    fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
-        let (found, entry) = self.locate(hash, is)?;
-        let (from, len) = (self.order.bytes(), entry.len());
-        Some(&mut self.heap.slot_mut(found.handle)[from..from + len])
     }
 
     #[inline]
@@ -265,6 +243,48 @@ impl<O: TableOrder> RawTable for Stacked<O> {
     }
 
     #[inline]
+    fn any(&mut self) -> Option<Found> {
+        self.index.any(self.heap.slots()).map(|(place, handle)| Found { place, handle })
+    }
+
+    fn visit_positions(
+        &self,
+        position: u64,
+        rehash: &impl Fn(&[u8]) -> u64,
+        mut visit: impl FnMut(u64, Found),
+    ) -> Option<u64> {
+        let rehash = by_handle(self.shape(), rehash);
+        self.index.visit_part(self.heap.slots(), position, &rehash, |hash, place, handle| {
+            visit(hash, Found { place, handle });
+        })
+    }
+}
+
+impl<O: TableOrder> RawTable for Stacked<O> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.index.entries
+    }
+
+    fn held(&self) -> usize {
+        self.heap.memory.held()
+    }
+
+    fn entry_bytes(&self) -> usize {
+        match self.size {
+            EntrySize::Fixed(bytes) => bytes * self.len(),
+            EntrySize::Variable => self.variable_bytes,
+        }
+    }
+
+    #[inline(always)]
+    fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
+        let (found, entry) = self.locate(hash, is)?;
+        let (from, len) = (self.order.bytes(), entry.len());
+        Some(&mut self.heap.slot_mut(found.handle)[from..from + len])
+    }
+
+    #[inline]
     fn prefetch_removal(&self, rehash: &impl Fn(&[u8]) -> u64) {
         if self.len() > FAR
             && self.recent != NO_STACK
@@ -311,28 +331,11 @@ impl<O: TableOrder> RawTable for Stacked<O> {
         self.next_handle(cursor).map(|handle| self.body(handle))
     }
 
-    #[inline]
-    fn any(&mut self) -> Option<Found> {
-        self.index.any(self.heap.slots()).map(|(place, handle)| Found { place, handle })
-    }
-
     fn stats(&self) -> Stats {
         let index_bytes = self.index.block_bytes(&self.heap) + self.index.table_bytes();
         let elsewhere = self.stacks.bytes() + self.order.held();
         let stats = self.index.stats(&self.heap, index_bytes, size_of::<Self>(), elsewhere);
         Stats { entry_bytes: self.entry_bytes(), ..stats }
-    }
-
-    fn visit_part(
-        &self,
-        position: u64,
-        rehash: &impl Fn(&[u8]) -> u64,
-        mut visit: impl FnMut(u64, Found),
-    ) -> Option<u64> {
-        let rehash = by_handle(self.shape(), rehash);
-        self.index.visit_part(self.heap.slots(), position, &rehash, |hash, place, handle| {
-            visit(hash, Found { place, handle });
-        })
     }
 
     fn set_allowance(&mut self, allocations: u64) {

@@ -3,7 +3,8 @@
 use crate::inline::InlineTable;
 use crate::lines::Inline;
 use crate::memory::OutOfMemory;
-use crate::raw::{EntrySize, Found, RawTable};
+use crate::positions::{Found, Positions};
+use crate::raw::{EntrySize, RawTable};
 use crate::stacked::Stacked;
 use crate::stats::Stats;
 use crate::walk::Cursor;
@@ -57,28 +58,10 @@ impl Table {
     }
 }
 
-impl RawTable for Table {
-    #[inline(always)]
-    fn len(&self) -> usize {
-        either!(&self.0, table => table.len())
-    }
-
-    fn held(&self) -> usize {
-        either!(&self.0, table => table.held())
-    }
-
-    fn entry_bytes(&self) -> usize {
-        either!(&self.0, table => table.entry_bytes())
-    }
-
+impl Positions for Table {
     #[inline(always)]
     fn locate(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
         either!(&self.0, table => table.locate(hash, is))
-    }
-
-    #[inline(always)]
-    fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
-        either!(&mut self.0, table => table.get_mut(hash, is))
     }
 
     #[inline(always)]
@@ -104,6 +87,39 @@ impl RawTable for Table {
     #[inline(always)]
     fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
         either!(&mut self.0, table => table.remove(found, rehash))
+    }
+
+    fn any(&mut self) -> Option<Found> {
+        either!(&mut self.0, table => table.any())
+    }
+
+    fn visit_positions(
+        &self,
+        position: u64,
+        rehash: &impl Fn(&[u8]) -> u64,
+        visit: impl FnMut(u64, Found),
+    ) -> Option<u64> {
+        either!(&self.0, table => table.visit_positions(position, rehash, visit))
+    }
+}
+
+impl RawTable for Table {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        either!(&self.0, table => table.len())
+    }
+
+    fn held(&self) -> usize {
+        either!(&self.0, table => table.held())
+    }
+
+    fn entry_bytes(&self) -> usize {
+        either!(&self.0, table => table.entry_bytes())
+    }
+
+    #[inline(always)]
+    fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
+        either!(&mut self.0, table => table.get_mut(hash, is))
     }
 
     #[inline(always)]
@@ -135,18 +151,10 @@ impl RawTable for Table {
         either!(&self.0, table => table.next(cursor))
     }
 
-    fn any(&mut self) -> Option<Found> {
-        either!(&mut self.0, table => table.any())
-    }
-
     fn stats(&self) -> Stats {
         let stats = either!(&self.0, table => table.stats());
         let own = size_of::<Self>() - either!(&self.0, table => size_of_val(table));
         Stats { held_bytes: stats.held_bytes + own, directory_bytes: stats.directory_bytes + own, ..stats }
-    }
-
-    fn visit_part(&self, position: u64, rehash: &impl Fn(&[u8]) -> u64, visit: impl FnMut(u64, Found)) -> Option<u64> {
-        either!(&self.0, table => table.visit_part(position, rehash, visit))
     }
 
     fn set_allowance(&mut self, allocations: u64) {

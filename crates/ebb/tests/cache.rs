@@ -3,7 +3,7 @@
 mod common;
 
 use common::cache::{Model, Op, hash, key_of, rehash, run};
-use ebb::{Cache, Clock, Deadlines, EntrySize, Keeping, RawTable, Time};
+use ebb::{Cache, Clock, Deadlines, EntrySize, Keeping, OccupiedEntry, RawTable, Time};
 use proptest::prelude::*;
 use std::collections::HashSet;
 
@@ -47,8 +47,7 @@ fn walks_visit_each_entry_once_while_the_table_grows_and_shrinks() {
         let (mut seen, mut position) = (HashSet::new(), Some(0));
         let mut step = 0;
         while let Some(at) = position {
-            let cache = &model.cache;
-            position = cache.visit_part(at, &rehash, |_, found| assert!(seen.insert(key_of(cache.entry(found)))));
+            position = model.cache.visit_part(at, &rehash, |_, found| assert!(seen.insert(key_of(found.bytes()))));
             step += 1;
             // All but every fourth key come and go meanwhile, in waves.
             for i in 0..400 {
@@ -79,8 +78,7 @@ fn a_limit_holds_at_every_moment_and_the_rest_still_fits() {
         while cache.insert_until(hash(key), len, never, &rehash, write).is_err() {
             assert!(cache.was_limited());
             cache.release_spares();
-            let victim = cache.victim(&rehash).expect("something to evict");
-            cache.remove(victim, &rehash);
+            OccupiedEntry::victim(&mut cache, &rehash).expect("something to evict").remove(&rehash);
             evicted += 1;
         }
         assert!(cache.bytes() <= limit);
@@ -137,9 +135,9 @@ fn the_last_to_come_stay_where_nobody_asks() {
     let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
     for key in 0..5 * room {
         if key >= room {
-            let victim = cache.victim(&rehash).unwrap();
-            assert_eq!(key_of(cache.entry(victim)), key - room);
-            cache.remove(victim, &rehash);
+            let victim = OccupiedEntry::victim(&mut cache, &rehash).unwrap();
+            assert_eq!(key_of(victim.bytes()), key - room);
+            victim.remove(&rehash);
         }
         let write = |entry: &mut [u8]| entry.copy_from_slice(&key.to_le_bytes());
         cache.insert_until(hash(key), 8, never, &rehash, write).unwrap();

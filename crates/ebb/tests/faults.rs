@@ -129,15 +129,13 @@ fn segments_that_do_not_merge_in_place_stay_as_they_were() {
     assert_eq!(table.stats().segments, 2);
     table.set_allowance(0);
     for (i, &hash) in others.iter().enumerate() {
-        let found = table.find(hash, |entry| itself(entry) == hash).unwrap();
-        table.remove(found, &itself);
+        table.find_entry(hash, |entry| itself(entry) == hash).unwrap().remove(&itself);
         table.check(&itself);
         assert!(crowd.clone().all(|hash| has(&table, hash)) && others[i + 1..].iter().all(|&hash| has(&table, hash)));
     }
     assert_eq!(table.stats().segments, 2, "without memory they don't merge");
     table.set_allowance(u64::MAX);
-    let found = table.find(0, |entry| itself(entry) == 0).unwrap();
-    table.remove(found, &itself);
+    table.find_entry(0, |entry| itself(entry) == 0).unwrap().remove(&itself);
     table.check(&itself);
     assert_eq!(table.stats().segments, 1, "with a stash there is room");
     assert!(crowd.skip(1).all(|hash| has(&table, hash)));

@@ -53,8 +53,12 @@ impl Filled for Cache {
     }
 }
 
-fn find(table: &impl RawTable, key: u64) -> Option<ebb::Found> {
-    table.find(hash(key), |entry| key_of(entry) == key)
+fn get(table: &impl RawTable, key: u64) -> Option<&[u8]> {
+    table.get(hash(key), |entry| key_of(entry) == key)
+}
+
+fn remove(table: &mut impl RawTable, key: u64) {
+    table.find_entry(hash(key), |entry| key_of(entry) == key).unwrap().remove(&rehash);
 }
 
 /// Entries that take a table of entries of `len` bytes past the threshold of huge pages by some of them.
@@ -72,21 +76,19 @@ fn fill_and_drain(mut table: impl Filled, len: usize, most: impl Fn(usize) -> us
     }
     table.check(&rehash);
     for key in 0..count {
-        let entry = table.entry(find(&table, key).unwrap());
+        let entry = get(&table, key).unwrap();
         assert_eq!((entry.len(), key_of(entry), key_of(&entry[len - 8..])), (len, key, key));
     }
     for key in (0..count / 2).chain((count * 3 / 4..count).rev()) {
-        let found = find(&table, key).unwrap();
-        table.remove(found, &rehash);
+        remove(&mut table, key);
     }
     table.check(&rehash);
     (0..count / 4).for_each(|key| table.add(key, len).unwrap());
-    let left: Vec<u64> = (0..count).filter(|&key| find(&table, key).is_some()).collect();
+    let left: Vec<u64> = (0..count).filter(|&key| get(&table, key).is_some()).collect();
     assert_eq!(left.len(), table.len());
     for key in left {
-        let found = find(&table, key).unwrap();
-        assert_eq!(key_of(&table.entry(found)[len - 8..]), key);
-        table.remove(found, &rehash);
+        assert_eq!(key_of(&get(&table, key).unwrap()[len - 8..]), key);
+        remove(&mut table, key);
     }
     table.check(&rehash);
     assert!(table.is_empty());
@@ -158,7 +160,7 @@ fn a_large_entry_that_finds_no_memory_changes_nothing() {
             table.set_allowance(key % 3);
             if table.add(key, len).is_err() {
                 table.check(&rehash);
-                assert_eq!((table.len() as u64, find(&table, key)), (key, None));
+                assert_eq!((table.len() as u64, get(&table, key)), (key, None));
                 table.set_allowance(u64::MAX);
                 table.add(key, len).unwrap();
             }
@@ -177,7 +179,7 @@ fn an_entry_that_varies_has_a_limit() {
         }
         table.add(1, MAX_ENTRY_BYTES).unwrap(); // of which its ends take memory
         table.check(&rehash);
-        assert_eq!(table.entry(find(&table, 1).unwrap()).len(), MAX_ENTRY_BYTES);
+        assert_eq!(get(&table, 1).unwrap().len(), MAX_ENTRY_BYTES);
     }
     try_around_the_limit(Table::new(EntrySize::Variable));
     try_around_the_limit(cache(EntrySize::Variable, true, true));

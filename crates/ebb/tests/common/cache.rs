@@ -1,6 +1,6 @@
 //! A cache beside a plain model of its rules, and the operations on both. Time is a parameter.
 
-use ebb::{Cache, Clock, Deadlines, EntrySize, Found, Keeping, RawTable, Time};
+use ebb::{Cache, Clock, Deadlines, EntryRef, EntrySize, Keeping, OccupiedEntry, RawTable, Time};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasher;
 
@@ -233,8 +233,12 @@ impl Model {
         Model { cache, size, now: 100.0, idle, bounded, entries, eviction, writes: 0, starving: false }
     }
 
-    pub fn find(&self, key: u64) -> Option<Found> {
+    pub fn find(&self, key: u64) -> Option<EntryRef<'_, Cache>> {
         self.cache.find(hash(key), |entry| key_of(entry) == key)
+    }
+
+    pub fn find_entry(&mut self, key: u64) -> Option<OccupiedEntry<'_, Cache>> {
+        self.cache.find_entry(hash(key), |entry| key_of(entry) == key)
     }
 
     fn deadlines(&self, lives: Option<f64>) -> (f64, f64) {
@@ -252,14 +256,13 @@ impl Model {
             entry[..8].copy_from_slice(&key.to_le_bytes());
             entry[8..].copy_from_slice(&value);
         };
-        match self.find(key) {
-            Some(found) => {
-                if self.cache.replace(found, 8 + len, &rehash, write).is_err() {
+        match self.find_entry(key) {
+            Some(mut entry) => {
+                if entry.replace(8 + len, &rehash, write).is_err() {
                     return self.refused();
                 }
-                let found = self.find(key).unwrap();
-                self.cache.renew(found, deadlines);
-                self.cache.mark(found);
+                entry.renew(deadlines);
+                entry.mark();
                 self.eviction.use_(key);
             }
             None => {
@@ -277,10 +280,9 @@ impl Model {
     }
 
     pub fn remove(&mut self, key: u64) {
-        let found = self.find(key);
-        assert_eq!(found.is_some(), self.entries.contains_key(&key));
-        if let Some(found) = found {
-            self.cache.remove(found, &rehash);
+        let removed = self.find_entry(key).map(|entry| entry.remove(&rehash)).is_some();
+        assert_eq!(removed, self.entries.contains_key(&key));
+        if removed {
             self.forget(key);
         }
     }
@@ -292,31 +294,32 @@ impl Model {
 
     pub fn used(&mut self, key: u64) {
         let alive = self.entries.get(&key).is_some_and(|entry| entry.deadline() > self.now);
-        let found = self.find(key).filter(|&found| self.cache.deadlines(found).first() > time(self.now));
+        let ((_, idle), now) = (self.deadlines(None), time(self.now));
+        let found = self.cache.find_entry(hash(key), |entry| key_of(entry) == key);
+        let found = found.filter(|found| found.deadlines().first() > now);
         assert_eq!(alive, found.is_some());
-        if let Some(found) = found {
-            let (_, idle) = self.deadlines(None);
+        if let Some(mut found) = found {
             let entry = self.entries.get_mut(&key).unwrap();
             entry.idle = idle;
-            self.cache.renew(found, Deadlines { hard: time(entry.hard), idle: time(idle) });
-            self.cache.mark(found);
+            found.renew(Deadlines { hard: time(entry.hard), idle: time(idle) });
+            found.mark();
             self.eviction.use_(key);
         }
     }
 
     fn renew(&mut self, key: u64, lives: f64) {
-        let Some(found) = self.find(key) else { return };
         let (hard, idle) = self.deadlines(Some(lives));
-        self.cache.renew(found, Deadlines { hard: time(hard), idle: time(idle) });
+        let Some(mut found) = self.find_entry(key) else { return };
+        found.renew(Deadlines { hard: time(hard), idle: time(idle) });
         let entry = self.entries.get_mut(&key).unwrap();
         (entry.hard, entry.idle) = (hard, idle);
     }
 
     fn sweep(&mut self, mut steps: usize) {
         let exhaustive = steps == usize::MAX;
-        while let Some(found) = self.cache.next_expired(time(self.now), &mut steps, &rehash) {
-            let key = key_of(self.cache.entry(found));
-            self.cache.remove(found, &rehash);
+        while let Ok(found) = OccupiedEntry::expired(&mut self.cache, time(self.now), &mut steps, &rehash) {
+            let key = key_of(found.bytes());
+            found.remove(&rehash);
             assert!(self.forget(key).deadline() <= self.now, "what is swept has expired");
         }
         if exhaustive {
@@ -326,12 +329,12 @@ impl Model {
     }
 
     pub fn evict(&mut self) {
-        let victim = self.cache.victim(&rehash);
-        assert_eq!(victim.is_some(), self.bounded && !self.entries.is_empty());
-        let Some(found) = victim else { return };
+        let victim = OccupiedEntry::victim(&mut self.cache, &rehash);
+        assert_eq!(victim.is_ok(), self.bounded && !self.entries.is_empty());
+        let Ok(found) = victim else { return };
         let expected = self.eviction.victim();
-        assert_eq!(key_of(self.cache.entry(found)), expected);
-        self.cache.remove(found, &rehash);
+        assert_eq!(key_of(found.bytes()), expected);
+        found.remove(&rehash);
         self.forget(expected);
     }
 
@@ -341,9 +344,8 @@ impl Model {
         let mut position = Some(0);
         let mut round = 0;
         while let Some(at) = position {
-            let cache = &self.cache;
-            position = cache.visit_part(at, &rehash, |_, found| {
-                assert!(seen.insert(key_of(cache.entry(found))), "visited once");
+            position = self.cache.visit_part(at, &rehash, |_, found| {
+                assert!(seen.insert(key_of(found.bytes())), "visited once");
             });
             round += 1;
             if self.entries.contains_key(&(remove + round)) {
@@ -359,8 +361,8 @@ impl Model {
         let all_along = self.eviction.queue.clone();
         assert_eq!(self.cache.begin_walk(), self.bounded);
         let (mut seen, mut gone) = (Vec::new(), HashSet::new());
-        while let Some(found) = self.cache.next_of_walk(&rehash) {
-            seen.push(key_of(self.cache.entry(found)));
+        while let Ok(found) = OccupiedEntry::next_of_walk(&mut self.cache, &rehash) {
+            seen.push(key_of(found.bytes()));
             if self.entries.contains_key(&remove) {
                 self.remove(remove);
                 gone.insert(remove);
@@ -446,8 +448,8 @@ impl Model {
         assert_eq!(self.cache.len(), self.entries.len());
         for (&key, entry) in &self.entries {
             let found = self.find(key).unwrap();
-            assert_eq!(self.cache.entry(found)[8..], entry.value);
-            assert_eq!(self.cache.deadlines(found), Deadlines { hard: time(entry.hard), idle: time(entry.idle) });
+            assert_eq!(found.bytes()[8..], entry.value);
+            assert_eq!(found.deadlines(), Deadlines { hard: time(entry.hard), idle: time(entry.idle) });
         }
     }
 }
@@ -455,8 +457,7 @@ impl Model {
 impl Model {
     pub fn remove_if_there(&mut self, key: u64) {
         if self.entries.contains_key(&key) {
-            let found = self.find(key).unwrap();
-            self.cache.remove(found, &rehash);
+            self.find_entry(key).unwrap().remove(&rehash);
             self.entries.remove(&key);
         }
     }

@@ -5,7 +5,7 @@
 pub mod cache;
 pub mod case;
 
-use ebb::{Cursor, EntrySize, Found, OutOfMemory, RawTable, Table};
+use ebb::{Cursor, EntryRef, EntrySize, OccupiedEntry, OutOfMemory, RawTable, Table};
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
@@ -147,8 +147,12 @@ impl Model {
         self.hashing.of(key_of(entry))
     }
 
-    fn find(&self, key: u64) -> Option<Found> {
+    fn find(&self, key: u64) -> Option<EntryRef<'_, Table>> {
         self.table.find(self.hashing.of(key), |entry| key_of(entry) == key)
+    }
+
+    fn find_entry(&mut self, key: u64) -> Option<OccupiedEntry<'_, Table>> {
+        self.table.find_entry(self.hashing.of(key), |entry| key_of(entry) == key)
     }
 
     fn entry(&mut self, key: u64, len: usize) -> Vec<u8> {
@@ -164,8 +168,8 @@ impl Model {
         let hashing = self.hashing;
         let rehash = |entry: &[u8]| hashing.of(key_of(entry));
         let write = |slot: &mut [u8]| slot.copy_from_slice(&entry);
-        let done = match self.find(key) {
-            Some(found) => self.table.replace(found, entry.len(), &rehash, write).map(drop),
+        let done = match self.find_entry(key) {
+            Some(mut found) => found.replace(entry.len(), &rehash, write),
             None => self.table.insert(hashing.of(key), entry.len(), &rehash, write),
         };
         match done {
@@ -175,16 +179,9 @@ impl Model {
     }
 
     pub fn remove(&mut self, key: u64) {
-        let found = self.find(key);
-        assert_eq!(found.is_some(), self.entries.remove(&key).is_some());
-        if let Some(found) = found {
-            self.remove_found(found);
-        }
-    }
-
-    fn remove_found(&mut self, found: Found) {
         let hashing = self.hashing;
-        self.table.remove(found, &|entry| hashing.of(key_of(entry)));
+        let removed = self.find_entry(key).map(|found| found.remove(&|entry| hashing.of(key_of(entry)))).is_some();
+        assert_eq!(removed, self.entries.remove(&key).is_some());
     }
 
     fn get(&mut self, key: u64) {
@@ -192,18 +189,19 @@ impl Model {
         self.table.prefetch_lines(&[self.hashing.of(key)]);
         self.table.prefetch_entries(&[self.hashing.of(key)]);
         let (hash, expected) = (self.hashing.of(key), self.entries.get(&key).map(Vec::as_slice));
-        assert_eq!(self.find(key).map(|found| self.table.entry(found)), expected);
+        assert_eq!(self.find(key).map(EntryRef::bytes), expected);
         assert_eq!(self.table.get(hash, |entry| key_of(entry) == key), expected);
         assert_eq!(self.table.get_mut(hash, |entry| key_of(entry) == key).as_deref(), expected);
     }
 
     fn pop_any(&mut self) {
-        let Some(found) = self.table.any() else {
+        let hashing = self.hashing;
+        let Some(found) = self.table.any_entry() else {
             return assert!(self.entries.is_empty());
         };
-        let entry = self.table.entry(found).to_vec();
+        let entry = found.bytes().to_vec();
         assert_eq!(self.entries.remove(&key_of(&entry)), Some(entry));
-        self.remove_found(found);
+        found.remove(&|entry| hashing.of(key_of(entry)));
     }
 
     fn walk(&self) {
