@@ -1,20 +1,22 @@
 //! Many keys of a cache in one call.
 
-use crate::arrays::{Elements, Entries, Lookups};
-use crate::bulk::{
-    collect, find_each, find_some_at_a_time, in_batches, objects_of, objects_of_both, read_all, set_pairs, take_places,
-};
-use crate::cache::Cache;
-use crate::cache::chest::{BATCH, Chest, Refused};
-use crate::cache::gone::Gone;
+use crate::cache::chest::state::{BATCH, Chest};
+use crate::cache::class::Cache;
 use crate::cache::moment::Moment;
+use crate::cache::refused::Refused;
 use crate::cache::settings::seconds;
-use crate::convert::Key;
-use crate::hash::hash_int;
-use crate::kinds::KeyKind;
-use crate::layout::New;
-use crate::make;
-use crate::pace::Pace;
+use crate::cache::step::Step;
+use crate::kinds::hash::hash_int;
+use crate::kinds::kind::KeyKind;
+use crate::kinds::new::{Key, New};
+use crate::mapping::arrays::{Elements, Entries, Lookups};
+use crate::mapping::bulk::{
+    collect, find_each, find_some_at_a_time, objects_of, objects_of_both, read_all, take_places,
+};
+use crate::mapping::pairs::set_pairs;
+use crate::python::make;
+use crate::python::pace::Pace;
+use crate::table::batches::in_batches;
 use ebb::RawTable;
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
@@ -137,7 +139,7 @@ impl Cache {
         // Some hundred at a time, so that what has to leave for them is told and dropped between.
         for from in (0..entries.len()).step_by(BATCH) {
             let some = entries.take(from..entries.len().min(from + BATCH));
-            let set = |chest: &mut Chest, gone: &mut Gone| {
+            let set = |chest: &mut Chest, step: &mut Step<'_, '_>| {
                 in_batches(
                     chest,
                     some.len(),
@@ -146,7 +148,7 @@ impl Cache {
                         let key = some.key(i);
                         let found = chest.store.find_int(hash, key);
                         let new = New { hash, key: &Key::Int(key), value: &some.value(i) };
-                        chest.put(py, found, new, lives, &moment, gone)
+                        chest.put(step, found, new, lives)
                     },
                 )
             };

@@ -1,24 +1,26 @@
 //! A cache's `c[key]`, `c[key] = value`, `del c[key]`, `key in c` and `c.get(key)` without PyO3's trampolines: see
-//! [`fast`](crate::fast). A cache with a timer of its own has none of it, as the timer is Python code.
+//! [`map::fast`](crate::map::fast). A cache with a timer of its own has none of it, as the timer is Python code.
 #![allow(unsafe_code)] // type slots
 
-use crate::cache::Cache;
-use crate::cache::chest::Chest;
+use crate::cache::chest::state::Chest;
+use crate::cache::class::Cache;
 use crate::cache::gone::Gone;
 use crate::cache::moment::Moment;
 use crate::cache::settings::Settings;
-use crate::convert::{Key, new_object};
-use crate::kinds::Kinds;
-use crate::layout::New;
-use crate::slots::{self, Behind, HasLanes, Lanes};
-use crate::store::{Dropped, Store, rehasher};
-use crate::typed::{ObjectKeys, TypedKey, TypedValue, with_key_type};
+use crate::cache::step::Step;
+use crate::kinds::given::Kinds;
+use crate::kinds::new::{Key, New};
+use crate::kinds::read::new_object;
+use crate::kinds::typed::{ObjectKeys, TypedKey, TypedValue, with_key_type};
+use crate::mapping::slots::{self, Behind, HasLanes, Lanes};
+use crate::table::dropped::Dropped;
+use crate::table::store::{Store, rehasher};
 use ebb::{Clock, Deadlines, Glance, RawTable};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-pub(crate) static LANES: Lanes = Lanes::of::<Cache>();
+static LANES: Lanes = Lanes::of::<Cache>();
 static GET: Behind = Behind::new();
 
 /// Remember the slots that PyO3 made for `Cache`, and put the lane before its `get`.
@@ -132,7 +134,7 @@ impl HasLanes for Cache {
                 None => {
                     let new = New { hash, key: &K::key(key), value: &V::value(value) };
                     // Refused or not, those who made room have left. The slot behind meets the error again.
-                    match chest.put_at(py, None, new, deadlines, &moment, &mut gone) {
+                    match chest.put_at(&mut Step { py, moment: &moment, gone: &mut gone }, None, new, deadlines) {
                         Ok(()) => Some(None),
                         Err(refused) => {
                             refused.into_gone(&mut gone);
@@ -141,7 +143,7 @@ impl HasLanes for Cache {
                     }
                 }
             };
-            self.end_step(py, chest, &moment, &mut gone);
+            self.end_step(chest, &mut Step { py, moment: &moment, gone: &mut gone });
             done
         })?;
         self.after_step(py, gone);
@@ -169,7 +171,7 @@ impl HasLanes for Cache {
             counts.deleted += 1;
             let dropped = Dropped::of::<K>(layout, entry);
             store.forget::<K>(found);
-            self.end_step(py, chest, &Moment::later(), &mut Gone::default());
+            self.end_step(chest, &mut Step { py, moment: &Moment::later(), gone: &mut Gone::default() });
             Some(dropped)
         })??;
         dropped.release(py); // may run `__del__`

@@ -1,11 +1,11 @@
 //! Entries that have left a cache, between the lock that they left under and what is told and dropped after it.
 
-use crate::calls;
-use crate::convert::Read;
-use crate::errors::out_of_memory;
-use crate::kinds::Codec;
-use crate::make::Name;
-use crate::store::Dropped;
+use crate::kinds::codec::Codec;
+use crate::kinds::read::Read;
+use crate::python::calls;
+use crate::python::errors::out_of_memory;
+use crate::python::make::Name;
+use crate::table::dropped::Dropped;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 

@@ -1,18 +1,23 @@
 //! The methods of `Cache` for one key, for all, and for the interpreter; those for many keys are in `bulk`.
 
-use crate::cache::chest::{Chest, Refused};
-use crate::cache::iter::{self, What};
+use crate::cache::chest::state::Chest;
+use crate::cache::class::Cache;
+use crate::cache::iter::CacheIterator;
 use crate::cache::limits::Limits;
+use crate::cache::refused::Refused;
 use crate::cache::settings::{Callable, Settings, first_time, seconds};
 use crate::cache::shared::{Kept, Shared};
-use crate::cache::{Cache, CacheIterator};
-use crate::convert::{Key, Value, read_value};
-use crate::errors::{error, missing, out_of_memory};
-use crate::kinds::{KeyKind, Kinds, ValueKind, value_kind};
-use crate::layout::New;
-use crate::make;
-use crate::map::{Fallback, call_missing, describe, note, pop};
-use crate::reserve::has_room_for;
+use crate::cache::{copies, walks};
+use crate::kinds::given::{Kinds, value_kind};
+use crate::kinds::kind::{KeyKind, ValueKind};
+use crate::kinds::new::{Key, New, Value};
+use crate::kinds::read::read_value;
+use crate::mapping::iter::What;
+use crate::mapping::methods::{Fallback, call_missing, describe, note, pop};
+use crate::mapping::slots::made_without_arguments;
+use crate::python::errors::{error, missing, out_of_memory};
+use crate::python::make;
+use crate::python::reserve::has_room_for;
 use ebb::{Clock, RawTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -22,7 +27,7 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 /// Bytes of a cache that are not in its table.
 const OWN_BYTES: usize = size_of::<Cache>() + size_of::<Shared>() - size_of::<ebb::Cache>();
 
-crate::slots::made_without_arguments!(Cache);
+made_without_arguments!(Cache);
 
 #[pymethods]
 impl Cache {
@@ -176,24 +181,24 @@ impl Cache {
 
     /// All items that are there all along, as a list of pairs. O(n).
     fn _snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        iter::snapshot(self, py)
+        walks::snapshot(self, py)
     }
 
     /// All items that are there all along, as a list of (key, value, seconds left, seconds left without use). O(n).
     fn _entries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        iter::entries(self, py)
+        copies::entries(self, py)
     }
 
     /// Set what is alive in a cache of the same settings, to expire when it does there; keys and values as `copied`
     /// gives them, if there is one. O(n).
     #[pyo3(signature = (other, copied=None))]
     fn _copy_from(&self, other: &Bound<'_, Self>, copied: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        iter::copy(other.get(), self, copied, other.py())
+        copies::copy(other.get(), self, copied, other.py())
     }
 
     /// Set what `_entries` has given; what was left of each life then is left now. O(n).
     fn _restore(&self, entries: &Bound<'_, PyAny>) -> PyResult<()> {
-        iter::restore(self, entries)
+        copies::restore(self, entries)
     }
 
     /// The value of `key`, or `default`. A use of the entry. O(1).
@@ -269,7 +274,7 @@ impl Cache {
     /// Remove all that has expired, and return it as a list of (key, value). O(1) a removed entry. `MemoryError` if the list
     /// can't be made: what has been removed by then is told to `on_remove` alone.
     fn expire<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        iter::expire(self, py)
+        walks::expire(self, py)
     }
 
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
@@ -297,13 +302,13 @@ impl Cache {
         }
         let value = self.value(default)?;
         let (moment, lives) = (self.moment(py)?, self.shared.settings().limits.lives(None));
-        let read = self.locate(py, &typed, &moment, |chest, hash, found, gone| {
+        let read = self.locate(py, &typed, &moment, |chest, hash, found, step| {
             let alive = if is_object { chest.using(found, &moment) } else { chest.alive(found, &moment) };
             if let Some(found) = alive {
                 return Ok(Some(chest.store.read_value(py, found)));
             }
             let new = New { hash, key: &typed, value: &value };
-            chest.put(py, found, new, lives, &moment, gone).map(|()| None)
+            chest.put(step, found, new, lives).map(|()| None)
         })?;
         match self.kinds().finish(py, read.map_err(|refused| self.refusal(py, refused))?)? {
             Some(value) => Ok(value),

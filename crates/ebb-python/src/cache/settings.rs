@@ -1,10 +1,10 @@
 //! What a cache is made with, and how what is given for it is read.
 
 use crate::cache::limits::Limits;
-use crate::calls;
-use crate::errors::{Shown, error, is_out_of_memory};
-use crate::kinds::Kinds;
-use crate::make::{self, Name};
+use crate::kinds::given::Kinds;
+use crate::python::calls;
+use crate::python::errors::{Shown, error, is_out_of_memory};
+use crate::python::make::{self, Name};
 use ebb::{Clock, Time};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};

@@ -1,0 +1,134 @@
+//! Marks are given to instances, and the entries of an instance go when it dies.
+
+use crate::cache::chest::state::{BATCH, Chest};
+use crate::cache::class::Cache;
+use crate::cache::gone::{Cause, Gone};
+use crate::cache::instances::mark::{InstanceMark, has_mark, mark_in};
+use crate::cache::instances::table::{find, take};
+use crate::cache::moment::Moment;
+use crate::cache::shared::Shared;
+use crate::cache::step::Step;
+use crate::kinds::layout::word;
+use crate::kinds::objects::{self, Leaving};
+use crate::python::calls;
+use crate::python::errors::out_of_memory;
+use crate::python::types::is_weakly_kept;
+use ebb::{Found, RawTable};
+use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// What a weak reference calls when an instance dies.
+#[pyclass(frozen, module = "ebbmap._core")]
+pub(crate) struct InstanceWatch {
+    cache: Weak<Shared>,
+    id: usize,
+}
+
+#[pymethods]
+impl InstanceWatch {
+    /// Remove the entries of the instance. The interpreter calls this wherever an object may die: never under a lock of
+    /// ours.
+    fn __call__(&self, reference: &Bound<'_, PyAny>) {
+        let py = reference.py();
+        let Some(cache) = self.cache.upgrade() else { return };
+        let taken = cache.instances.0.with(py, |table| {
+            let table = table.as_mut()?;
+            let found = find(table, self.id)?;
+            objects::is_same(&table.entry(found)[8..16], reference).then(|| take(table, found))
+        });
+        let Some((reference, mark)) = taken else { return };
+        reference.release(py);
+        forget_dead(py, &cache, mark);
+    }
+}
+
+/// The mark that stands for an instance in keys; `None` where the key has to hold the instance itself, which compares by
+/// value or can't be referred to weakly.
+pub(crate) fn mark_of(cache: &Cache, instance: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+    if !is_weakly_kept(instance)? {
+        return Ok(None);
+    }
+    let py = instance.py();
+    if let Some(mark) = cache.shared.instances.get(instance) {
+        return Ok(Some(mark));
+    }
+    let watch = InstanceWatch { cache: Arc::downgrade(&cache.shared), id: instance.as_ptr() as usize };
+    let reference = PyWeakrefReference::new_with(instance, Bound::new(py, watch)?)?;
+    let of = instance.get_type().name()?.unbind();
+    let mark = Bound::new(py, InstanceMark { of, hashes: Mutex::default() })?;
+    let added = cache.shared.instances.add(reference.as_any(), mark.as_any(), instance)?;
+    if let Some((reference, mark)) = added.replaced {
+        reference.release(py);
+        forget_dead(py, &cache.shared, mark);
+    }
+    Ok(Some(added.mark))
+}
+
+/// The entry of this hash whose key has a mark.
+fn entry_of(chest: &Chest, hash: u64, mark: &Bound<'_, InstanceMark>) -> Option<Found> {
+    let has_mark = |key: &[u8]| has_mark(&objects::borrowed(mark.py(), key), mark);
+    chest.store.table.find(hash, |entry| word(entry) == hash && has_mark(&entry[8..16]))
+}
+
+/// Have an entry, which was just set, go when the instance in its key dies. O(1).
+pub(crate) fn note(cache: &Cache, key: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Some(mark) = mark_in(key) else { return Ok(()) };
+    let py = key.py();
+    let typed = cache.key(key)?;
+    let hash = typed.hash();
+    let noted = cache.shared.chest.with(py, |chest| {
+        let mut hashes = mark.get().hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        hashes.add(hash, |hash| entry_of(chest, hash, &mark).is_some())
+    });
+    if noted.is_err() {
+        cache.delete(py, &typed)?; // nothing would remove it
+    }
+    noted.map_err(out_of_memory)
+}
+
+/// Remove the entries of a mark whose instance is dead, and drop the mark.
+fn forget_dead(py: Python<'_>, cache: &Shared, mark: Leaving) {
+    let mark = mark.into_object(py);
+    forget(py, cache, mark.bind(py));
+    calls::release(py, mark);
+}
+
+/// Remove the entries of a mark whose instance is dead, some to a hold of the lock. O(entries of the mark).
+fn forget(py: Python<'_>, cache: &Shared, mark: &Bound<'_, PyAny>) {
+    let Ok(mark) = mark.cast::<InstanceMark>() else { return };
+    loop {
+        let (moment, mut gone) = (Moment::later(), Gone::default());
+        let done = cache.chest.with(py, |chest| {
+            let mut step = Step { py, moment: &moment, gone: &mut gone };
+            forget_some(cache, chest, mark, &mut step)
+        });
+        cache.settle(py, gone);
+        match done {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(error) => return error.write_unraisable(py, None),
+        }
+    }
+}
+
+/// Whether none are left.
+fn forget_some(
+    cache: &Shared,
+    chest: &mut Chest,
+    mark: &Bound<'_, InstanceMark>,
+    step: &mut Step<'_, '_>,
+) -> PyResult<bool> {
+    let mut hashes = mark.get().hashes.lock().unwrap_or_else(PoisonError::into_inner);
+    let on_system_time = cache.settings().is_on_system_time();
+    for _ in 0..BATCH {
+        let Some(&hash) = hashes.all.last() else { return Ok(true) };
+        let Some(found) = entry_of(chest, hash, mark) else {
+            hashes.all.pop();
+            continue;
+        };
+        let expired = on_system_time && chest.is_over(found, step.moment);
+        chest.depart(step, found, if expired { Cause::Expired } else { Cause::Deleted })?;
+    }
+    Ok(false)
+}
