@@ -223,12 +223,9 @@ impl Cache {
     pub(super) fn release_cleared(&self, py: Python<'_>, contents: Contents<ebb::Cache>) {
         let settings = self.shared.settings();
         if let Some(on_remove) = settings.on_remove.get(py) {
-            contents.each(|layout, entry| {
-                let told = layout.read_key(py, entry).and_then(|key| Ok((key, layout.read_value(py, entry)?)));
-                match told {
-                    Ok(told) => gone::tell(py, &on_remove, settings.kinds.codec.as_ref(), told, Cause::Cleared),
-                    Err(error) => error.write_unraisable(py, Some(on_remove.bind(py))),
-                }
+            contents.each(|entry| match entry.read_pair(py) {
+                Ok(told) => gone::tell(py, &on_remove, settings.kinds.codec.as_ref(), told, Cause::Cleared),
+                Err(error) => error.write_unraisable(py, Some(on_remove.bind(py))),
             });
         }
         contents.release(py);

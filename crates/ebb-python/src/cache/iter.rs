@@ -3,7 +3,7 @@
 use crate::cache::chest::state::{Chest, this_thread};
 use crate::cache::class::Cache;
 use crate::cache::moment::Moment;
-use crate::kinds::layout::KeptKey;
+use crate::kinds::entry::KeptKey;
 use crate::mapping::iter::{Ended, Next, What, reduced};
 use crate::python::errors::{out_of_memory, with_room};
 use crate::python::lock::Guarded;
@@ -74,7 +74,7 @@ impl Walk {
                 passed.push(key);
                 let Some(found) = found else { continue };
                 self.left = self.left.saturating_sub(1);
-                let key = (what != What::Values).then(|| chest.store.read_key(py, chest.store.table.entry(found)));
+                let key = (what != What::Values).then(|| chest.store.entry(found).read_key(py));
                 let value = (what != What::Keys).then(|| chest.store.read_value(py, found));
                 return Ok(Some((key.transpose()?, value.transpose()?)));
             }
@@ -103,8 +103,7 @@ fn part_keys(
     let next = chest.store.table.visit_part(position, &|entry| layout.hash(entry), |hash, found| {
         if done.is_ok() && !chest.is_over(found, moment) {
             done = keys.try_reserve(1).map_err(out_of_memory).and_then(|()| {
-                let entry = chest.store.table.entry(found);
-                keys.push((hash, layout.keep_key(py, entry)?));
+                keys.push((hash, chest.store.entry(found).keep_key(py)?));
                 Ok(())
             });
         }

@@ -11,7 +11,7 @@ use crate::cache::{copies, walks};
 use crate::kinds::given::{Kinds, value_kind};
 use crate::kinds::kind::{KeyKind, ValueKind};
 use crate::kinds::new::{Key, New, Value};
-use crate::kinds::read::read_value;
+use crate::kinds::read::read_inline;
 use crate::mapping::iter::What;
 use crate::mapping::methods::{Fallback, call_missing, describe, note, pop};
 use crate::mapping::slots::made_without_arguments;
@@ -420,6 +420,6 @@ impl Cache {
             return Ok(given.clone().unbind());
         }
         let bytes = value.to_bytes()?;
-        read_value(py, self.kinds().value, &bytes)?.finish(py, self.kinds().codec.as_ref())
+        read_inline(py, self.kinds().value, &bytes)?.finish(py, self.kinds().codec.as_ref())
     }
 }

@@ -3,12 +3,11 @@
 use crate::kinds::codec::Codec;
 use crate::kinds::kind::{KeyKind, ValueKind};
 use crate::kinds::new::{Key, Value};
-use crate::kinds::plain::{any_int, plain_bytes, plain_text};
+use crate::kinds::plain::{any_int, has_index, plain_bytes, plain_text};
 use crate::kinds::typed::{TypedKey, TypedValue, with_key_type, with_value_type};
 use crate::python::calls;
 use crate::python::errors::{Shown, copy_of, error, is_out_of_memory, out_of_memory};
 use crate::python::make::{self, Name};
-use crate::python::types::has_index;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyString};

@@ -6,35 +6,12 @@
 use crate::kinds::hash::{hash_int, hash_text};
 use crate::kinds::kind::{KeyKind, ValueKind};
 use crate::kinds::new::{Key, New};
-use crate::kinds::objects;
-use crate::kinds::read::{Read, read_text, read_value};
-use crate::python::errors::{copy_of, error, out_of_memory};
-use crate::python::make;
+use crate::kinds::plain::word_of;
+use crate::python::errors::{error, out_of_memory};
 use ebb::{EntrySize, MAX_ENTRY_BYTES};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use std::ops::Range;
-
-/// A key of a table, kept aside.
-pub(crate) enum KeptKey {
-    Object(Py<PyAny>),
-    Int(i64),
-    Text(Vec<u8>),
-}
-
-impl KeptKey {
-    pub(crate) fn copy(&self, py: Python<'_>) -> PyResult<Self> {
-        Ok(match self {
-            KeptKey::Object(object) => KeptKey::Object(object.clone_ref(py)),
-            KeptKey::Int(int) => KeptKey::Int(*int),
-            KeptKey::Text(text) => KeptKey::Text(copy_of(text)?),
-        })
-    }
-
-    pub(crate) fn object(&self) -> Option<&Py<PyAny>> {
-        if let KeptKey::Object(object) = self { Some(object) } else { None }
-    }
-}
 
 /// Where in an entry what is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,30 +96,6 @@ impl Layout {
         }
     }
 
-    /// The key of an entry as an object.
-    pub(crate) fn read_key(self, py: Python<'_>, entry: &[u8]) -> PyResult<Read> {
-        match self.key {
-            KeyKind::Object => Ok(Read::Done(objects::clone_word(py, &entry[8..]))),
-            KeyKind::Int => Ok(Read::Done(make::signed(py, word(entry) as i64)?.unbind())),
-            KeyKind::Bytes => Ok(Read::Done(make::bytes(py, self.text_key(entry))?.unbind())),
-            KeyKind::Str => read_text(py, self.text_key(entry)),
-        }
-    }
-
-    /// The value of an entry as an object.
-    pub(crate) fn read_value(self, py: Python<'_>, entry: &[u8]) -> PyResult<Read> {
-        read_value(py, self.value, self.value(entry))
-    }
-
-    /// The key of an entry, to find it again by.
-    pub(crate) fn keep_key(self, py: Python<'_>, entry: &[u8]) -> PyResult<KeptKey> {
-        Ok(match self.key {
-            KeyKind::Object => KeptKey::Object(objects::clone_word(py, &entry[8..])),
-            KeyKind::Int => KeptKey::Int(word(entry) as i64),
-            KeyKind::Str | KeyKind::Bytes => KeptKey::Text(copy_of(self.text_key(entry))?),
-        })
-    }
-
     /// Bytes of the length that stands before a text key.
     pub(crate) fn prefix(self, key_len: usize) -> usize {
         if self.both_variable() { len_bytes(key_len) } else { 0 }
@@ -173,7 +126,7 @@ impl Layout {
             Key::Int(int) => fixed_key.copy_from_slice(&int.to_ne_bytes()),
             Key::Object(object, _) => {
                 fixed_key[..8].copy_from_slice(&new.hash.to_ne_bytes());
-                fixed_key[8..].copy_from_slice(&objects::word(object));
+                fixed_key[8..].copy_from_slice(&word_of(object));
             }
             Key::Text(text) => {
                 let prefix = self.prefix(text.len());
@@ -197,18 +150,6 @@ pub(crate) fn no_room(py: Python<'_>, layout: Layout, new: New<'_>) -> PyErr {
 pub(crate) fn too_long(py: Python<'_>, bytes: usize) -> PyErr {
     let message = format_args!("an entry takes at most {MAX_ENTRY_BYTES} bytes, its key and value, not {bytes}");
     error::<PyOverflowError>(py, message)
-}
-
-/// Whether an entry's key is this object, where that takes no Python code; else it is `unsure`, and taken for it.
-#[inline(always)]
-pub(crate) fn is_object(entry: &[u8], hash: u64, object: &Bound<'_, PyAny>, unsure: &mut bool) -> bool {
-    let candidate = &entry[8..16];
-    objects::is_same(candidate, object)
-        || word(entry) == hash
-            && objects::builtin_equal(candidate, object).unwrap_or_else(|| {
-                *unsure = true;
-                true
-            })
 }
 
 /// Bytes of a length, seven bits a byte.

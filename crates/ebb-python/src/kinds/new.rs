@@ -1,7 +1,7 @@
 //! Keys and values on their way into a table, or to be looked up; borrowed from the objects that they are.
 
 use crate::kinds::hash::{hash_int, hash_text};
-use crate::kinds::objects;
+use crate::kinds::plain::{keep, word_of};
 use crate::python::errors::copy_of;
 use pyo3::prelude::*;
 use std::borrow::Cow;
@@ -74,7 +74,7 @@ impl Value<'_> {
     #[inline]
     pub(crate) fn write(&self, to: &mut [u8]) {
         match self {
-            Value::Object(object) => to.copy_from_slice(&objects::word(object)),
+            Value::Object(object) => to.copy_from_slice(&word_of(object)),
             Value::Word(word) => to.copy_from_slice(word),
             Value::Bytes(bytes) => to.copy_from_slice(bytes),
         }
@@ -84,7 +84,7 @@ impl Value<'_> {
     #[inline]
     pub(crate) fn keep(&self) {
         if let Value::Object(object) = self {
-            objects::keep(object);
+            keep(object);
         }
     }
 }

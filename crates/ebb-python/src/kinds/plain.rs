@@ -1,11 +1,24 @@
-//! Objects of builtin types, subclasses aside, read, hashed and compared where CPython keeps them. None of this runs Python
-//! code, or fails.
-#![allow(unsafe_code)] // CPython's own functions for the builtin types
+//! Objects looked at where no code of theirs runs: those of builtin types, subclasses aside, are read, hashed and compared,
+//! and types are asked what they have.
+#![allow(unsafe_code)] // CPython's own functions for builtin types, and slots of types
 
-use crate::python::make;
+use crate::python::make::{self, name};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
+use std::ptr::fn_addr_eq;
+
+/// The object as the bytes of a reference, which is counted by [`keep`] once the bytes are where they stay.
+#[inline]
+pub(crate) fn word_of(object: &Bound<'_, PyAny>) -> [u8; 8] {
+    (object.as_ptr() as usize as u64).to_ne_bytes()
+}
+
+/// Count the reference that bytes written to a table are.
+#[inline]
+pub(crate) fn keep(object: &Bound<'_, PyAny>) {
+    std::mem::forget(object.clone());
+}
 
 /// Whether it is the type of ints, strs or bytes, subclasses aside: hashing and comparing them takes no Python code.
 #[inline(always)]
@@ -180,4 +193,48 @@ unsafe fn tuples_equal(left: *mut ffi::PyObject, right: *mut ffi::PyObject, dept
 unsafe fn plainly_equal_item(left: *mut ffi::PyObject, right: *mut ffi::PyObject, depth: usize) -> Option<bool> {
     // SAFETY: as the caller says.
     unsafe { plainly_equal(left, right, depth) }
+}
+
+/// Whether an object is an int or says which int it is.
+pub(crate) fn has_index(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: the object is alive; its type is looked at.
+    unsafe { ffi::PyIndex_Check(object.as_ptr()) != 0 }
+}
+
+/// Whether it is of a class whose instances may be good for one use only: iterators, and what is awaited.
+pub(crate) fn may_be_used_up(object: &Bound<'_, PyAny>) -> bool {
+    let class = object.get_type_ptr();
+    // SAFETY: the class is alive; its slots are only read.
+    unsafe {
+        let methods = (*class).tp_as_async;
+        ffi::PyIter_Check(object.as_ptr()) != 0
+            || (!methods.is_null() && ((*methods).am_await.is_some() || (*methods).am_anext.is_some()))
+    }
+}
+
+/// Whether an object compares by identity and can be referred to weakly.
+pub(crate) fn is_weakly_kept(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let class = object.get_type();
+    let pointer = class.as_type_ptr();
+    // SAFETY: the types are alive; their slots are only read.
+    let (hashes_so, compares_so, has_weak) = unsafe {
+        let base = &raw mut ffi::PyBaseObject_Type;
+        let hashes_so = match ((*pointer).tp_hash, (*base).tp_hash) {
+            (Some(its), Some(plain)) => fn_addr_eq(its, plain),
+            _ => false,
+        };
+        let compares_so = match ((*pointer).tp_richcompare, (*base).tp_richcompare) {
+            (Some(its), Some(plain)) => fn_addr_eq(its, plain),
+            _ => false,
+        };
+        (hashes_so, compares_so, (*pointer).tp_weaklistoffset != 0)
+    };
+    if !hashes_so || !has_weak {
+        return Ok(false);
+    }
+    // A class that only orders its instances has a comparison of its own, with the `__eq__` of all.
+    Ok(compares_so || {
+        let name = name!(object.py(), c"__eq__");
+        class.getattr(name)?.is(object.py().get_type::<PyAny>().getattr(name)?)
+    })
 }

@@ -2,10 +2,8 @@
 
 use crate::kinds::codec::Codec;
 use crate::kinds::kind::ValueKind;
-use crate::kinds::objects;
 use crate::python::errors::copy_of;
 use crate::python::make;
-use pyo3::ffi;
 use pyo3::prelude::*;
 
 /// What was read from a table, to become an object.
@@ -16,11 +14,12 @@ pub(crate) enum Read {
     Record(Vec<u8>),
 }
 
-/// Read `bytes` as a value of this kind. Makes no object that the garbage collector tracks, and so runs no user code.
+/// Read `bytes` as a value of this kind, which is not an object. Makes no object that the garbage collector tracks, and so
+/// runs no user code.
 #[inline(always)]
-pub(crate) fn read_value(py: Python<'_>, kind: ValueKind, bytes: &[u8]) -> PyResult<Read> {
+pub(crate) fn read_inline(py: Python<'_>, kind: ValueKind, bytes: &[u8]) -> PyResult<Read> {
     Ok(Read::Done(match kind {
-        ValueKind::Object => objects::clone_word(py, bytes),
+        ValueKind::Object => unreachable!("read by its reference"),
         ValueKind::Int => make::signed(py, i64::from_ne_bytes(eight(bytes)))?.unbind(),
         ValueKind::Float => make::float(py, f64::from_ne_bytes(eight(bytes)))?.unbind(),
         ValueKind::Bytes => make::bytes(py, bytes)?.unbind(),
@@ -30,7 +29,7 @@ pub(crate) fn read_value(py: Python<'_>, kind: ValueKind, bytes: &[u8]) -> PyRes
 }
 
 #[inline(always)]
-fn eight(bytes: &[u8]) -> [u8; 8] {
+pub(super) fn eight(bytes: &[u8]) -> [u8; 8] {
     bytes.try_into().expect("eight bytes")
 }
 
@@ -40,29 +39,6 @@ pub(crate) fn read_text(py: Python<'_>, bytes: &[u8]) -> PyResult<Read> {
         Ok(text) => Ok(Read::Done(make::text(py, text)?.into_any().unbind())),
         Err(_) => Ok(Read::Surrogates(copy_of(bytes)?)),
     }
-}
-
-/// As [`read_value`], for what needs no codec: a new reference, or NULL with an exception set.
-#[inline(always)]
-pub(crate) fn new_object(py: Python<'_>, kind: ValueKind, bytes: &[u8]) -> Option<*mut ffi::PyObject> {
-    let made = match kind {
-        ValueKind::Record(_) => return None,
-        ValueKind::Str => match read_text(py, bytes) {
-            Ok(Read::Done(text)) => return Some(text.into_ptr()),
-            _ => return None,
-        },
-        ValueKind::Object => return Some(objects::clone_word(py, bytes).into_ptr()),
-        ValueKind::Int => make::signed(py, i64::from_ne_bytes(eight(bytes))),
-        ValueKind::Float => make::float(py, f64::from_ne_bytes(eight(bytes))),
-        ValueKind::Bytes => make::bytes(py, bytes),
-    };
-    Some(made.map_or_else(|error| raise(py, error), Bound::into_ptr))
-}
-
-#[cold]
-fn raise(py: Python<'_>, error: PyErr) -> *mut ffi::PyObject {
-    error.restore(py);
-    std::ptr::null_mut()
 }
 
 impl Read {

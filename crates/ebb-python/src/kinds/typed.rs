@@ -1,12 +1,13 @@
 //! Keys and values of the commonest objects, a type for each kind: so the lanes are compiled for each. None of this
 //! takes Python code, or fails.
+#![allow(unsafe_code)] // references to objects
 
+use crate::kinds::entry::{Leaving, ObjectRef, is_object};
 use crate::kinds::hash::{hash_int, hash_text};
 use crate::kinds::kind::ValueKind;
-use crate::kinds::layout::{Layout, is_object, word};
+use crate::kinds::layout::{Layout, word};
 use crate::kinds::new::{Key, Value};
-use crate::kinds::objects::{self, Leaving};
-use crate::kinds::plain::{plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash};
+use crate::kinds::plain::{self, plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash};
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 use std::borrow::Cow;
@@ -25,7 +26,10 @@ pub(crate) trait TypedKey {
     /// As the store's own methods take it.
     fn key(key: Self::Key<'_>) -> Key<'_>;
     /// Whether an entry has this key; where that takes Python code to say, it is `unsure`, and taken for it.
-    fn is(key: Self::Key<'_>, hash: u64, layout: &Layout, entry: &[u8], unsure: &mut bool) -> bool;
+    ///
+    /// # Safety
+    /// A table of such keys holds the entry, in this layout.
+    unsafe fn is(key: Self::Key<'_>, hash: u64, layout: &Layout, entry: &[u8], unsure: &mut bool) -> bool;
     /// The hash of an entry's key.
     fn rehash(layout: &Layout, entry: &[u8]) -> u64;
     /// Where in an entry the value is.
@@ -35,7 +39,10 @@ pub(crate) trait TypedKey {
     /// The key has been written to stay.
     fn keep(_: Self::Key<'_>) {}
     /// The reference that an entry's key is, to be dropped once the entry has let go of it.
-    fn take(_entry: &[u8]) -> Option<Leaving> {
+    ///
+    /// # Safety
+    /// A table of such keys holds the entry, whose key is not used again.
+    unsafe fn take(_entry: &[u8]) -> Option<Leaving> {
         None
     }
 }
@@ -62,7 +69,7 @@ impl TypedKey for IntKeys {
     }
 
     #[inline(always)]
-    fn is(key: i64, _: u64, _: &Layout, entry: &[u8], _: &mut bool) -> bool {
+    unsafe fn is(key: i64, _: u64, _: &Layout, entry: &[u8], _: &mut bool) -> bool {
         word(entry) == key as u64
     }
 
@@ -105,8 +112,9 @@ impl TypedKey for ObjectKeys {
     }
 
     #[inline(always)]
-    fn is((object, _): Self::Key<'_>, hash: u64, _: &Layout, entry: &[u8], unsure: &mut bool) -> bool {
-        is_object(entry, hash, &object, unsure)
+    unsafe fn is((object, _): Self::Key<'_>, hash: u64, _: &Layout, entry: &[u8], unsure: &mut bool) -> bool {
+        // SAFETY: as the caller says.
+        unsafe { is_object(entry, hash, &object, unsure) }
     }
 
     #[inline(always)]
@@ -122,17 +130,18 @@ impl TypedKey for ObjectKeys {
     #[inline(always)]
     fn write((object, _): Self::Key<'_>, hash: u64, to: &mut [u8]) {
         to[..8].copy_from_slice(&hash.to_ne_bytes());
-        to[8..].copy_from_slice(&objects::word(&object));
+        to[8..].copy_from_slice(&plain::word_of(&object));
     }
 
     #[inline(always)]
     fn keep((object, _): Self::Key<'_>) {
-        objects::keep(&object);
+        plain::keep(&object);
     }
 
     #[inline(always)]
-    fn take(entry: &[u8]) -> Option<Leaving> {
-        Some(Leaving::of(&entry[8..]))
+    unsafe fn take(entry: &[u8]) -> Option<Leaving> {
+        // SAFETY: as the caller says; the reference follows the hash.
+        Some(unsafe { ObjectRef::new(&entry[8..]).take() })
     }
 }
 
@@ -161,7 +170,7 @@ macro_rules! text_keys {
             }
 
             #[inline(always)]
-            fn is(key: &[u8], _: u64, layout: &Layout, entry: &[u8], _: &mut bool) -> bool {
+            unsafe fn is(key: &[u8], _: u64, layout: &Layout, entry: &[u8], _: &mut bool) -> bool {
                 layout.text_key(entry) == key
             }
 
@@ -199,7 +208,10 @@ pub(crate) trait TypedValue {
     /// The value has been written to stay.
     fn keep(_: Self::Value<'_>) {}
     /// The reference that an entry's value is, to be dropped once the entry has let go of it.
-    fn take(_value: &[u8]) -> Option<Leaving> {
+    ///
+    /// # Safety
+    /// A table of such values holds this one, which is not used again.
+    unsafe fn take(_value: &[u8]) -> Option<Leaving> {
         None
     }
 }
@@ -226,17 +238,18 @@ impl TypedValue for ObjectValues {
 
     #[inline(always)]
     fn write(value: Self::Value<'_>, to: &mut [u8]) {
-        to.copy_from_slice(&objects::word(&value));
+        to.copy_from_slice(&plain::word_of(&value));
     }
 
     #[inline(always)]
     fn keep(value: Self::Value<'_>) {
-        objects::keep(&value);
+        plain::keep(&value);
     }
 
     #[inline(always)]
-    fn take(value: &[u8]) -> Option<Leaving> {
-        Some(Leaving::of(value))
+    unsafe fn take(value: &[u8]) -> Option<Leaving> {
+        // SAFETY: as the caller says.
+        Some(unsafe { ObjectRef::new(value).take() })
     }
 }
 

@@ -1,11 +1,11 @@
 //! `m[key]`, `m[key] = value`, `del m[key]` and `key in m` for the keys and values that most are, without PyO3's
 //! trampolines (about 15 ns of 50). A lane takes what needs no Python code and can't fail; everything else, errors
 //! included, goes to the slot that PyO3 made.
+#![allow(unsafe_code)] // references to objects
 
+use crate::kinds::entry::{Leaving, new_object};
 use crate::kinds::given::Kinds;
 use crate::kinds::new::New;
-use crate::kinds::objects::Leaving;
-use crate::kinds::read::new_object;
 use crate::kinds::typed::{TypedKey, TypedValue};
 use crate::map::class::Map;
 use crate::mapping::slots::{HasLanes, Lanes};
@@ -39,11 +39,13 @@ impl HasLanes for Map {
         let hash = K::hash(key);
         self.store.try_with(|store| {
             let (layout, mut unsure) = (&store.layout, false);
-            let entry = store.table.get(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+            // SAFETY: a map of such keys holds the entries that are looked at.
+            let entry = store.table.get(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) })?;
             if unsure {
                 return None;
             }
-            new_object(py, layout.value, &entry[K::value(layout, entry)])
+            // SAFETY: the table holds the value.
+            unsafe { new_object(py, layout.value, &entry[K::value(layout, entry)]) }
         })?
     }
 
@@ -60,7 +62,8 @@ impl HasLanes for Map {
             let Store { layout, table, .. } = &mut *store;
             let value = V::of(layout.value, value)?;
             let mut unsure = false;
-            let found = table.get_mut(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+            // SAFETY: a map of such keys holds the entries that are looked at.
+            let found = table.get_mut(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) });
             if unsure {
                 return None;
             }
@@ -72,7 +75,8 @@ impl HasLanes for Map {
                 return resize(store, New { hash, key: &K::key(key), value: &V::value(value) });
             }
             let at = &mut entry[range];
-            let replaced = V::take(at);
+            // SAFETY: the table holds the value, which is written over.
+            let replaced = unsafe { V::take(at) };
             V::write(value, at);
             V::keep(value);
             Some(replaced)
@@ -90,11 +94,14 @@ impl HasLanes for Map {
         let dropped = self.store.try_with(|store| {
             let (layout, mut unsure) = (&store.layout, false);
             store.table.prefetch_removal(&rehasher::<K>(layout));
-            let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+            // SAFETY: a map of such keys holds the entries that are looked at.
+            let (found, entry) =
+                store.table.locate(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) })?;
             if unsure {
                 return None;
             }
-            let dropped = Dropped::of::<K>(layout, entry);
+            // SAFETY: the table holds the entry, which is removed.
+            let dropped = unsafe { Dropped::of::<K>(layout, entry) };
             store.forget::<K>(found);
             Some(dropped)
         })??;
@@ -108,7 +115,9 @@ impl HasLanes for Map {
         let hash = K::hash(key);
         self.store.try_with(|store| {
             let (layout, mut unsure) = (&store.layout, false);
-            let found = store.table.get(hash, |entry| K::is(key, hash, layout, entry, &mut unsure)).is_some();
+            // SAFETY: a map of such keys holds the entries that are looked at.
+            let found =
+                store.table.get(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) }).is_some();
             (!unsure).then_some(found)
         })?
     }

@@ -1,6 +1,6 @@
 //! Iterators over a map: one entry a step, each step atomic.
 
-use crate::kinds::read::{Read, read_value};
+use crate::kinds::read::Read;
 use crate::map::class::Map;
 use crate::mapping::iter::{Ended, Next, What, reduced};
 use crate::python::errors::out_of_memory;
@@ -45,11 +45,10 @@ impl MapIterator {
             return Err(Ended::Changed);
         }
         self.walk.with(py, |walk| {
-            let Some(entry) = store.table.next(&mut walk.cursor) else { return Ok(None) };
+            let Some(entry) = store.next(&mut walk.cursor) else { return Ok(None) };
             walk.left = walk.left.saturating_sub(1);
-            let key = (self.what != What::Values).then(|| store.read_key(py, entry)).transpose()?;
-            let read_value = || read_value(py, store.layout.value, store.layout.value(entry));
-            let value = (self.what != What::Keys).then(read_value).transpose()?;
+            let key = (self.what != What::Values).then(|| entry.read_key(py)).transpose()?;
+            let value = (self.what != What::Keys).then(|| entry.read_value(py)).transpose()?;
             Ok(Some((key, value)))
         })
     }

@@ -3,11 +3,11 @@
 //! An exception that a signal handler or another thread raises comes between two steps of Python code, also between a
 //! `finally` and the body of the function that it calls. Here is no such step.
 
+use crate::kinds::plain::may_be_used_up;
 use crate::mapping::slots::made_without_arguments;
 use crate::python::calls;
 use crate::python::errors::out_of_memory;
 use crate::python::make::name;
-use crate::python::types::may_be_used_up;
 use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;

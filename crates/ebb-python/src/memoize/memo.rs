@@ -8,9 +8,9 @@ use crate::kinds::kind::KeyKind;
 use crate::kinds::plain::is_plain;
 use crate::memoize::flight;
 use crate::python::calls;
-use crate::python::errors::error;
-use crate::python::made::Made;
+use crate::python::errors::{error, out_of_memory};
 use crate::python::make::{self, name, pair_of, prefixed};
+use crate::python::reserve::has_room_for;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -22,10 +22,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[pyclass(frozen, subclass, module = "ebbmap._core")]
 pub(crate) struct Memo {
     /// The Python function by which it is pickled, and for a coroutine function known as one.
-    /// None only in an object that was not made: see [`Made`].
+    /// None only in an object that CPython drops for want of memory before it is made: all its bytes are zero.
     func: Option<Py<PyAny>>,
     /// Read from `func` when they are first needed: what is being unpickled may not have them before.
-    parts: Made<OnceLock<Parts>>,
+    /// None only in an object that was not made: an `OnceLock` of zeros would be taken for a full one.
+    parts: Option<Box<OnceLock<Parts>>>,
     /// Whether it was found in a class: the first argument of a call is then an instance.
     is_method: AtomicBool,
 }
@@ -52,8 +53,12 @@ pub(super) struct Parts {
 #[pymethods]
 impl Memo {
     #[new]
-    fn new(func: Py<PyAny>) -> Self {
-        Memo { func: Some(func), parts: Made::new(OnceLock::new()), is_method: AtomicBool::new(false) }
+    fn new(func: Py<PyAny>) -> PyResult<Self> {
+        if !has_room_for::<OnceLock<Parts>>() {
+            return Err(out_of_memory(()));
+        }
+        let parts = Some(Box::new(OnceLock::new()));
+        Ok(Memo { func: Some(func), parts, is_method: AtomicBool::new(false) })
     }
 
     #[allow(clippy::too_many_arguments)] // as many as it has parts
@@ -70,7 +75,7 @@ impl Memo {
         run: Option<Py<PyAny>>,
     ) {
         let parts = Parts { cache, get, owner, given, arrange, flights, margin, run };
-        drop(self.parts.set(parts)); // another thread may have been quicker, with the same
+        drop(self.known_parts().set(parts)); // another thread may have been quicker, with the same
     }
 
     #[getter]
@@ -109,7 +114,7 @@ impl Memo {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.func)?;
-        let Some(parts) = self.parts.get() else { return Ok(()) };
+        let Some(parts) = self.parts.as_ref().and_then(|parts| parts.get()) else { return Ok(()) };
         visit.call(&parts.cache)?;
         visit.call(&parts.arrange)?;
         visit.call(&parts.flights)?;
@@ -132,7 +137,7 @@ fn look_up<'a, 'py>(
 
 #[inline]
 pub(super) fn parts<'a>(memo: &'a Bound<'_, Memo>) -> PyResult<&'a Parts> {
-    match memo.get().parts.get() {
+    match memo.get().known_parts().get() {
         Some(parts) => Ok(parts),
         None => complete(memo),
     }
@@ -142,7 +147,7 @@ pub(super) fn parts<'a>(memo: &'a Bound<'_, Memo>) -> PyResult<&'a Parts> {
 fn complete<'a>(memo: &'a Bound<'_, Memo>) -> PyResult<&'a Parts> {
     calls::call_method_with(name!(memo.py(), c"_complete"), [memo.as_any()])?;
     let message = format_args!("a memoized function that was never made");
-    memo.get().parts.get().ok_or_else(|| error::<PyRuntimeError>(memo.py(), message))
+    memo.get().known_parts().get().ok_or_else(|| error::<PyRuntimeError>(memo.py(), message))
 }
 
 /// What is found in the cache before a call is made.
@@ -215,6 +220,11 @@ impl Parts {
 }
 
 impl Memo {
+    #[inline(always)]
+    fn known_parts(&self) -> &OnceLock<Parts> {
+        self.parts.as_deref().expect("a function that was made")
+    }
+
     /// The key of a call. A single int, str or bytes is its own key, other arguments are a tuple; the owner's mark stands
     /// before either.
     #[inline]
@@ -273,7 +283,7 @@ impl Memo {
             && cache.kinds().key == KeyKind::Object
             && let Some(mark) = instances::mark_of(cache, instance)?
         {
-            return parts.owned(&prefixed(mark.bind(args.py()), args, 0)?);
+            return parts.owned(&prefixed(&mark, args, 0)?);
         }
         self.key(parts, &prefixed(instance, args, 0)?, kwargs)
     }
@@ -286,7 +296,7 @@ impl Memo {
         }
         let instance = args.get_borrowed_item(0)?;
         let Some(mark) = instances::mark_of(parts.cache.get(), &instance)? else { return Ok(None) };
-        prefixed(mark.bind(args.py()), args, 1).map(Some)
+        prefixed(&mark, args, 1).map(Some)
     }
 
     /// The key that `key=` gives: where the instance of a method is in it, its mark is in its place.
@@ -318,14 +328,14 @@ fn replace_instance<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = key.py();
     if key.is(instance) {
-        return Ok(instances::mark_of(cache, instance)?.map_or(key, |mark| mark.into_bound(py)));
+        return Ok(instances::mark_of(cache, instance)?.map_or(key, Bound::into_any));
     }
     let Ok(items) = key.cast_exact::<PyTuple>() else { return Ok(key) };
     if !items.iter_borrowed().any(|item| item.is(instance)) {
         return Ok(key);
     }
     let Some(mark) = instances::mark_of(cache, instance)? else { return Ok(key) };
-    let mark = mark.into_bound(py);
+    let mark = mark.into_any();
     let replaced = items.iter().map(|item| if item.is(instance) { mark.clone() } else { item });
     Ok(make::tuple(py, replaced)?.into_any())
 }

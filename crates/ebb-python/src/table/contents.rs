@@ -1,10 +1,8 @@
 //! All that a table held, on its way out.
 
-use crate::kinds::kind::{KeyKind, ValueKind};
-use crate::kinds::layout::Layout;
-use crate::kinds::objects::Leaving;
+use crate::kinds::entry::Entry;
 use crate::python::pace::Rests;
-use crate::table::store::Store;
+use crate::table::store::{Drain, Store};
 use ebb::{Cursor, RawTable, Table};
 use pyo3::prelude::*;
 
@@ -14,60 +12,55 @@ const LARGE: usize = 1 << 20;
 /// What a map held, on its way out.
 #[must_use]
 pub(crate) struct Contents<T: RawTable = Table> {
-    layout: Layout,
-    table: T,
+    store: Store<T>,
 }
 
 impl<T: RawTable> Contents<T> {
     /// Call `visit` with every entry.
-    pub(crate) fn each(&self, mut visit: impl FnMut(Layout, &[u8])) {
+    pub(crate) fn each(&self, mut visit: impl FnMut(Entry<'_>)) {
         let mut cursor = Cursor::default();
-        while let Some(entry) = self.table.next(&mut cursor) {
-            visit(self.layout, entry);
+        while let Some(entry) = self.store.next(&mut cursor) {
+            visit(entry);
         }
     }
 
     /// Drop every object, then the memory, and let other threads have the interpreter every few milliseconds. Runs
     /// `__del__`, so never under a lock.
     pub(crate) fn release(self, py: Python<'_>) {
-        if self.layout.has_objects() {
-            self.release_objects(py);
+        let (has_objects, is_large) = (self.has_objects(), self.is_large());
+        let mut entries = Drain::of(self.store);
+        if has_objects {
+            release_objects(py, &mut entries);
         }
-        if self.is_large() {
-            let table = self.table;
+        if is_large {
+            let table = entries.into_table();
             py.detach(|| drop(table)); // many pages
-        }
-    }
-
-    fn release_objects(&self, py: Python<'_>) {
-        let mut rests = Rests::default();
-        let mut cursor = Cursor::default();
-        while let Some(entry) = self.table.next(&mut cursor) {
-            if self.layout.key == KeyKind::Object {
-                Leaving::of(&entry[8..]).release(py);
-            }
-            if self.layout.value == ValueKind::Object {
-                Leaving::of(self.layout.value(entry)).release(py);
-            }
-            rests.dropped(py);
         }
     }
 
     /// Whether it is worth to release the interpreter while the memory is given back.
     pub(crate) fn is_large(&self) -> bool {
-        self.table.bytes() > LARGE
+        self.store.table.bytes() > LARGE
     }
 
     /// Whether there is anything that takes Python to release.
     pub(crate) fn has_objects(&self) -> bool {
-        self.layout.has_objects() && !self.table.is_empty()
+        self.store.layout.has_objects() && !self.store.table.is_empty()
+    }
+}
+
+fn release_objects<T: RawTable>(py: Python<'_>, entries: &mut Drain<T>) {
+    let mut rests = Rests::default();
+    while let Some(dropped) = entries.next() {
+        dropped.release(py);
+        rests.dropped(py);
     }
 }
 
 impl<T: RawTable> Store<T> {
     /// All there is, to be released.
     pub(crate) fn into_contents(self) -> Contents<T> {
-        Contents { layout: self.layout, table: self.table }
+        Contents { store: self }
     }
 }
 

@@ -1,27 +1,16 @@
 //! Objects that came out of a table, on their way out of its lock.
 
-use crate::kinds::kind::ValueKind;
-use crate::kinds::layout::Layout;
-use crate::kinds::objects::Leaving;
-use crate::kinds::typed::TypedKey;
+use crate::kinds::entry::Leaving;
 use pyo3::prelude::*;
 
 /// Objects that came out of a table, to be dropped once it is unlocked.
 #[must_use]
 pub(crate) struct Dropped {
-    key: Option<Leaving>,
-    value: Option<Leaving>,
+    pub(super) key: Option<Leaving>,
+    pub(super) value: Option<Leaving>,
 }
 
 impl Dropped {
-    /// The objects of an entry that is about to be taken out.
-    #[inline(always)]
-    pub(crate) fn of<K: TypedKey>(layout: &Layout, entry: &[u8]) -> Self {
-        let is_object = layout.value == ValueKind::Object;
-        let value = is_object.then(|| Leaving::of(&entry[K::value(layout, entry)]));
-        Dropped { key: K::take(entry), value }
-    }
-
     /// The object that was an entry's value, if it was one.
     #[inline(always)]
     pub(super) fn of_value(value: Option<Leaving>) -> Self {

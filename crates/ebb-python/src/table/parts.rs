@@ -64,7 +64,7 @@ impl Store {
         let mut done = Ok(0);
         self.visit_part(part, |hash, found| {
             if let Ok(copied) = done {
-                let entry = self.table.entry(found);
+                let entry = self.entry(found);
                 done = copy.insert_copy(py, hash, entry).map(|()| copied + 1);
             }
         });

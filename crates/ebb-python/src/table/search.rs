@@ -1,8 +1,6 @@
 //! Finding a key in what a lock guards, where that may take asking objects whether they are equal.
 
-use crate::kinds::layout::word;
 use crate::kinds::new::Key;
-use crate::kinds::objects;
 use crate::python::calls;
 use crate::python::errors::out_of_memory;
 use crate::python::lock::Guarded;
@@ -46,21 +44,21 @@ impl<T: RawTable> Store<T> {
     #[inline]
     fn probe(&self, py: Python<'_>, hash: u64, key: &Bound<'_, PyAny>, asked: &Asked) -> Result<Probe, OutOfMemory> {
         let (mut ask, mut left_out) = (Vec::new(), false);
-        let found = self.table.find(hash, |entry| {
-            let candidate = &entry[8..16];
-            if objects::is_same(candidate, key) {
+        let found = self.find(hash, |entry| {
+            let Some(candidate) = entry.key_object() else { return false };
+            if candidate.is(key) {
                 return true;
             }
-            if word(entry) != hash {
+            if entry.hash() != hash {
                 return false;
             }
-            if asked.equal.as_ref().is_some_and(|equal| objects::is_same(candidate, equal.bind(py))) {
+            if asked.equal.as_ref().is_some_and(|equal| candidate.is(equal.bind(py))) {
                 return true;
             }
-            objects::builtin_equal(candidate, key).unwrap_or_else(|| {
-                if !asked.unequal.contains_key(&objects::address(candidate)) {
+            candidate.builtin_equal(key).unwrap_or_else(|| {
+                if !asked.unequal.contains_key(&candidate.address()) {
                     match ask.try_reserve(1) {
-                        Ok(()) => ask.push(objects::clone_word(py, candidate)),
+                        Ok(()) => ask.push(candidate.to_object(py)),
                         Err(_) => left_out = true,
                     }
                 }

@@ -1,10 +1,15 @@
 //! A table with kinds: entries are found, inserted, read, overwritten and removed.
+//!
+//! Everything written to the table is written here, or by the lanes, in the store's layout; and each reference that is
+//! written is counted. So an entry of the table is what [`Entry`] says.
+#![allow(unsafe_code)] // says that entries are the table's
 
+use crate::kinds::entry::{Entry, ObjectRef, is_object};
 use crate::kinds::kind::{KeyKind, ValueKind};
-use crate::kinds::layout::{Layout, is_object, word};
+use crate::kinds::layout::{Layout, word};
 use crate::kinds::new::{Key, New};
-use crate::kinds::objects::{self, Leaving};
-use crate::kinds::read::{Read, read_value};
+use crate::kinds::plain::keep;
+use crate::kinds::read::Read;
 use crate::kinds::typed::{TypedKey, TypedValue, with_key_type};
 use crate::table::dropped::Dropped;
 use ebb::{Cursor, Found, OutOfMemory, RawTable, Stats, Table};
@@ -89,19 +94,15 @@ impl Store {
     }
 
     /// Add a copy of an entry of another store of the same layout.
-    pub(super) fn insert_copy(&mut self, py: Python<'_>, hash: u64, entry: &[u8]) -> Result<(), OutOfMemory> {
-        let layout = self.layout;
-        let write = |to: &mut [u8]| to.copy_from_slice(entry);
-        self.table.insert(hash, entry.len(), &|entry| layout.hash(entry), write)?;
+    pub(super) fn insert_copy(&mut self, py: Python<'_>, hash: u64, entry: Entry<'_>) -> Result<(), OutOfMemory> {
+        let (layout, bytes) = (self.layout, entry.bytes());
+        assert!(layout == entry.layout());
+        let write = |to: &mut [u8]| to.copy_from_slice(bytes);
+        self.table.insert(hash, bytes.len(), &|entry| layout.hash(entry), write)?;
         if layout.both_variable() {
-            self.overhead += layout.overhead(entry);
+            self.overhead += layout.overhead(bytes);
         }
-        if layout.key == KeyKind::Object {
-            objects::keep_word(py, &entry[8..]);
-        }
-        if layout.value == ValueKind::Object {
-            objects::keep_word(py, layout.value(entry));
-        }
+        entry.objects().for_each(|object| object.keep(py));
         Ok(())
     }
 }
@@ -110,6 +111,26 @@ impl<T: RawTable> Store<T> {
     /// A store over an empty table.
     pub(crate) fn over(layout: Layout, table: T) -> Self {
         Store { layout, table, changes: 0, overhead: 0 }
+    }
+
+    /// An entry of the table.
+    #[inline(always)]
+    pub(crate) fn entry(&self, found: Found) -> Entry<'_> {
+        // SAFETY: the table holds it.
+        unsafe { Entry::new(self.layout, self.table.entry(found)) }
+    }
+
+    /// The next entry that a walk comes to.
+    pub(crate) fn next(&self, cursor: &mut Cursor) -> Option<Entry<'_>> {
+        // SAFETY: the table holds it.
+        self.table.next(cursor).map(|entry| unsafe { Entry::new(self.layout, entry) })
+    }
+
+    /// The first entry of a hash that `is` it.
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: u64, mut is: impl FnMut(Entry<'_>) -> bool) -> Option<Found> {
+        // SAFETY: the table holds it.
+        self.table.find(hash, |entry| is(unsafe { Entry::new(self.layout, entry) }))
     }
 
     #[inline(always)]
@@ -130,23 +151,19 @@ impl<T: RawTable> Store<T> {
             return Ok(self.find_inline(hash, key));
         };
         let mut unsure = false;
-        let found = self.table.find(hash, |entry| is_object(entry, hash, object, &mut unsure));
+        // SAFETY: an object is looked for in a table of object keys only.
+        let found = self.table.find(hash, |entry| unsafe { is_object(entry, hash, object, &mut unsure) });
         if unsure { Err(()) } else { Ok(found) }
     }
 
     #[inline(always)]
     pub(crate) fn read_value(&self, py: Python<'_>, found: Found) -> PyResult<Read> {
-        read_value(py, self.layout.value, self.layout.value(self.table.entry(found)))
-    }
-
-    /// The key of an entry as an object.
-    pub(crate) fn read_key(&self, py: Python<'_>, entry: &[u8]) -> PyResult<Read> {
-        self.layout.read_key(py, entry)
+        self.entry(found).read_value(py)
     }
 
     /// Key and value of an entry as objects.
     pub(crate) fn read_pair(&self, py: Python<'_>, found: Found) -> PyResult<(Read, Read)> {
-        Ok((self.read_key(py, self.table.entry(found))?, self.read_value(py, found)?))
+        self.entry(found).read_pair(py)
     }
 
     /// The entry of a key that is no object.
@@ -169,7 +186,8 @@ impl<T: RawTable> Store<T> {
         }
         let (from, bytes) = (layout.key_bytes, layout.value_bytes);
         let at = &mut self.table.entry_mut(found)[from..from + bytes];
-        let replaced = (layout.value == ValueKind::Object).then(|| Leaving::of(at));
+        // SAFETY: the table's value, which is written over.
+        let replaced = (layout.value == ValueKind::Object).then(|| unsafe { ObjectRef::new(at).take() });
         new.value.write(at);
         new.value.keep();
         Ok((found, Dropped::of_value(replaced)))
@@ -205,7 +223,7 @@ impl<T: RawTable> Store<T> {
         put(&mut self.table, layout, layout.entry_len(new))?;
         match new.key {
             Key::Text(text) => self.overhead += layout.prefix(text.len()),
-            Key::Object(object, _) => objects::keep(object),
+            Key::Object(object, _) => keep(object),
             Key::Int(_) => {}
         }
         new.value.keep();
@@ -235,7 +253,8 @@ impl<T: RawTable> Store<T> {
     /// As [`remove`](Self::remove), where the kind of key is known.
     #[inline(always)]
     pub(crate) fn remove_typed<K: TypedKey>(&mut self, found: Found) -> Dropped {
-        let dropped = Dropped::of::<K>(&self.layout, self.table.entry(found));
+        // SAFETY: the table holds the entry, which is removed.
+        let dropped = unsafe { Dropped::of::<K>(&self.layout, self.table.entry(found)) };
         self.forget::<K>(found);
         dropped
     }
@@ -280,14 +299,50 @@ impl<T: RawTable> Store<T> {
 
     pub(crate) fn traverse(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let mut cursor = Cursor::default();
-        while let Some(entry) = self.table.next(&mut cursor) {
-            if self.layout.key == KeyKind::Object {
-                objects::visit_word(visit, &entry[8..])?;
-            }
-            if self.layout.value == ValueKind::Object {
-                objects::visit_word(visit, self.layout.value(entry))?;
-            }
+        while let Some(entry) = self.next(&mut cursor) {
+            entry.objects().try_for_each(|object| object.visit(visit))?;
         }
         Ok(())
+    }
+}
+
+impl Dropped {
+    /// The objects of an entry that is about to be taken out.
+    ///
+    /// # Safety
+    /// A table of such keys holds the entry, in this layout. It is not used again.
+    #[inline(always)]
+    pub(crate) unsafe fn of<K: TypedKey>(layout: &Layout, entry: &[u8]) -> Self {
+        let is_object = layout.value == ValueKind::Object;
+        // SAFETY: as the caller says.
+        unsafe {
+            let value = is_object.then(|| ObjectRef::new(&entry[K::value(layout, entry)]).take());
+            Dropped { key: K::take(entry), value }
+        }
+    }
+}
+
+/// The entries of a table that is going.
+pub(super) struct Drain<T: RawTable> {
+    store: Store<T>,
+    cursor: Cursor,
+}
+
+impl<T: RawTable> Drain<T> {
+    pub(super) fn of(store: Store<T>) -> Self {
+        Drain { store, cursor: Cursor::default() }
+    }
+
+    /// The objects of the next entry; no entry comes twice.
+    pub(super) fn next(&mut self) -> Option<Dropped> {
+        let entry = self.store.next(&mut self.cursor)?;
+        // SAFETY: nobody else has the store, and this comes to each entry once.
+        let (key, value) = unsafe { entry.take_objects() };
+        Some(Dropped { key, value })
+    }
+
+    /// The table, whose objects have been taken out.
+    pub(super) fn into_table(self) -> T {
+        self.store.table
     }
 }

@@ -1,7 +1,7 @@
 //! Taking an entry out to return it, where that may fail: its objects are made first, so that it stays where they
 //! can't be. Those that Python code makes take two holds of the lock.
 
-use crate::kinds::layout::KeptKey;
+use crate::kinds::entry::KeptKey;
 use crate::kinds::read::Read;
 use crate::python::errors::copy_of;
 use crate::python::make::RoomForPair;
@@ -69,8 +69,8 @@ impl<T: RawTable> Store<T> {
     /// Take note of an entry.
     #[inline(never)]
     fn see(&self, py: Python<'_>, found: Found) -> PyResult<Seen> {
-        let (layout, entry) = (self.layout, self.table.entry(found));
-        Ok(Seen { hash: layout.hash(entry), key: layout.keep_key(py, entry)?, entry: copy_of(entry)? })
+        let entry = self.entry(found);
+        Ok(Seen { hash: entry.hash(), key: entry.keep_key(py)?, entry: copy_of(entry.bytes())? })
     }
 
     /// What was seen, if it is there and still the same.

@@ -4,7 +4,7 @@ use crate::cache::instances::hashes::Hashes;
 use crate::python::errors::{Shown, written};
 use crate::python::make;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyString, PyTuple, PyWeakrefMethods, PyWeakrefReference};
 use std::sync::{Mutex, PoisonError};
 
 /// In a key: the instance whose other arguments follow. Equal only to itself.
@@ -12,8 +12,23 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) struct InstanceMark {
     /// The name of the instance's class.
     pub(super) of: Py<PyString>,
+    /// A weak reference to the instance.
+    pub(super) reference: Py<PyWeakrefReference>,
     /// Used under the cache's lock.
     pub(super) hashes: Mutex<Hashes>,
+}
+
+impl InstanceMark {
+    /// Whether it stands for this very instance, which is alive. Neither reference that is dropped here is the last one:
+    /// the mark has the one, the caller the other.
+    pub(super) fn is_of(&self, instance: &Bound<'_, PyAny>) -> bool {
+        self.reference.bind(instance.py()).upgrade().is_some_and(|it| it.is(instance))
+    }
+
+    /// Whether this is its weak reference.
+    pub(super) fn is_referred_to_by(&self, reference: &Bound<'_, PyAny>) -> bool {
+        self.reference.is(reference)
+    }
 }
 
 #[pymethods]

@@ -1,34 +1,53 @@
-//! The marks of the instances that a cache knows, by their addresses.
+//! The marks of the instances that a cache knows.
 
+use crate::cache::instances::mark::InstanceMark;
 use crate::kinds::hash::hash_int;
-use crate::kinds::layout::word;
-use crate::kinds::objects::{self, Leaving};
+use crate::kinds::kind::{KeyKind, ValueKind};
+use crate::kinds::layout::Layout;
+use crate::kinds::new::{Key, New, Value};
 use crate::python::errors::out_of_memory;
 use crate::python::lock::Guarded;
-use ebb::{EntrySize, Found, RawTable, Table};
+use crate::table::dropped::Dropped;
+use crate::table::store::Store;
+use ebb::Found;
 use pyo3::prelude::*;
-use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
-/// By the address of an instance: a weak reference to it, and its mark.
-pub(crate) struct Instances(pub(super) Guarded<Option<Table>>);
+/// The mark of each instance, by its address.
+pub(crate) struct Instances(Guarded<Option<Store>>);
 
-/// An entry of the table: the address, the weak reference, the mark.
-const ENTRY: usize = 24;
-
-fn rehash(entry: &[u8]) -> u64 {
-    hash_int(word(entry) as i64)
+fn find(marks: &Store, address: usize) -> Option<Found> {
+    marks.find_int(hash_int(address as i64), address as i64)
 }
 
-pub(super) fn find(table: &Table, id: usize) -> Option<Found> {
-    table.find(hash_int(id as i64), |entry| word(entry) == id as u64)
+fn mark_at<'py>(py: Python<'py>, marks: &Store, found: Found) -> Option<Bound<'py, InstanceMark>> {
+    let mark = marks.entry(found).value_object()?.bind(py).to_owned();
+    mark.cast_into_exact().ok()
 }
 
-/// Take an entry out: the weak reference, and the mark.
-pub(super) fn take(table: &mut Table, found: Found) -> (Leaving, Leaving) {
-    let entry = table.entry(found);
-    let taken = (Leaving::of(&entry[8..16]), Leaving::of(&entry[16..]));
-    table.remove(found, &rehash);
-    taken
+/// Take a mark out, with the table's reference to it.
+fn take<'py>(py: Python<'py>, marks: &mut Store, found: Found) -> Option<Taken<'py>> {
+    let mark = mark_at(py, marks, found)?;
+    Some(Taken { mark, dropped: marks.remove(found) })
+}
+
+/// A mark that was taken out, whose references are dropped outside the lock.
+#[must_use]
+pub(super) struct Taken<'py> {
+    pub(super) mark: Bound<'py, InstanceMark>,
+    pub(super) dropped: Dropped,
+}
+
+/// What [`Instances::add`] has done.
+pub(super) struct Added<'py> {
+    pub(super) mark: Bound<'py, InstanceMark>,
+    /// Of an instance that was at the same address: its death has not been told yet.
+    pub(super) replaced: Option<Taken<'py>>,
+}
+
+/// The mark of this very instance.
+fn known<'py>(marks: &Store, instance: &Bound<'py, PyAny>) -> Option<Bound<'py, InstanceMark>> {
+    let mark = mark_at(instance.py(), marks, find(marks, instance.as_ptr() as usize)?)?;
+    mark.get().is_of(instance).then_some(mark)
 }
 
 impl Instances {
@@ -37,60 +56,44 @@ impl Instances {
     }
 
     /// The mark of an instance that has one.
-    pub(super) fn get(&self, instance: &Bound<'_, PyAny>) -> Option<Py<PyAny>> {
-        let py = instance.py();
-        self.0.with(py, |table| known(py, table.as_ref()?, instance))
+    pub(super) fn get<'py>(&self, instance: &Bound<'py, PyAny>) -> Option<Bound<'py, InstanceMark>> {
+        self.0.with(instance.py(), |marks| known(marks.as_ref()?, instance))
     }
 
     /// Give an instance a mark; the one that it has, if another thread was quicker.
-    pub(super) fn add(
+    pub(super) fn add<'py>(
         &self,
-        reference: &Bound<'_, PyAny>,
-        mark: &Bound<'_, PyAny>,
-        instance: &Bound<'_, PyAny>,
-    ) -> PyResult<Added> {
-        let (py, id) = (instance.py(), instance.as_ptr() as usize);
-        self.0.with(py, |table| {
-            let table = table.get_or_insert_with(|| Table::new(EntrySize::Fixed(ENTRY)));
-            if let Some(mark) = known(py, table, instance) {
+        mark: &Bound<'py, InstanceMark>,
+        instance: &Bound<'py, PyAny>,
+    ) -> PyResult<Added<'py>> {
+        let address = instance.as_ptr() as usize;
+        self.0.with(instance.py(), |marks| {
+            let marks = marks.get_or_insert_with(|| Store::new(Layout::new(KeyKind::Int, ValueKind::Object)));
+            if let Some(mark) = known(marks, instance) {
                 return Ok(Added { mark, replaced: None });
             }
-            let replaced = find(table, id).map(|found| take(table, found));
-            let added = table.insert(hash_int(id as i64), ENTRY, &rehash, |entry| {
-                entry[..8].copy_from_slice(&(id as u64).to_ne_bytes());
-                entry[8..16].copy_from_slice(&objects::word(reference));
-                entry[16..].copy_from_slice(&objects::word(mark));
-            });
-            added.map_err(out_of_memory)?;
-            objects::keep(reference);
-            objects::keep(mark);
-            Ok(Added { mark: mark.clone().unbind(), replaced })
+            let replaced = find(marks, address).and_then(|found| take(instance.py(), marks, found));
+            let (hash, key) = (hash_int(address as i64), Key::Int(address as i64));
+            let value = Value::Object(mark.as_any().as_borrowed());
+            marks.insert(New { hash, key: &key, value: &value }).map_err(out_of_memory)?;
+            Ok(Added { mark: mark.clone(), replaced })
+        })
+    }
+
+    /// Take out the mark of an instance that has died, which `reference` was to.
+    pub(super) fn take_dead<'py>(&self, address: usize, reference: &Bound<'py, PyAny>) -> Option<Taken<'py>> {
+        let py = reference.py();
+        self.0.with(py, |marks| {
+            let marks = marks.as_mut()?;
+            let found = find(marks, address)?;
+            let is_it = mark_at(py, marks, found)?.get().is_referred_to_by(reference);
+            if is_it { take(py, marks, found) } else { None }
         })
     }
 
     /// Let go of all, as the cache goes.
     pub(crate) fn release(&self, py: Python<'_>) {
-        let Some(mut table) = self.0.with(py, Option::take) else { return };
-        while let Some(found) = table.any() {
-            let (reference, mark) = take(&mut table, found);
-            reference.release(py);
-            mark.release(py);
-        }
+        let Some(marks) = self.0.with(py, Option::take) else { return };
+        marks.into_contents().release(py);
     }
-}
-
-/// What [`Instances::add`] has done.
-pub(super) struct Added {
-    pub(super) mark: Py<PyAny>,
-    /// Of an instance that was at the same address: its death has not been told yet.
-    pub(super) replaced: Option<(Leaving, Leaving)>,
-}
-
-/// The mark in a table, if it is of this very instance.
-fn known(py: Python<'_>, table: &Table, instance: &Bound<'_, PyAny>) -> Option<Py<PyAny>> {
-    let entry = table.entry(find(table, instance.as_ptr() as usize)?);
-    let reference = objects::clone_word(py, &entry[8..16]).into_bound(py);
-    // Neither reference is the last one: the table has the one, the caller the other.
-    let is_it = reference.cast::<PyWeakrefReference>().is_ok_and(|it| it.upgrade().is_some_and(|it| it.is(instance)));
-    is_it.then(|| objects::clone_word(py, &entry[16..]))
 }

@@ -4,16 +4,15 @@ use crate::cache::chest::state::{BATCH, Chest};
 use crate::cache::class::Cache;
 use crate::cache::gone::{Cause, Gone};
 use crate::cache::instances::mark::{InstanceMark, has_mark, mark_in};
-use crate::cache::instances::table::{find, take};
+use crate::cache::instances::table::Taken;
 use crate::cache::moment::Moment;
 use crate::cache::shared::Shared;
 use crate::cache::step::Step;
-use crate::kinds::layout::word;
-use crate::kinds::objects::{self, Leaving};
+use crate::kinds::entry::ObjectRef;
+use crate::kinds::plain::is_weakly_kept;
 use crate::python::calls;
 use crate::python::errors::out_of_memory;
-use crate::python::types::is_weakly_kept;
-use ebb::{Found, RawTable};
+use ebb::Found;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -22,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 #[pyclass(frozen, module = "ebbmap._core")]
 pub(crate) struct InstanceWatch {
     cache: Weak<Shared>,
-    id: usize,
+    address: usize,
 }
 
 #[pymethods]
@@ -32,20 +31,15 @@ impl InstanceWatch {
     fn __call__(&self, reference: &Bound<'_, PyAny>) {
         let py = reference.py();
         let Some(cache) = self.cache.upgrade() else { return };
-        let taken = cache.instances.0.with(py, |table| {
-            let table = table.as_mut()?;
-            let found = find(table, self.id)?;
-            objects::is_same(&table.entry(found)[8..16], reference).then(|| take(table, found))
-        });
-        let Some((reference, mark)) = taken else { return };
-        reference.release(py);
-        forget_dead(py, &cache, mark);
+        if let Some(taken) = cache.instances.take_dead(self.address, reference) {
+            forget_dead(py, &cache, taken);
+        }
     }
 }
 
 /// The mark that stands for an instance in keys; `None` where the key has to hold the instance itself, which compares by
 /// value or can't be referred to weakly.
-pub(crate) fn mark_of(cache: &Cache, instance: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+pub(crate) fn mark_of<'py>(cache: &Cache, instance: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, InstanceMark>>> {
     if !is_weakly_kept(instance)? {
         return Ok(None);
     }
@@ -53,22 +47,25 @@ pub(crate) fn mark_of(cache: &Cache, instance: &Bound<'_, PyAny>) -> PyResult<Op
     if let Some(mark) = cache.shared.instances.get(instance) {
         return Ok(Some(mark));
     }
-    let watch = InstanceWatch { cache: Arc::downgrade(&cache.shared), id: instance.as_ptr() as usize };
-    let reference = PyWeakrefReference::new_with(instance, Bound::new(py, watch)?)?;
-    let of = instance.get_type().name()?.unbind();
-    let mark = Bound::new(py, InstanceMark { of, hashes: Mutex::default() })?;
-    let added = cache.shared.instances.add(reference.as_any(), mark.as_any(), instance)?;
-    if let Some((reference, mark)) = added.replaced {
-        reference.release(py);
-        forget_dead(py, &cache.shared, mark);
+    let added = cache.shared.instances.add(&new_mark(cache, instance)?, instance)?;
+    if let Some(replaced) = added.replaced {
+        forget_dead(py, &cache.shared, replaced);
     }
     Ok(Some(added.mark))
 }
 
+fn new_mark<'py>(cache: &Cache, instance: &Bound<'py, PyAny>) -> PyResult<Bound<'py, InstanceMark>> {
+    let py = instance.py();
+    let watch = InstanceWatch { cache: Arc::downgrade(&cache.shared), address: instance.as_ptr() as usize };
+    let reference = PyWeakrefReference::new_with(instance, Bound::new(py, watch)?)?.unbind();
+    let of = instance.get_type().name()?.unbind();
+    Bound::new(py, InstanceMark { of, reference, hashes: Mutex::default() })
+}
+
 /// The entry of this hash whose key has a mark.
 fn entry_of(chest: &Chest, hash: u64, mark: &Bound<'_, InstanceMark>) -> Option<Found> {
-    let has_mark = |key: &[u8]| has_mark(&objects::borrowed(mark.py(), key), mark);
-    chest.store.table.find(hash, |entry| word(entry) == hash && has_mark(&entry[8..16]))
+    let is_in = |key: ObjectRef<'_>| has_mark(&key.bind(mark.py()), mark);
+    chest.store.find(hash, |entry| entry.hash() == hash && entry.key_object().is_some_and(is_in))
 }
 
 /// Have an entry, which was just set, go when the instance in its key dies. O(1).
@@ -88,15 +85,14 @@ pub(crate) fn note(cache: &Cache, key: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// Remove the entries of a mark whose instance is dead, and drop the mark.
-fn forget_dead(py: Python<'_>, cache: &Shared, mark: Leaving) {
-    let mark = mark.into_object(py);
-    forget(py, cache, mark.bind(py));
-    calls::release(py, mark);
+fn forget_dead(py: Python<'_>, cache: &Shared, taken: Taken<'_>) {
+    forget(py, cache, &taken.mark);
+    calls::release(py, taken.mark.into_any().unbind());
+    taken.dropped.release(py);
 }
 
 /// Remove the entries of a mark whose instance is dead, some to a hold of the lock. O(entries of the mark).
-fn forget(py: Python<'_>, cache: &Shared, mark: &Bound<'_, PyAny>) {
-    let Ok(mark) = mark.cast::<InstanceMark>() else { return };
+fn forget(py: Python<'_>, cache: &Shared, mark: &Bound<'_, InstanceMark>) {
     loop {
         let (moment, mut gone) = (Moment::later(), Gone::default());
         let done = cache.chest.with(py, |chest| {
