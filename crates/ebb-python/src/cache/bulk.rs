@@ -14,11 +14,11 @@ use crate::mapping::bulk::{
     collect, find_each, find_some_at_a_time, objects_of, objects_of_both, read_all, take_places,
 };
 use crate::mapping::pairs::set_pairs;
+use crate::python::calls::buffer;
 use crate::python::make;
 use crate::python::pace::Pace;
 use crate::table::batches::in_batches;
 use ebb::RawTable;
-use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
@@ -104,7 +104,7 @@ impl Cache {
         found: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "cache")?;
-        let (keys, values, found) = (PyBuffer::get(keys)?, PyBuffer::get(values)?, PyBuffer::get(found)?);
+        let (keys, values, found) = (buffer(keys)?, buffer(values)?, buffer(found)?);
         let value_bytes = layout.value.fixed_bytes();
         let mut lookups = Lookups::of(py, &keys, &values, &found, value_bytes)?;
         let given = self.moment(py)?.was_read(); // by a timer; the system's clock is read anew each time
@@ -130,7 +130,7 @@ impl Cache {
         ttl: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "cache")?;
-        let (keys, values) = (PyBuffer::get(keys)?, PyBuffer::get(values)?);
+        let (keys, values) = (buffer(keys)?, buffer(values)?);
         let value_bytes = layout.value.fixed_bytes();
         let mut entries = Entries::of(py, &keys, &values, value_bytes, BATCH)?;
         let lives = self.shared.settings().limits.lives(seconds(ttl)?);
@@ -161,7 +161,7 @@ impl Cache {
     /// Remove the keys of an int array that are there; how many were.
     fn _delete_array<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.kinds().int_keys_layout(py, "cache")?;
-        let keys = PyBuffer::get(keys)?;
+        let keys = buffer(keys)?;
         let keys = Elements::of(py, &keys, false)?;
         let (mut removed, mut pace) = (0, Pace::default());
         for i in 0..keys.len() {

@@ -12,6 +12,7 @@ use crate::cache::step::Step;
 use crate::cache::sweeper::announce::{announce, forget};
 use crate::kinds::given::Kinds;
 use crate::kinds::new::{Key, New, Value};
+use crate::python::calls;
 use crate::python::errors::error;
 use crate::python::pace::Pace;
 use crate::python::release::release_nested;
@@ -225,7 +226,7 @@ impl Cache {
         if let Some(on_remove) = settings.on_remove.get(py) {
             contents.each(|entry| match entry.read_pair(py) {
                 Ok(told) => gone::tell(py, &on_remove, settings.kinds.codec.as_ref(), told, Cause::Cleared),
-                Err(error) => error.write_unraisable(py, Some(on_remove.bind(py))),
+                Err(error) => calls::write_unraisable(error, py, Some(on_remove.bind(py))),
             });
         }
         contents.release(py);

@@ -111,6 +111,6 @@ pub(crate) fn tell(py: Python<'_>, on_remove: &Py<PyAny>, codec: Option<&Codec>,
         calls::call(on_remove.bind(py), [key.bind(py), value.bind(py), cause.name(py)?])
     });
     if let Err(error) = called {
-        error.write_unraisable(py, Some(on_remove.bind(py)));
+        calls::write_unraisable(error, py, Some(on_remove.bind(py)));
     }
 }

@@ -1,5 +1,6 @@
 //! How values of a NumPy dtype become bytes and back.
 
+use crate::kinds::plain::any_int;
 use crate::python::calls;
 use crate::python::errors::{Shown, copy_of, error};
 use crate::python::make::{self, Name};
@@ -23,7 +24,8 @@ impl Codec {
     pub(crate) fn of(numpy: &Bound<'_, PyAny>, given: &Bound<'_, PyAny>) -> PyResult<(Codec, usize)> {
         let py = given.py();
         let codec = calls::call_method(numpy, CODEC.get(py)?, given)?;
-        let itemsize: usize = codec.getattr(ITEMSIZE.get(py)?)?.extract()?;
+        let itemsize = calls::index(&calls::getattr(&codec, ITEMSIZE.get(py)?)?)?;
+        let itemsize = any_int(itemsize.cast()?).map_or(0, |bytes| bytes as usize);
         if itemsize == 0 {
             let given = Shown::repr(given)?;
             return Err(error::<PyValueError>(py, format_args!("a value takes at least one byte; {given} has none")));

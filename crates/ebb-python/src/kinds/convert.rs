@@ -72,7 +72,7 @@ fn type_name<'py>(object: &Bound<'py, PyAny>) -> PyResult<(Shown<'py>, Shown<'py
     static MODULE: Name = Name::new(c"__module__");
     static NAME: Name = Name::new(c"__qualname__");
     let (py, kind) = (object.py(), object.get_type());
-    let text = |name: &Name| Shown::str(&kind.getattr(name.get(py)?)?);
+    let text = |name: &Name| Shown::str(&calls::getattr(&kind, name.get(py)?)?);
     Ok((text(&MODULE)?, text(&NAME)?))
 }
 
@@ -156,7 +156,7 @@ fn float(object: &Bound<'_, PyAny>) -> PyResult<f64> {
     }
     static FLOAT: Name = Name::new(c"__float__");
     let to_float = FLOAT.get(object.py())?;
-    if object.is_instance_of::<PyInt>() || object.get_type().hasattr(to_float)? || has_index(object) {
+    if object.is_instance_of::<PyInt>() || calls::hasattr(&object.get_type(), to_float)? || has_index(object) {
         return calls::float(object);
     }
     Err(wrong("value", "float", object))

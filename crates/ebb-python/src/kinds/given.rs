@@ -4,6 +4,7 @@ use crate::kinds::codec::Codec;
 use crate::kinds::kind::{KeyKind, ValueKind};
 use crate::kinds::layout::Layout;
 use crate::kinds::read::Read;
+use crate::python::calls;
 use crate::python::errors::{Shown, error};
 use crate::python::make::{self, Name, pair};
 use pyo3::exceptions::{PyImportError, PyTypeError};
@@ -48,7 +49,7 @@ pub(crate) fn value_kind(given: &Bound<'_, PyAny>) -> PyResult<(ValueKind, Optio
         return Ok((kind, None));
     }
     let py = given.py();
-    let numpy = make::import(py, &MODULE).map_err(|error| without_numpy(given, error))?;
+    let numpy = calls::import(MODULE.get(py)?).map_err(|error| without_numpy(given, error))?;
     let (codec, bytes) = Codec::of(&numpy, given)?;
     Ok((ValueKind::Record(bytes), Some(codec)))
 }

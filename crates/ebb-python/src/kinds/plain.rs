@@ -2,7 +2,7 @@
 //! and types are asked what they have.
 #![allow(unsafe_code)] // CPython's own functions for builtin types, and slots of types
 
-use crate::python::make::{self, name};
+use crate::python::make;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
@@ -28,6 +28,7 @@ pub(crate) fn is_plain(kind: *mut ffi::PyTypeObject) -> bool {
 
 /// The hash of an int, str or bytes, which no user code has a part in.
 #[inline]
+#[expect(clippy::disallowed_methods, reason = "no Python code has a part in it")]
 pub(crate) fn plain_hash(object: &Bound<'_, PyAny>) -> Option<i64> {
     // SAFETY: the object is alive; hashing one of these types neither fails nor runs Python code.
     unsafe {
@@ -212,29 +213,30 @@ pub(crate) fn may_be_used_up(object: &Bound<'_, PyAny>) -> bool {
     }
 }
 
-/// Whether an object compares by identity and can be referred to weakly.
-pub(crate) fn is_weakly_kept(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let class = object.get_type();
-    let pointer = class.as_type_ptr();
-    // SAFETY: the types are alive; their slots are only read.
-    let (hashes_so, compares_so, has_weak) = unsafe {
-        let base = &raw mut ffi::PyBaseObject_Type;
-        let hashes_so = match ((*pointer).tp_hash, (*base).tp_hash) {
-            (Some(its), Some(plain)) => fn_addr_eq(its, plain),
-            _ => false,
+/// What an object's type says of how it is compared and referred to.
+pub(crate) struct Identity {
+    /// It hashes as plain objects do: by identity.
+    pub(crate) hashes: bool,
+    /// It compares as plain objects do.
+    pub(crate) compares: bool,
+    /// It can be referred to weakly.
+    pub(crate) has_weak: bool,
+}
+
+impl Identity {
+    pub(crate) fn of(object: &Bound<'_, PyAny>) -> Self {
+        let class = object.get_type_ptr();
+        let plain = &raw mut ffi::PyBaseObject_Type;
+        // SAFETY: the types are alive; their slots are only read.
+        let (hashes, compares, has_weak) = unsafe {
+            (
+                ((*class).tp_hash, (*plain).tp_hash),
+                ((*class).tp_richcompare, (*plain).tp_richcompare),
+                (*class).tp_weaklistoffset != 0,
+            )
         };
-        let compares_so = match ((*pointer).tp_richcompare, (*base).tp_richcompare) {
-            (Some(its), Some(plain)) => fn_addr_eq(its, plain),
-            _ => false,
-        };
-        (hashes_so, compares_so, (*pointer).tp_weaklistoffset != 0)
-    };
-    if !hashes_so || !has_weak {
-        return Ok(false);
+        let hashes = matches!(hashes, (Some(its), Some(plain)) if fn_addr_eq(its, plain));
+        let compares = matches!(compares, (Some(its), Some(plain)) if fn_addr_eq(its, plain));
+        Identity { hashes, compares, has_weak }
     }
-    // A class that only orders its instances has a comparison of its own, with the `__eq__` of all.
-    Ok(compares_so || {
-        let name = name!(object.py(), c"__eq__");
-        class.getattr(name)?.is(object.py().get_type::<PyAny>().getattr(name)?)
-    })
 }

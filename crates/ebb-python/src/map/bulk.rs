@@ -10,12 +10,12 @@ use crate::mapping::bulk::{
     TAKEN, collect, find_each, find_some_at_a_time, objects_of, objects_of_both, read_all, take_places, take_values,
 };
 use crate::mapping::pairs::set_pairs;
+use crate::python::calls::buffer;
 use crate::python::errors::out_of_memory;
 use crate::python::make;
 use crate::python::pace::Pace;
 use crate::table::store::Store;
 use ebb::RawTable;
-use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -119,7 +119,7 @@ impl Map {
         found: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "map")?;
-        let (keys, values, found) = (PyBuffer::get(keys)?, PyBuffer::get(values)?, PyBuffer::get(found)?);
+        let (keys, values, found) = (buffer(keys)?, buffer(values)?, buffer(found)?);
         let value_bytes = layout.value.fixed_bytes();
         let mut lookups = Lookups::of(py, &keys, &values, &found, value_bytes)?;
         let mut next = 0;
@@ -136,7 +136,7 @@ impl Map {
     /// Set an array of int keys to an array of values, given as its bytes. The interpreter is released.
     fn _set_array(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, values: &Bound<'_, PyAny>) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "map")?;
-        let (keys, values) = (PyBuffer::get(keys)?, PyBuffer::get(values)?);
+        let (keys, values) = (buffer(keys)?, buffer(values)?);
         let value_bytes = layout.value.fixed_bytes();
         let mut entries = Entries::of(py, &keys, &values, value_bytes, TAKEN)?;
         let mut next = 0;
@@ -152,7 +152,7 @@ impl Map {
     /// Remove the keys of an int array that are there; how many were. The interpreter is released.
     fn _delete_array<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.kinds().int_keys_layout(py, "map")?;
-        let keys = PyBuffer::get(keys)?;
+        let keys = buffer(keys)?;
         let keys = Elements::of(py, &keys, false)?;
         let (mut next, mut removed) = (0, 0);
         let removed = self.store.with_detached(py, move |store| {

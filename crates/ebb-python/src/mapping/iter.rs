@@ -2,6 +2,7 @@
 
 use crate::kinds::given::Kinds;
 use crate::kinds::read::Read;
+use crate::python::calls;
 use crate::python::errors::error;
 use crate::python::make::{self, Name};
 use pyo3::exceptions::PyRuntimeError;
@@ -64,7 +65,7 @@ pub(crate) fn reduced<'py>(
     while let Some(object) = next()? {
         left.append(object)?;
     }
-    let iter = make::import(py, &BUILTINS)?.getattr(ITER.get(py)?)?;
+    let iter = calls::getattr(&calls::import(BUILTINS.get(py)?)?, ITER.get(py)?)?;
     let args = make::tuple(py, [left.into_any()])?;
     make::tuple(py, [iter, args.into_any()])
 }

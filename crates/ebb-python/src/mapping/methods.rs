@@ -64,7 +64,7 @@ static MISSING: Name = Name::new(c"__missing__");
 #[cold]
 pub(crate) fn call_missing(slf: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     let name = MISSING.get(slf.py())?;
-    if slf.get_type().hasattr(name)? {
+    if calls::hasattr(&slf.get_type(), name)? {
         return Ok(calls::call_method(slf, name, key)?.unbind());
     }
     Err(missing(key))

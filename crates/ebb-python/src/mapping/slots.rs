@@ -98,6 +98,7 @@ impl Lanes {
 }
 
 /// Put the lanes of `C` into a class, if it is a subclass; whether it is.
+#[expect(clippy::disallowed_methods, reason = "the class of `C` is ours: its metaclass is `type`")]
 pub(crate) fn put_lanes<C: HasLanes>(class: &Bound<'_, PyType>) -> PyResult<bool> {
     let is_subclass = class.is_subclass_of::<C>()?;
     if is_subclass {
@@ -295,6 +296,7 @@ impl Behind {
     }
 
     /// Put `method`, with its text, before the method `name` of a class that PyO3 made.
+    #[expect(clippy::disallowed_methods, reason = "a class of ours, as it is made")]
     pub(crate) fn put_before(
         &self,
         class: &Bound<'_, PyType>,
@@ -329,6 +331,10 @@ impl Behind {
     /// # Safety
     /// Called attached, with what the interpreter has passed to the method before it: `count` objects at `args`, and
     /// after them one for each of the names in the tuple `keywords`, if that is not NULL.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a method of PyO3's, which is not unwound: what it calls is in calls.rs"
+    )]
     pub(crate) unsafe fn call(
         &self,
         slf: *mut ffi::PyObject,

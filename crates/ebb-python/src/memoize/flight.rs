@@ -7,7 +7,7 @@ use crate::kinds::plain::may_be_used_up;
 use crate::mapping::slots::made_without_arguments;
 use crate::python::calls;
 use crate::python::errors::out_of_memory;
-use crate::python::make::name;
+use crate::python::make::{self, name};
 use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -60,7 +60,7 @@ impl Flight {
                 match calls::call(&waker, []) {
                     Ok(_) => break,
                     Err(error) if error.is_instance_of::<PyException>(py) => {
-                        error.write_unraisable(py, Some(&waker));
+                        calls::write_unraisable(error, py, Some(&waker));
                         break;
                     }
                     Err(error) => interrupt = Some(error),
@@ -206,9 +206,9 @@ fn look<'py>(
     if anew {
         return Ok(Begun::Mine(mine.clone()));
     }
-    let found = calls::call(&flights.getattr(name!(py, c"look"))?, [key]);
+    let found = calls::call(&calls::getattr(flights, name!(py, c"look"))?, [key]);
     if let Ok(value) = &found
-        && value.is(&flights.getattr(name!(py, c"absent"))?)
+        && value.is(&calls::getattr(flights, name!(py, c"absent"))?)
     {
         return Ok(Begun::Mine(mine.clone()));
     }
@@ -224,17 +224,17 @@ fn follow<'py>(
 ) -> PyResult<Begun<'py>> {
     let py = flights.py();
     let answers = calls::call_method_with(name!(py, c"follow"), [flights, call, mine])?;
-    if answers.is_truthy()? { outcome(call).map(Begun::Done) } else { Ok(Begun::Again) }
+    if calls::is_true(&answers)? { outcome(call).map(Begun::Done) } else { Ok(Begun::Again) }
 }
 
 /// The result of a call that was waited for, or its error, without those of others in its traceback.
 fn outcome<'py>(call: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = call.py();
-    let error = call.getattr(name!(py, c"error"))?;
+    let error = calls::getattr(call, name!(py, c"error"))?;
     if error.is_none() {
-        return call.getattr(name!(py, c"value"));
+        return calls::getattr(call, name!(py, c"value"));
     }
-    error.setattr(name!(py, c"__traceback__"), call.getattr(name!(py, c"traceback"))?)?;
+    calls::setattr(&error, name!(py, c"__traceback__"), &calls::getattr(call, name!(py, c"traceback"))?)?;
     Err(PyErr::from_value(error))
 }
 
@@ -263,7 +263,7 @@ fn call_function<'py>(
 
 #[inline(never)]
 fn function_of<'py>(flights: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    flights.getattr(name!(flights.py(), c"function"))
+    calls::getattr(flights, name!(flights.py(), c"function"))
 }
 
 /// Keep what the function came to, leave it to those who wait, and end the call.
@@ -286,14 +286,18 @@ fn land<'py>(
     end(flights, mine, key, left.and(kept))
 }
 
+fn traceback_of<'py>(py: Python<'py>, error: &PyErr) -> Bound<'py, PyAny> {
+    error.traceback(py).map_or_else(|| make::none(py), Bound::into_any)
+}
+
 /// Leave what a call came to, to those who wait for it.
 fn leave<'py>(call: &Bound<'py, PyAny>, made: &PyResult<Bound<'py, PyAny>>) -> PyResult<()> {
     let py = call.py();
     match made {
-        Ok(value) => call.setattr(name!(py, c"value"), value),
+        Ok(value) => calls::setattr(call, name!(py, c"value"), value),
         Err(error) if error.is_instance_of::<PyException>(py) => {
-            call.setattr(name!(py, c"traceback"), error.traceback(py))?;
-            call.setattr(name!(py, c"error"), error.value(py))
+            calls::setattr(call, name!(py, c"traceback"), &traceback_of(py, error))?;
+            calls::setattr(call, name!(py, c"error"), error.value(py))
         }
         Err(_) => Ok(()),
     }

@@ -194,7 +194,7 @@ impl Parts {
     fn find<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some(get) = &self.get else { return get_value(self.cache.get(), key) };
         let py = key.py();
-        let absent = self.flights.bind(py).getattr(name!(py, c"absent"))?;
+        let absent = calls::getattr(self.flights.bind(py), name!(py, c"absent"))?;
         let found = calls::call(get.bind(py), [key, &absent])?;
         Ok((!found.is(&absent)).then_some(found))
     }

@@ -55,7 +55,7 @@ impl MemoMethod {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = args.py();
         let args = self.all(args)?;
-        self.func.bind(py).getattr(name)?.call(args, kwargs)
+        calls::call_with(&calls::getattr(self.func.bind(py), name)?, &args, kwargs)
     }
 }
 
@@ -125,19 +125,19 @@ impl MemoMethod {
 
     #[getter]
     fn __doc__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.func.bind(py).getattr(name!(py, c"__doc__"))
+        calls::getattr(self.func.bind(py), name!(py, c"__doc__"))
     }
 
     #[getter]
     fn __wrapped__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let wrapped = self.func.bind(py).getattr(name!(py, c"__wrapped__"))?;
-        let method = make::import(py, &TYPES)?.getattr(name!(py, c"MethodType"))?;
+        let wrapped = calls::getattr(self.func.bind(py), name!(py, c"__wrapped__"))?;
+        let method = calls::getattr(&calls::import(TYPES.get(py)?)?, name!(py, c"MethodType"))?;
         calls::call(&method, [&wrapped, self.instance.bind(py)])
     }
 
     #[getter]
     fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.func.bind(py).getattr(name!(py, c"__class__"))
+        calls::getattr(self.func.bind(py), name!(py, c"__class__"))
     }
 
     #[getter]
@@ -156,7 +156,7 @@ impl MemoMethod {
     }
 
     fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
-        self.func.bind(name.py()).getattr(name)
+        calls::getattr(self.func.bind(name.py()), name)
     }
 
     fn __setattr__(&self, name: &Bound<'_, PyString>, _value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -166,7 +166,7 @@ impl MemoMethod {
     }
 
     fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        let name = Shown::str(&self.func.bind(py).getattr(name!(py, c"__qualname__"))?)?;
+        let name = Shown::str(&calls::getattr(self.func.bind(py), name!(py, c"__qualname__"))?)?;
         let instance = Shown::repr(self.instance.bind(py))?;
         written(py, format_args!("<memoized method {name} of {instance}>"))
     }
@@ -184,8 +184,8 @@ impl MemoMethod {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let getattr = make::import(py, &BUILTINS)?.getattr(name!(py, c"getattr"))?;
-        let name = self.func.bind(py).getattr(name!(py, c"__name__"))?;
+        let getattr = calls::getattr(&calls::import(BUILTINS.get(py)?)?, name!(py, c"getattr"))?;
+        let name = calls::getattr(self.func.bind(py), name!(py, c"__name__"))?;
         let args = pair_of(self.instance.bind(py), &name)?;
         pair_of(&getattr, &args)
     }

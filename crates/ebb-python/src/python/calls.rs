@@ -5,6 +5,8 @@
 //! stays where it is, as it would from 3.14 on, and the process ends around it.
 #![allow(unsafe_code)] // CPython's functions, declared as ones that may be unwound
 
+use pyo3::buffer::{Element, PyBuffer};
+use pyo3::exceptions::PyAttributeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -44,6 +46,17 @@ mod unwound {
         pub(super) fn PyIter_Next(iterator: *mut ffi::PyObject) -> *mut ffi::PyObject;
         pub(super) fn PyFloat_AsDouble(object: *mut ffi::PyObject) -> c_double;
         pub(super) fn PyNumber_Index(object: *mut ffi::PyObject) -> *mut ffi::PyObject;
+        pub(super) fn PyObject_GetAttr(object: *mut ffi::PyObject, name: *mut ffi::PyObject) -> *mut ffi::PyObject;
+        pub(super) fn PyObject_SetAttr(
+            object: *mut ffi::PyObject,
+            name: *mut ffi::PyObject,
+            value: *mut ffi::PyObject,
+        ) -> c_int;
+        pub(super) fn PyObject_Repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject;
+        pub(super) fn PyObject_Str(object: *mut ffi::PyObject) -> *mut ffi::PyObject;
+        pub(super) fn PyImport_Import(name: *mut ffi::PyObject) -> *mut ffi::PyObject;
+        pub(super) fn PyErr_WriteUnraisable(object: *mut ffi::PyObject);
+        pub(super) fn PyErr_CheckSignals() -> c_int;
         pub(super) fn Py_DecRef(object: *mut ffi::PyObject);
     }
 }
@@ -139,17 +152,91 @@ pub(crate) fn hash(object: &Bound<'_, PyAny>) -> PyResult<isize> {
 
 /// Whether `left == right`.
 pub(crate) fn equal(left: &Bound<'_, PyAny>, right: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = left.py();
-    let (left, right) = (left.as_ptr(), right.as_ptr());
+    let (py, left, right) = (left.py(), left.as_ptr(), right.as_ptr());
     // SAFETY: 1. Both are alive meanwhile. 2. A new reference, or NULL with an exception set.
     let compared = unsafe {
         let compared = stay(|| unseen!(PyObject_RichCompare(_, _, _))(left, right, ffi::Py_EQ));
         Bound::from_owned_ptr_or_err(py, compared)?
     };
-    let pointer = compared.as_ptr();
+    is_true(&compared)
+}
+
+/// Whether an object counts as true.
+pub(crate) fn is_true(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let pointer = object.as_ptr();
     // SAFETY: the object is alive meanwhile.
     let is_true = stay(|| unsafe { unseen!(PyObject_IsTrue(_))(pointer) });
-    if is_true < 0 { Err(PyErr::fetch(py)) } else { Ok(is_true > 0) }
+    if is_true < 0 { Err(PyErr::fetch(object.py())) } else { Ok(is_true > 0) }
+}
+
+/// An attribute.
+pub(crate) fn getattr<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    let (py, object, name) = (object.py(), object.as_ptr(), name.as_ptr());
+    // SAFETY: 1. Both are alive meanwhile. 2. A new reference, or NULL with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, stay(|| unseen!(PyObject_GetAttr(_, _))(object, name))) }
+}
+
+/// Whether there is an attribute.
+pub(crate) fn hasattr<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<bool> {
+    match getattr(object, name) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_instance_of::<PyAttributeError>(object.py()) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Set an attribute.
+pub(crate) fn setattr<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let (py, object, name, value) = (object.py(), object.as_ptr(), name.as_ptr(), value.as_ptr());
+    // SAFETY: all are alive meanwhile.
+    let failed = stay(|| unsafe { unseen!(PyObject_SetAttr(_, _, _))(object, name, value) });
+    if failed < 0 { Err(PyErr::fetch(py)) } else { Ok(()) }
+}
+
+/// What `repr()` gives.
+pub(crate) fn repr<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+    let pointer = object.as_ptr();
+    // SAFETY: 1. The object is alive meanwhile. 2. A new reference to a str, or NULL with an exception set.
+    unsafe {
+        let text = stay(|| unseen!(PyObject_Repr(_))(pointer));
+        Ok(Bound::from_owned_ptr_or_err(object.py(), text)?.cast_into_unchecked())
+    }
+}
+
+/// What `str()` gives.
+pub(crate) fn str<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+    let pointer = object.as_ptr();
+    // SAFETY: 1. The object is alive meanwhile. 2. A new reference to a str, or NULL with an exception set.
+    unsafe {
+        let text = stay(|| unseen!(PyObject_Str(_))(pointer));
+        Ok(Bound::from_owned_ptr_or_err(object.py(), text)?.cast_into_unchecked())
+    }
+}
+
+/// A module, imported if it was not yet.
+pub(crate) fn import<'py>(name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    let pointer = name.as_ptr();
+    // SAFETY: 1. The name is alive meanwhile. 2. A new reference, or NULL with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(name.py(), stay(|| unseen!(PyImport_Import(_))(pointer))) }
+}
+
+/// Report an error that nobody can catch to `sys.unraisablehook`, with an object that it came from.
+pub(crate) fn write_unraisable(error: PyErr, py: Python<'_>, object: Option<&Bound<'_, PyAny>>) {
+    error.restore(py);
+    let object = object.map_or(std::ptr::null_mut(), Bound::as_ptr);
+    // SAFETY: the object is alive meanwhile, or NULL; an exception is set.
+    stay(|| unsafe { unseen!(PyErr_WriteUnraisable(_))(object) });
+}
+
+/// Run the handlers of signals that have come; what one raises is returned.
+pub(crate) fn check_signals(py: Python<'_>) -> PyResult<()> {
+    // SAFETY: `py` says that this thread is attached.
+    let failed = stay(|| unsafe { unseen!(PyErr_CheckSignals())() });
+    if failed < 0 { Err(PyErr::fetch(py)) } else { Ok(()) }
 }
 
 /// The int that an object says it is.
@@ -187,6 +274,12 @@ impl<'py> Iterator for Items<'py> {
         let item = unsafe { Bound::from_owned_ptr_or_opt(py, stay(|| unseen!(PyIter_Next(_))(pointer))) };
         item.map(Ok).or_else(|| PyErr::take(py).map(Err))
     }
+}
+
+/// The buffer of an object, of elements of this type.
+#[expect(clippy::disallowed_methods, reason = "this is the place to call it; PyO3 does not let it be unwound")]
+pub(crate) fn buffer<T: Element>(object: &Bound<'_, PyAny>) -> PyResult<PyBuffer<T>> {
+    PyBuffer::get(object)
 }
 
 /// Do `work` where each `Py` that is dropped is dropped at once. A lane comes straight from the interpreter, past the

@@ -3,7 +3,7 @@
 //! PyO3's `PyErr::new` only notes what to make. It makes the exception where it can't fail, on the way back to Python,
 //! and aborts the process if there is no memory. Here the exception is made at once.
 
-use crate::python::make;
+use crate::python::{calls, make};
 use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PyKeyError, PyMemoryError};
 use pyo3::prelude::*;
@@ -58,12 +58,12 @@ impl<'py> Shown<'py> {
 
     /// As `repr()` gives it.
     pub(crate) fn repr(object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        Shown::text(&object.repr()?)
+        Shown::text(&calls::repr(object)?)
     }
 
     /// As `str()` gives it.
     pub(crate) fn str(object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        Shown::text(&object.str()?)
+        Shown::text(&calls::str(object)?)
     }
 }
 

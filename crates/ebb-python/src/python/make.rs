@@ -183,13 +183,6 @@ pub(crate) fn dict(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     unsafe { Ok(Bound::from_owned_ptr_or_err(py, ffi::PyDict_New())?.cast_into_unchecked()) }
 }
 
-/// A module, imported if it was not yet.
-pub(crate) fn import<'py>(py: Python<'py>, name: &Name) -> PyResult<Bound<'py, PyAny>> {
-    let name = name.get(py)?;
-    // SAFETY: 1. The name is alive meanwhile. 2. A new reference, or NULL with an exception set.
-    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyImport_Import(name.as_ptr())) }
-}
-
 /// The str of a constant name; returns the error where it can't be made. As `intern!`, which panics.
 macro_rules! name {
     ($py:expr, $text:literal) => {{

@@ -16,6 +16,7 @@ const BYTES: usize = 1024;
 static NOTHING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// Have the function at hand that a pause calls.
+#[expect(clippy::disallowed_methods, reason = "no code but ours")]
 pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
     NOTHING.get_or_try_init(py, || py.eval(c"lambda: None", None, None).map(Bound::unbind)).map(drop)
 }

@@ -9,9 +9,10 @@ use crate::cache::moment::Moment;
 use crate::cache::shared::Shared;
 use crate::cache::step::Step;
 use crate::kinds::entry::ObjectRef;
-use crate::kinds::plain::is_weakly_kept;
+use crate::kinds::plain::Identity;
 use crate::python::calls;
 use crate::python::errors::out_of_memory;
+use crate::python::make::name;
 use ebb::Found;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
@@ -52,6 +53,17 @@ pub(crate) fn mark_of<'py>(cache: &Cache, instance: &Bound<'py, PyAny>) -> PyRes
         forget_dead(py, &cache.shared, replaced);
     }
     Ok(Some(added.mark))
+}
+
+/// Whether an object compares by identity and can be referred to weakly.
+fn is_weakly_kept(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let identity = Identity::of(object);
+    if !identity.hashes || !identity.has_weak || identity.compares {
+        return Ok(identity.hashes && identity.has_weak);
+    }
+    // A class that only orders its instances has a comparison of its own, with the `__eq__` of all.
+    let (py, name) = (object.py(), name!(object.py(), c"__eq__"));
+    Ok(calls::getattr(&object.get_type(), name)?.is(calls::getattr(&py.get_type::<PyAny>(), name)?))
 }
 
 fn new_mark<'py>(cache: &Cache, instance: &Bound<'py, PyAny>) -> PyResult<Bound<'py, InstanceMark>> {
@@ -103,7 +115,7 @@ fn forget(py: Python<'_>, cache: &Shared, mark: &Bound<'_, InstanceMark>) {
         match done {
             Ok(false) => {}
             Ok(true) => return,
-            Err(error) => return error.write_unraisable(py, None),
+            Err(error) => return calls::write_unraisable(error, py, None),
         }
     }
 }

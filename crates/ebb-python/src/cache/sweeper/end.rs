@@ -2,6 +2,7 @@
 
 use crate::cache::sweeper::state::with_sweeper;
 use crate::cache::sweeper::thread::release;
+use crate::python::calls;
 use crate::python::log::warn;
 use pyo3::prelude::*;
 use std::thread::JoinHandle;
@@ -28,7 +29,7 @@ pub(crate) fn _stop_sweeper(py: Python<'_>) -> PyResult<()> {
 fn wait_for(py: Python<'_>, thread: JoinHandle<()>, say_at: &mut Option<Instant>) -> PyResult<()> {
     while !thread.is_finished() {
         py.detach(|| std::thread::sleep(PAUSE));
-        py.check_signals()?;
+        calls::check_signals(py)?;
         if say_at.is_some_and(|moment| Instant::now() >= moment) {
             *say_at = None;
             tell_of_work(py);
