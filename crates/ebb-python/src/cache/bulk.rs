@@ -2,6 +2,7 @@
 
 use crate::cache::chest::state::{BATCH, Chest};
 use crate::cache::class::Cache;
+use crate::cache::limits::Lives;
 use crate::cache::moment::Moment;
 use crate::cache::refused::Refused;
 use crate::cache::settings::seconds;
@@ -9,7 +10,7 @@ use crate::cache::step::Step;
 use crate::kinds::hash::hash_int;
 use crate::kinds::kind::KeyKind;
 use crate::kinds::new::{Key, New};
-use crate::mapping::arrays::{Elements, Entries, Lookups};
+use crate::mapping::arrays::{Elements, Entries, Lookups, SomeEntries};
 use crate::mapping::bulk::{
     collect, find_each, find_some_at_a_time, objects_of, objects_of_both, read_all, take_places,
 };
@@ -139,20 +140,8 @@ impl Cache {
         // Some hundred at a time, so that what has to leave for them is told and dropped between.
         for from in (0..entries.len()).step_by(BATCH) {
             let some = entries.take(from..entries.len().min(from + BATCH));
-            let set = |chest: &mut Chest, step: &mut Step<'_, '_>| {
-                in_batches(
-                    chest,
-                    some.len(),
-                    |i| hash_int(some.key(i)),
-                    |chest, i, hash| {
-                        let key = some.key(i);
-                        let found = chest.store.find_int(hash, key);
-                        let new = New { hash, key: &Key::Int(key), value: &some.value(i) };
-                        chest.put(step, found, new, lives)
-                    },
-                )
-            };
-            self.step(py, &moment, set).map_err(|refused: Refused| self.refusal(py, refused))?;
+            let set = self.step(py, &moment, |chest, step| set_some(chest, &some, lives, step));
+            set.map_err(|refused| self.refusal(py, refused))?;
             pace.copied(py, some.len() * (64 + value_bytes))?;
         }
         Ok(())
@@ -162,7 +151,7 @@ impl Cache {
     fn _delete_array<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.kinds().int_keys_layout(py, "cache")?;
         let keys = buffer(keys)?;
-        let keys = Elements::of(py, &keys, false)?;
+        let keys = Elements::of(py, &keys)?;
         let (mut removed, mut pace) = (0, Pace::default());
         for i in 0..keys.len() {
             removed += usize::from(self.delete(py, &Key::Int(keys.get(i)))?);
@@ -170,4 +159,13 @@ impl Cache {
         }
         make::size(py, removed)
     }
+}
+
+/// Set some entries of an array.
+fn set_some(chest: &mut Chest, some: &SomeEntries<'_>, lives: Lives, step: &mut Step<'_, '_>) -> Result<(), Refused> {
+    let hash_at = |i| hash_int(some.key(i));
+    in_batches(chest, some.len(), hash_at, |chest, i, hash| {
+        let (found, key) = (chest.store.find_int(hash, some.key(i)), Key::Int(some.key(i)));
+        chest.put(step, found, New { hash, key: &key, value: &some.value(i) }, lives)
+    })
 }

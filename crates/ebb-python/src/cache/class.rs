@@ -205,13 +205,7 @@ impl Cache {
         let mut pace = Pace::default();
         loop {
             let done = self.step(py, &moment, |chest, step| {
-                if chest.is_due(&moment) {
-                    chest.sweep(step, BATCH)?;
-                    if chest.is_due(&moment) {
-                        return Ok::<_, PyErr>(None);
-                    }
-                }
-                Ok(Some(work(chest, step)))
+                Ok::<_, PyErr>(if chest.sweep_all(step)? { Some(work(chest, step)) } else { None })
             })?;
             if let Some(result) = done {
                 return Ok(result);
@@ -233,6 +227,20 @@ impl Cache {
     }
 }
 
+impl Cache {
+    /// Everything, as the cache goes; nothing if it is broken.
+    fn take_last(&self) -> Option<Contents<ebb::Cache>> {
+        loop {
+            let contents = self.shared.chest.try_with(Chest::take);
+            if contents.is_some() || self.shared.chest.is_broken() {
+                return contents;
+            }
+            // The sweeper is at work here, for a moment: it holds no lock but this, and waits for nobody under it.
+            std::thread::yield_now();
+        }
+    }
+}
+
 impl Drop for Cache {
     fn drop(&mut self) {
         if !self.shared.is_made() {
@@ -242,16 +250,7 @@ impl Drop for Cache {
             forget(py, &self.shared);
             self.shared.instances.release(py);
         });
-        // The sweeper may be at work here, for a moment: it holds no lock but this, and waits for nobody under it.
-        let contents = loop {
-            if let Some(contents) = self.shared.chest.try_with(Chest::take) {
-                break contents;
-            }
-            if self.shared.chest.is_broken() {
-                return;
-            }
-            std::thread::yield_now();
-        };
+        let Some(contents) = self.take_last() else { return };
         if contents.has_objects() || contents.is_large() {
             Python::attach(|py| release_nested(py, |py| contents.release(py)));
         }

@@ -5,11 +5,11 @@ use crate::cache::class::Cache;
 use crate::cache::moment::Moment;
 use crate::kinds::entry::KeptKey;
 use crate::mapping::iter::{Ended, Next, What, reduced};
-use crate::python::errors::{out_of_memory, with_room};
+use crate::python::errors::{out_of_memory, push_with, with_room};
 use crate::python::lock::Guarded;
 use crate::python::make;
 use crate::python::pace::{self, Pace};
-use ebb::RawTable;
+use ebb::{Found, RawTable};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -43,6 +43,17 @@ impl CacheIterator {
         let walk = Walk { cache, position: Some(0), keys: Vec::new(), changes: None, left, pace: Pace::default() };
         CacheIterator { what, walk: Guarded::new(walk) }
     }
+
+    /// What the walk comes to next.
+    fn step(&self, py: Python<'_>, cache: &Cache) -> PyResult<Option<Next>> {
+        let (moment, mut passed) = (cache.moment(py)?, Vec::new());
+        let read = cache
+            .shared
+            .chest
+            .with(py, |chest| self.walk.with(py, |walk| walk.next_read(py, chest, self.what, &moment, &mut passed)));
+        drop(passed);
+        read.map_err(|ended| ended.into_error(py, "cache got a new key during iteration"))
+    }
 }
 
 impl Walk {
@@ -67,20 +78,30 @@ impl Walk {
     ) -> Result<Option<Next>, Ended> {
         self.check_for_new(chest)?;
         loop {
-            while !self.keys.is_empty() {
-                passed.try_reserve(1).map_err(out_of_memory)?;
-                let Some((hash, key)) = self.keys.pop() else { break };
-                let found = chest.alive(chest.store.find_kept(hash, &key), moment);
-                passed.push(key);
-                let Some(found) = found else { continue };
+            if let Some(found) = self.next_alive(chest, moment, passed)? {
                 self.left = self.left.saturating_sub(1);
-                let key = (what != What::Values).then(|| chest.store.entry(found).read_key(py));
-                let value = (what != What::Keys).then(|| chest.store.read_value(py, found));
+                let entry = chest.store.entry(found);
+                let key = (what != What::Values).then(|| entry.read_key(py));
+                let value = (what != What::Keys).then(|| entry.read_value(py));
                 return Ok(Some((key.transpose()?, value.transpose()?)));
             }
             let Some(position) = self.position else { return Ok(None) };
             self.position = part_keys(py, chest, position, moment, &mut self.keys)?;
         }
+    }
+
+    /// The next entry of this part that is alive.
+    fn next_alive(&mut self, chest: &Chest, moment: &Moment, passed: &mut Vec<KeptKey>) -> PyResult<Option<Found>> {
+        while !self.keys.is_empty() {
+            passed.try_reserve(1).map_err(out_of_memory)?;
+            let Some((hash, key)) = self.keys.pop() else { break };
+            let found = chest.alive(chest.store.find_kept(hash, &key), moment);
+            passed.push(key);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -102,10 +123,7 @@ fn part_keys(
     let mut done = Ok(());
     let next = chest.store.table.visit_part(position, &|entry| layout.hash(entry), |hash, found| {
         if done.is_ok() && !chest.is_over(found, moment) {
-            done = keys.try_reserve(1).map_err(out_of_memory).and_then(|()| {
-                keys.push((hash, chest.store.entry(found).keep_key(py)?));
-                Ok(())
-            });
+            done = push_with(keys, || Ok((hash, chest.store.entry(found).keep_key(py)?)));
         }
     });
     if done.is_err() {
@@ -149,14 +167,7 @@ impl CacheIterator {
         if due {
             pace::pause(py)?;
         }
-        let moment = cache.get().moment(py)?;
-        let mut passed = Vec::new();
-        let read =
-            cache.get().shared.chest.with(py, |chest| {
-                self.walk.with(py, |walk| walk.next_read(py, chest, self.what, &moment, &mut passed))
-            });
-        drop(passed);
-        let next = read.map_err(|ended| ended.into_error(py, "cache got a new key during iteration"))?;
+        let next = self.step(py, cache.get())?;
         if next.is_none() {
             drop(self.walk.with(py, |walk| walk.cache.take()));
         }
@@ -164,10 +175,10 @@ impl CacheIterator {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.walk.try_with(|walk| walk.visit(&visit)).unwrap_or(Ok(()))
+        self.walk.try_with(visit, |walk| walk.visit(&visit)).unwrap_or(Ok(()))
     }
 
-    fn __clear__(&self) {
-        drop(self.walk.try_with(|walk| (walk.cache.take(), std::mem::take(&mut walk.keys))));
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.walk.try_with(py, |walk| (walk.cache.take(), std::mem::take(&mut walk.keys))));
     }
 }

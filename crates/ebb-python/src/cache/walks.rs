@@ -93,14 +93,8 @@ pub(crate) fn expire<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py,
     let items = make::list(py)?;
     let mut pace = Pace::default();
     loop {
-        let (mut reads, mut gone) = (Vec::new(), Gone::default());
-        // Without the sweeping that goes with an operation: what that removes would not be returned.
-        let more = cache.shared.chest.with(py, |chest| {
-            let more = expire_some(chest, &mut reads, &mut Step { py, moment: &moment, gone: &mut gone });
-            cache.note_due(chest);
-            more
-        });
-        cache.after_step(py, gone);
+        let mut reads = Vec::new();
+        let more = expire_in_step(cache, py, &moment, &mut reads);
         for read in reads {
             items.append(cache.kinds().finish_pair(py, read)?)?;
         }
@@ -109,6 +103,18 @@ pub(crate) fn expire<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py,
         }
         pace.steps(py, 2 * BATCH)?;
     }
+}
+
+/// Remove some that have expired, without the sweeping that goes with an operation: what that removes would not be returned.
+fn expire_in_step(cache: &Cache, py: Python<'_>, moment: &Moment, reads: &mut Vec<(Read, Read)>) -> PyResult<bool> {
+    let mut gone = Gone::default();
+    let more = cache.shared.chest.with(py, |chest| {
+        let more = expire_some(chest, reads, &mut Step { py, moment, gone: &mut gone });
+        cache.note_due(chest);
+        more
+    });
+    cache.after_step(py, gone);
+    more
 }
 
 /// Remove some that have expired; whether there are more.

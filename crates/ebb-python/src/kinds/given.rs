@@ -44,7 +44,7 @@ fn builtin(given: &Bound<'_, PyAny>) -> PyResult<Option<ValueKind>> {
 }
 
 /// A value kind, with its codec where it is a dtype.
-pub(crate) fn value_kind(given: &Bound<'_, PyAny>) -> PyResult<(ValueKind, Option<Codec>)> {
+fn value_kind(given: &Bound<'_, PyAny>) -> PyResult<(ValueKind, Option<Codec>)> {
     if let Some(kind) = builtin(given)? {
         return Ok((kind, None));
     }
@@ -86,6 +86,13 @@ pub(crate) struct Kinds {
 
 impl Kinds {
     pub(crate) const OBJECTS: Kinds = Kinds { key: KeyKind::Object, value: ValueKind::Object, codec: None };
+
+    /// The kinds that are named.
+    pub(crate) fn of(key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Kinds> {
+        let key = KeyKind::of(key)?;
+        let (value, codec) = value_kind(value)?;
+        Ok(Kinds { key, value, codec })
+    }
 
     pub(crate) fn layout(&self) -> Layout {
         Layout::new(self.key, self.value)

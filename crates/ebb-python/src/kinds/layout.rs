@@ -124,19 +124,27 @@ impl Layout {
         let (fixed_value, mut rest) = tail.split_at_mut(self.value_bytes);
         match new.key {
             Key::Int(int) => fixed_key.copy_from_slice(&int.to_ne_bytes()),
-            Key::Object(object, _) => {
-                fixed_key[..8].copy_from_slice(&new.hash.to_ne_bytes());
-                fixed_key[8..].copy_from_slice(&word_of(object));
-            }
-            Key::Text(text) => {
-                let prefix = self.prefix(text.len());
-                write_len(&mut rest[..prefix], text.len());
-                rest[prefix..prefix + text.len()].copy_from_slice(text);
-                rest = &mut rest[prefix + text.len()..];
-            }
+            Key::Object(object, _) => write_object_key(fixed_key, new.hash, object),
+            Key::Text(text) => rest = self.write_text_key(rest, text),
         }
         new.value.write(if self.value.is_variable() { rest } else { fixed_value });
     }
+
+    /// Write a text key, with its length before it if a variable value follows; the rest after it.
+    #[inline]
+    fn write_text_key<'a>(self, to: &'a mut [u8], text: &[u8]) -> &'a mut [u8] {
+        let (prefix, rest) = to.split_at_mut(self.prefix(text.len()));
+        write_len(prefix, text.len());
+        let (key, rest) = rest.split_at_mut(text.len());
+        key.copy_from_slice(text);
+        rest
+    }
+}
+
+#[inline]
+fn write_object_key(to: &mut [u8], hash: u64, object: &Bound<'_, PyAny>) {
+    to[..8].copy_from_slice(&hash.to_ne_bytes());
+    to[8..].copy_from_slice(&word_of(object));
 }
 
 /// Why an entry could not be put into a table.

@@ -71,17 +71,13 @@ fn remove_one(store: &mut Store, key: &Key<'_>) -> bool {
 /// counts as absent.
 pub(super) fn remove_all<'a>(store: &mut Store, count: usize, key_at: impl Fn(usize) -> Key<'a>) -> usize {
     let mut removed = 0;
-    let Ok(()) = in_batches(
-        store,
-        count,
-        |i| key_at(i).hash(),
-        |store, i, hash| {
-            if let Some(found) = store.find_inline(hash, &key_at(i)) {
-                store.remove_inline(found);
-                removed += 1;
-            }
-            Ok::<_, Infallible>(())
-        },
-    );
+    let hash_at = |i| key_at(i).hash();
+    let Ok(()) = in_batches(store, count, hash_at, |store, i, hash| {
+        if let Some(found) = store.find_inline(hash, &key_at(i)) {
+            store.remove_inline(found);
+            removed += 1;
+        }
+        Ok::<_, Infallible>(())
+    });
     removed
 }

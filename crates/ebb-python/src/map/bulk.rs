@@ -2,7 +2,7 @@
 
 use crate::kinds::kind::KeyKind;
 use crate::kinds::layout::word;
-use crate::kinds::new::Key;
+use crate::kinds::new::{Key, Value};
 use crate::map::batches::{remove_all, set_all};
 use crate::map::class::Map;
 use crate::mapping::arrays::{Elements, Entries, Lookups};
@@ -27,6 +27,45 @@ impl Map {
 
     fn keys_of<'a>(&self, py: Python<'_>, keys: &'a [Bound<'_, PyAny>], pace: &mut Pace) -> PyResult<Vec<Key<'a>>> {
         collect(py, keys.iter().map(|key| self.key(key)), pace)
+    }
+
+    /// Set keys and values that are no objects, many to a hold of the lock.
+    fn set_inline(&self, py: Python<'_>, keys: &[Key<'_>], values: &[Value<'_>], pace: &mut Pace) -> PyResult<()> {
+        let mut next = 0;
+        while next < keys.len() {
+            let (places, bytes) = take_values(&mut next, values);
+            let (keys, values) = (&keys[places.clone()], &values[places]);
+            let set = |store: &mut Store| set_all(store, keys.len(), |i| keys[i].borrowed(), |i| values[i].borrowed());
+            self.store.with(py, set).map_err(|_| self.no_room_for_all(py, keys, values))?;
+            pace.copied(py, keys.len() * 64 + bytes)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn no_room_for_all(&self, py: Python<'_>, keys: &[Key<'_>], values: &[Value<'_>]) -> PyErr {
+        let mut errors = keys.iter().zip(values).map(|(key, value)| self.no_room(py, key, value));
+        let too_long = errors.find(|error| !error.is_instance_of::<PyMemoryError>(py));
+        too_long.unwrap_or_else(|| out_of_memory(()))
+    }
+
+    fn remove_inline(&self, py: Python<'_>, keys: &[Key<'_>], pace: &mut Pace) -> PyResult<usize> {
+        let mut removed = 0;
+        for keys in keys.chunks(TAKEN) {
+            removed += self.store.with(py, |store| remove_all(store, keys.len(), |i| keys[i].borrowed()));
+            pace.steps(py, keys.len())?;
+        }
+        Ok(removed)
+    }
+
+    fn remove_each(&self, py: Python<'_>, keys: &[Key<'_>], pace: &mut Pace) -> PyResult<usize> {
+        let mut removed = 0;
+        for key in keys {
+            let dropped = self.locate(py, key, |store, _, found| found.map(|found| store.remove(found)))?;
+            removed += usize::from(dropped.map(|dropped| dropped.release(py)).is_some());
+            pace.step(py)?;
+        }
+        Ok(removed)
     }
 }
 
@@ -67,24 +106,12 @@ impl Map {
         let (keys, values) = objects_of_both(keys, values, &mut pace)?;
         let keys = self.keys_of(py, &keys, &mut pace)?;
         let values = collect(py, values.iter().map(|value| self.value(value)), &mut pace)?;
-        if !self.is_inline() {
-            for (key, value) in keys.iter().zip(&values) {
-                self.set_typed(py, key, value)?;
-                pace.copied(py, value.len())?;
-            }
-            return Ok(());
+        if self.is_inline() {
+            return self.set_inline(py, &keys, &values, &mut pace);
         }
-        let mut next = 0;
-        while next < keys.len() {
-            let (places, bytes) = take_values(&mut next, &values);
-            let (keys, values) = (&keys[places.clone()], &values[places]);
-            let set = |store: &mut Store| set_all(store, keys.len(), |i| keys[i].borrowed(), |i| values[i].borrowed());
-            self.store.with(py, set).map_err(|_| {
-                let mut errors = keys.iter().zip(values).map(|(key, value)| self.no_room(py, key, value));
-                let too_long = errors.find(|error| !error.is_instance_of::<PyMemoryError>(py));
-                too_long.unwrap_or_else(|| out_of_memory(()))
-            })?;
-            pace.copied(py, keys.len() * 64 + bytes)?;
+        for (key, value) in keys.iter().zip(&values) {
+            self.set_typed(py, key, value)?;
+            pace.copied(py, value.len())?;
         }
         Ok(())
     }
@@ -94,19 +121,10 @@ impl Map {
         let mut pace = Pace::default();
         let keys = objects_of(keys, &mut pace)?;
         let keys = self.keys_of(py, &keys, &mut pace)?;
-        let mut removed = 0;
-        if self.is_inline() {
-            for keys in keys.chunks(TAKEN) {
-                removed += self.store.with(py, |store| remove_all(store, keys.len(), |i| keys[i].borrowed()));
-                pace.steps(py, keys.len())?;
-            }
-            return make::size(py, removed);
-        }
-        for key in &keys {
-            let dropped = self.locate(py, key, |store, _, found| found.map(|found| store.remove(found)))?;
-            removed += usize::from(dropped.map(|dropped| dropped.release(py)).is_some());
-            pace.step(py)?;
-        }
+        let removed = match self.is_inline() {
+            true => self.remove_inline(py, &keys, &mut pace)?,
+            false => self.remove_each(py, &keys, &mut pace)?,
+        };
         make::size(py, removed)
     }
 
@@ -153,7 +171,7 @@ impl Map {
     fn _delete_array<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.kinds().int_keys_layout(py, "map")?;
         let keys = buffer(keys)?;
-        let keys = Elements::of(py, &keys, false)?;
+        let keys = Elements::of(py, &keys)?;
         let (mut next, mut removed) = (0, 0);
         let removed = self.store.with_detached(py, move |store| {
             let keys = &keys;

@@ -1,6 +1,7 @@
 //! `ebbmap._core.Map`: what has to be native. The rest of the mapping protocol is in `ebbmap/_map.py`.
 
 use crate::kinds::given::Kinds;
+use crate::kinds::kind::ValueKind;
 use crate::kinds::layout::no_room;
 use crate::kinds::new::{Key, New, Value};
 use crate::python::errors::{error, out_of_memory};
@@ -103,7 +104,7 @@ impl Map {
     }
 
     /// Copy all entries, and pause between two parts.
-    pub(super) fn copy_parts(&self, py: Python<'_>, copy: &mut Store) -> PyResult<()> {
+    fn copy_parts(&self, py: Python<'_>, copy: &mut Store) -> PyResult<()> {
         let mut pace = Pace::default();
         for part in Parts::of(self.store.with(py, |store| store.table.len())) {
             let copied = self.store.with(py, |store| store.copy_part(py, part, copy));
@@ -112,22 +113,49 @@ impl Map {
         Ok(())
     }
 
+    /// A copy of the table.
+    pub(super) fn copied(&self, py: Python<'_>) -> PyResult<Store> {
+        let mut copy = self.store.with(py, |store| store.empty_like());
+        if let Err(error) = self.copy_parts(py, &mut copy) {
+            copy.take().release(py);
+            return Err(error);
+        }
+        Ok(copy)
+    }
+
+    /// See `setdefault`.
+    pub(super) fn set_default(&self, py: Python<'_>, key: &Key<'_>, default: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        // An object is a value in any case: so keys are asked once.
+        let is_object = self.kinds().value == ValueKind::Object;
+        if !is_object && let Some(value) = self.find_value(py, key)? {
+            return Ok(value);
+        }
+        match self.read_or_set(py, key, &self.value(default)?)? {
+            Some(value) => Ok(value),
+            None if is_object => Ok(default.clone().unbind()),
+            None => self.find_value(py, key).map(|value| value.unwrap_or_else(|| default.clone().unbind())),
+        }
+    }
+
+    /// The value that is there; nothing if there is none, and `value` was set.
+    fn read_or_set(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let read = self.locate(py, key, |store, hash, found| match found {
+            Some(found) => Ok(Some(store.read_value(py, found))),
+            None => store.insert(New { hash, key, value }).map(|()| None),
+        })?;
+        self.kinds().finish(py, read.map_err(|_| self.no_room(py, key, value))?)
+    }
+
     /// Set the kinds of a map that has none yet.
     pub(super) fn set_kinds(&self, py: Python<'_>, kinds: Kinds) -> PyResult<()> {
         let layout = kinds.layout();
         let refused = self.store.with(py, |store| {
-            let refused = self.kinds.set(kinds);
-            if refused.is_ok() {
-                *store = Store::new(layout);
-            }
-            refused
+            let set = self.kinds.set(kinds);
+            set.inspect(|()| *store = Store::new(layout)) // what is refused has objects, to be dropped outside
         });
-        match refused {
-            Err(kinds) if self.kinds().layout() != kinds.layout() => {
-                Err(error::<PyTypeError>(py, format_args!("the kinds of a map can't be changed once it is made")))
-            }
-            _ => Ok(()),
-        }
+        let are_others = refused.is_err() && self.kinds().layout() != layout;
+        let message = format_args!("the kinds of a map can't be changed once it is made");
+        if are_others { Err(error::<PyTypeError>(py, message)) } else { Ok(()) }
     }
 }
 

@@ -37,7 +37,7 @@ impl HasLanes for Map {
     fn lane_get<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
         let key = K::of(key)?;
         let hash = K::hash(key);
-        self.store.try_with(|store| {
+        self.store.try_with(py, |store| {
             let (layout, mut unsure) = (&store.layout, false);
             // SAFETY: a map of such keys holds the entries that are looked at.
             let entry = store.table.get(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) })?;
@@ -58,7 +58,7 @@ impl HasLanes for Map {
     ) -> Option<()> {
         let key = K::of(key)?;
         let hash = K::hash(key);
-        let replaced = self.store.try_with(|store| {
+        let replaced = self.store.try_with(py, |store| {
             let Store { layout, table, .. } = &mut *store;
             let value = V::of(layout.value, value)?;
             let mut unsure = false;
@@ -91,7 +91,7 @@ impl HasLanes for Map {
     fn lane_delete<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<()> {
         let key = K::of(key)?;
         let hash = K::hash(key);
-        let dropped = self.store.try_with(|store| {
+        let dropped = self.store.try_with(py, |store| {
             let (layout, mut unsure) = (&store.layout, false);
             store.table.prefetch_removal(&rehasher::<K>(layout));
             // SAFETY: a map of such keys holds the entries that are looked at.
@@ -110,10 +110,10 @@ impl HasLanes for Map {
     }
 
     #[inline(always)]
-    fn lane_contains<K: TypedKey>(&self, _: Python<'_>, key: &Bound<'_, PyAny>) -> Option<bool> {
+    fn lane_contains<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<bool> {
         let key = K::of(key)?;
         let hash = K::hash(key);
-        self.store.try_with(|store| {
+        self.store.try_with(py, |store| {
             let (layout, mut unsure) = (&store.layout, false);
             // SAFETY: a map of such keys holds the entries that are looked at.
             let found =

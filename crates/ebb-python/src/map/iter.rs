@@ -3,7 +3,7 @@
 use crate::kinds::read::Read;
 use crate::map::class::Map;
 use crate::mapping::iter::{Ended, Next, What, reduced};
-use crate::python::errors::out_of_memory;
+use crate::python::errors::push_with;
 use crate::python::lock::Guarded;
 use crate::python::make;
 use crate::python::pace::{self, Pace};
@@ -76,10 +76,7 @@ fn read_part(py: Python<'_>, store: &Store, part: Part) -> PyResult<Vec<(Read, R
     // of builtin types.
     store.visit_part(part, |_, found| {
         if done.is_ok() {
-            done = reads.try_reserve(1).map_err(out_of_memory).and_then(|()| {
-                reads.push(store.read_pair(py, found)?);
-                Ok(())
-            });
+            done = push_with(&mut reads, || store.read_pair(py, found));
         }
     });
     done.map(|()| reads)
@@ -122,10 +119,10 @@ impl MapIterator {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.walk.try_with(|walk| walk.map.as_ref().map_or(Ok(()), |map| visit.call(map))).unwrap_or(Ok(()))
+        self.walk.try_with(visit, |walk| walk.map.as_ref().map_or(Ok(()), |map| visit.call(map))).unwrap_or(Ok(()))
     }
 
-    fn __clear__(&self) {
-        drop(self.walk.try_with(|walk| walk.map.take()));
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.walk.try_with(py, |walk| walk.map.take()));
     }
 }

@@ -1,8 +1,7 @@
 //! The methods of `Map` for one key, for all, and for the interpreter; those for many keys are in `bulk`.
 
-use crate::kinds::given::{Kinds, value_kind};
-use crate::kinds::kind::{KeyKind, ValueKind};
-use crate::kinds::new::{Key, New};
+use crate::kinds::given::Kinds;
+use crate::kinds::new::Key;
 use crate::map::class::Map;
 use crate::map::iter::{MapIterator, snapshot};
 use crate::mapping::iter::What;
@@ -34,9 +33,7 @@ impl Map {
 
     /// Fix the kinds of key and value; `_map.Map.__init__` calls it.
     fn _set_kinds(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let key_kind = KeyKind::of(key)?;
-        let (value_kind, codec) = value_kind(value)?;
-        self.set_kinds(key.py(), Kinds { key: key_kind, value: value_kind, codec })
+        self.set_kinds(key.py(), Kinds::of(key, value)?)
     }
 
     /// The names of the kinds, and the codec of a dtype.
@@ -114,25 +111,8 @@ impl Map {
     /// The value of `key`; if it has none, `default`, which is set. O(1).
     #[pyo3(signature = (key, /, default=None))]
     fn setdefault(&self, key: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        let py = key.py();
-        let none = py.None().into_bound(py);
-        let default = default.unwrap_or(&none);
-        let typed = self.key(key)?;
-        // An object is a value in any case: so keys are asked once.
-        let is_object = self.kinds().value == ValueKind::Object;
-        if !is_object && let Some(value) = self.find_value(py, &typed)? {
-            return Ok(value);
-        }
-        let value = self.value(default)?;
-        let read = self.locate(py, &typed, |store, hash, found| match found {
-            Some(found) => Ok(Some(store.read_value(py, found))),
-            None => store.insert(New { hash, key: &typed, value: &value }).map(|()| None),
-        })?;
-        match self.kinds().finish(py, read.map_err(|_| self.no_room(py, &typed, &value))?)? {
-            Some(value) => Ok(value),
-            None if is_object => Ok(default.clone().unbind()),
-            None => self.find_value(py, &typed).map(|value| value.unwrap_or_else(|| default.clone().unbind())),
-        }
+        let none = make::none(key.py());
+        self.set_default(key.py(), &self.key(key)?, default.unwrap_or(&none))
     }
 
     /// Give `other`, of the same kinds, the contents of this map in place of its own. They are read a part at a time, and
@@ -142,18 +122,8 @@ impl Map {
         if other.kinds().layout() != self.kinds().layout() {
             return Err(error::<PyTypeError>(py, format_args!("a copy must be of the same kinds")));
         }
-        let mut copy = self.store.with(py, |store| store.empty_like());
-        if let Err(error) = self.copy_parts(py, &mut copy) {
-            copy.take().release(py);
-            return Err(error);
-        }
-        let replaced = other.store.with(py, |store| {
-            let replaced = store.take();
-            copy.changes = store.changes;
-            *store = copy;
-            replaced
-        });
-        replaced.release(py);
+        let copy = self.copied(py)?;
+        other.store.with(py, |store| store.replace_by(copy)).release(py);
         Ok(())
     }
 
@@ -191,12 +161,12 @@ impl Map {
             return Ok(());
         }
         // A busy table is skipped: what it holds then looks referenced from outside, which is safe.
-        self.store.try_with(|store| store.traverse(visit)).unwrap_or(Ok(()))
+        self.store.try_with(visit, |store| store.traverse(visit)).unwrap_or(Ok(()))
     }
 
-    fn __clear__(&self) {
-        if let Some(contents) = self.store.try_with(Store::take) {
-            Python::attach(|py| contents.release(py));
+    fn __clear__(&self, py: Python<'_>) {
+        if let Some(contents) = self.store.try_with(py, Store::take) {
+            contents.release(py);
         }
     }
 }

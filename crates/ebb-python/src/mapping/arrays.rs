@@ -26,8 +26,8 @@ pub(crate) struct Elements<'a, T> {
 unsafe impl<T: Copy + Send> Send for Elements<'_, T> {}
 
 impl<'a, T: Element> Elements<'a, T> {
-    pub(crate) fn of(py: Python<'_>, buffer: &'a PyBuffer<T>, writable: bool) -> PyResult<Self> {
-        if !buffer.is_c_contiguous() || (writable && buffer.readonly()) {
+    pub(crate) fn of(py: Python<'_>, buffer: &'a PyBuffer<T>) -> PyResult<Self> {
+        if !buffer.is_c_contiguous() {
             let message = format_args!("an array must be contiguous, and writable to be filled");
             return Err(error::<PyValueError>(py, message));
         }
@@ -53,20 +53,38 @@ impl Elements<'_, u8> {
         // SAFETY: in bounds, as in `get`.
         unsafe { std::slice::from_raw_parts(self.first.add(from), len) }
     }
+}
 
-    /// Only for a buffer that was taken as writable.
+/// The bytes of a contiguous buffer that can be written to.
+struct Room<'a>(Elements<'a, u8>);
+
+impl<'a> Room<'a> {
+    fn of(py: Python<'_>, buffer: &'a PyBuffer<u8>) -> PyResult<Self> {
+        if buffer.readonly() {
+            return Err(error::<PyValueError>(
+                py,
+                format_args!("an array must be contiguous, and writable to be filled"),
+            ));
+        }
+        Elements::of(py, buffer).map(Room)
+    }
+
+    fn len(&self) -> usize {
+        self.0.len
+    }
+
     #[inline]
     fn write(&mut self, from: usize, bytes: &[u8]) {
-        assert!(from <= self.len && bytes.len() <= self.len - from);
+        assert!(from <= self.len() && bytes.len() <= self.len() - from);
         // SAFETY: in bounds, as in `get`; the buffer is writable, and `bytes` are a table's or a constant.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.first.add(from), bytes.len()) }
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.first.add(from), bytes.len()) }
     }
 
     /// Write so many zeros, as [`write`](Self::write).
     fn clear(&mut self, from: usize, bytes: usize) {
-        assert!(from <= self.len && bytes <= self.len - from);
+        assert!(from <= self.len() && bytes <= self.len() - from);
         // SAFETY: in bounds, as in `get`; the buffer is writable.
-        unsafe { std::ptr::write_bytes(self.first.add(from), 0, bytes) }
+        unsafe { std::ptr::write_bytes(self.0.first.add(from), 0, bytes) }
     }
 }
 
@@ -92,7 +110,7 @@ impl<'a> Entries<'a> {
         value_bytes: usize,
         most: usize,
     ) -> PyResult<Self> {
-        let (keys, values) = (Elements::of(py, keys, false)?, Elements::of(py, values, false)?);
+        let (keys, values) = (Elements::of(py, keys)?, Elements::of(py, values)?);
         if keys.len.checked_mul(value_bytes) != Some(values.len) {
             return Err(one_length(py, "values"));
         }
@@ -141,8 +159,8 @@ impl SomeEntries<'_> {
 /// Keys to be looked up, with room for the bytes of their values, and for a mark where there is one.
 pub(crate) struct Lookups<'a> {
     keys: Elements<'a, i64>,
-    values: Elements<'a, u8>,
-    found: Elements<'a, u8>,
+    values: Room<'a>,
+    found: Room<'a>,
     value_bytes: usize,
 }
 
@@ -154,9 +172,8 @@ impl<'a> Lookups<'a> {
         found: &'a PyBuffer<u8>,
         value_bytes: usize,
     ) -> PyResult<Self> {
-        let (keys, values, found) =
-            (Elements::of(py, keys, false)?, Elements::of(py, values, true)?, Elements::of(py, found, true)?);
-        if keys.len.checked_mul(value_bytes) != Some(values.len) || found.len != keys.len {
+        let (keys, values, found) = (Elements::of(py, keys)?, Room::of(py, values)?, Room::of(py, found)?);
+        if keys.len.checked_mul(value_bytes) != Some(values.len()) || found.len() != keys.len {
             return Err(one_length(py, "results"));
         }
         Ok(Lookups { keys, values, found, value_bytes })

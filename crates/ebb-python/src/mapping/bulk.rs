@@ -7,7 +7,7 @@ use crate::kinds::codec::Codec;
 use crate::kinds::new::{Key, Value};
 use crate::kinds::read::Read;
 use crate::python::calls;
-use crate::python::errors::{error, out_of_memory, with_room};
+use crate::python::errors::{error, push_with, with_room};
 use crate::python::make;
 use crate::python::pace::Pace;
 use crate::table::batches::in_batches;
@@ -68,8 +68,7 @@ pub(crate) fn objects_of<'py>(iterable: &Bound<'py, PyAny>, pace: &mut Pace) -> 
     }
     let mut objects = Vec::new();
     for item in calls::items(iterable)? {
-        objects.try_reserve(1).map_err(out_of_memory)?;
-        objects.push(item?);
+        push_with(&mut objects, || item)?;
         pace.step(iterable.py())?;
     }
     Ok(objects)
@@ -79,8 +78,8 @@ pub(crate) fn objects_of<'py>(iterable: &Bound<'py, PyAny>, pace: &mut Pace) -> 
 fn items_of<'py>(list: &Bound<'py, PyList>, pace: &mut Pace) -> PyResult<Objects<'py>> {
     let mut objects = with_room(list.len())?;
     while objects.len() < list.len() {
-        objects.try_reserve(1).map_err(out_of_memory)?;
-        objects.push(list.get_item(objects.len())?);
+        let place = objects.len();
+        push_with(&mut objects, || list.get_item(place))?;
         if objects.len() % STEPS == 0 {
             pace.steps(list.py(), STEPS)?;
         }

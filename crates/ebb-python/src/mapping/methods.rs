@@ -9,7 +9,18 @@ use std::convert::Infallible;
 
 /// Put what a table holds and has done into `dict`; `own` bytes are around the table.
 pub(crate) fn describe(dict: &Bound<'_, PyDict>, stats: &ebb::Stats, payload: usize, own: usize) -> PyResult<()> {
-    let sizes = [
+    note(dict, sizes(stats, payload, own).map(|(name, size)| (name, size as u64)))?;
+    let counts = [
+        ("splits", stats.splits),
+        ("merges", stats.merges),
+        ("pages_got", stats.blocks_got),
+        ("pages_given_back", stats.blocks_returned),
+    ];
+    note(dict, counts)
+}
+
+fn sizes(stats: &ebb::Stats, payload: usize, own: usize) -> [(&'static str, usize); 8] {
+    [
         ("entries", stats.entries),
         ("payload_bytes", payload),
         ("nbytes", stats.held_bytes + own),
@@ -18,15 +29,7 @@ pub(crate) fn describe(dict: &Bound<'_, PyDict>, stats: &ebb::Stats, payload: us
         ("spare_bytes", stats.spare_bytes),
         ("directory_bytes", stats.directory_bytes + own),
         ("segments", stats.segments),
-    ];
-    note(dict, sizes.map(|(name, size)| (name, size as u64)))?;
-    let counts = [
-        ("splits", stats.splits),
-        ("merges", stats.merges),
-        ("pages_got", stats.blocks_got),
-        ("pages_given_back", stats.blocks_returned),
-    ];
-    note(dict, counts)
+    ]
 }
 
 /// Put figures into `dict`.

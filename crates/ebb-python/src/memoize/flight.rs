@@ -55,17 +55,7 @@ impl Flight {
         self.done.store(true, Ordering::SeqCst);
         let mut interrupt = None;
         while let Some(waker) = self.next_waker() {
-            let waker = waker.into_bound(py);
-            for _ in 0..TRIES {
-                match calls::call(&waker, []) {
-                    Ok(_) => break,
-                    Err(error) if error.is_instance_of::<PyException>(py) => {
-                        calls::write_unraisable(error, py, Some(&waker));
-                        break;
-                    }
-                    Err(error) => interrupt = Some(error),
-                }
-            }
+            interrupt = wake(&waker.into_bound(py)).or(interrupt);
         }
         interrupt.map_or(Ok(()), Err)
     }
@@ -89,6 +79,22 @@ impl Flight {
             calls::release(py, waker);
         }
     }
+}
+
+/// Call a waker, and again if it is interrupted; what has interrupted it last.
+fn wake(waker: &Bound<'_, PyAny>) -> Option<PyErr> {
+    let (py, mut interrupt) = (waker.py(), None);
+    for _ in 0..TRIES {
+        match calls::call(waker, []) {
+            Ok(_) => break,
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                calls::write_unraisable(error, py, Some(waker));
+                break;
+            }
+            Err(error) => interrupt = Some(error),
+        }
+    }
+    interrupt
 }
 
 // --- making a call ---------------------------------------------------------------------------------------------------

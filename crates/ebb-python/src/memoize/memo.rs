@@ -238,34 +238,30 @@ impl Memo {
         if let Some(given) = &parts.given {
             return self.own_key(parts, given.bind(py), args, kwargs);
         }
-        let is_object = parts.cache.get().kinds().key == KeyKind::Object;
-        let arranged;
-        let mut all = args;
-        match kwargs {
-            None if is_object || args.len() == 1 => {}
-            _ => {
-                let made = calls::call(parts.arrange.bind(py), [args.as_any(), &given_or_empty(py, kwargs)?])?;
-                if !is_object {
-                    return Ok(made);
-                }
-                arranged = made.cast_into::<PyTuple>()?;
-                all = &arranged;
+        match (kwargs, parts.cache.get().kinds().key == KeyKind::Object) {
+            (None, true) => self.key_of_arguments(parts, args),
+            (None, false) if args.len() == 1 => Ok(args.get_borrowed_item(0)?.to_owned()),
+            (_, is_object) => {
+                let arranged = calls::call(parts.arrange.bind(py), [args.as_any(), &given_or_empty(py, kwargs)?])?;
+                if is_object { self.key_of_arguments(parts, &arranged.cast_into()?) } else { Ok(arranged) }
             }
         }
-        if all.len() == 1 {
-            let first = all.get_borrowed_item(0)?;
-            if !is_object {
-                return Ok(first.to_owned());
-            }
+    }
+
+    /// The key of arguments in order, where keys are objects.
+    #[inline]
+    fn key_of_arguments<'py>(&self, parts: &Parts, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        if args.len() == 1 {
+            let first = args.get_borrowed_item(0)?;
             if is_plain(first.get_type_ptr()) {
                 return match &parts.owner {
                     None => Ok(first.to_owned()),
-                    Some(owner) => pair_of(owner.bind(py), &first),
+                    Some(owner) => pair_of(owner.bind(args.py()), &first),
                 };
             }
         }
-        let marked = self.with_mark(parts, all)?;
-        parts.owned(marked.as_ref().unwrap_or(all))
+        let marked = self.with_mark(parts, args)?;
+        parts.owned(marked.as_ref().unwrap_or(args))
     }
 
     /// As [`key`](Self::key), of a call with an instance before the other arguments.

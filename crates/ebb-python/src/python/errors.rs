@@ -92,6 +92,13 @@ pub(crate) fn with_room<T>(len: usize) -> PyResult<Vec<T>> {
     Ok(empty)
 }
 
+/// Push what `make` gives, if there is room for it; only then is it called.
+pub(crate) fn push_with<T>(list: &mut Vec<T>, make: impl FnOnce() -> PyResult<T>) -> PyResult<()> {
+    list.try_reserve(1).map_err(out_of_memory)?;
+    list.push(make()?);
+    Ok(())
+}
+
 /// A copy of bytes that may be many.
 pub(crate) fn copy_of(bytes: &[u8]) -> PyResult<Vec<u8>> {
     let mut copy = with_room(bytes.len())?;

@@ -6,6 +6,7 @@
 
 use crate::python::gate::{self, Count, Working};
 use crate::python::pace;
+use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
@@ -94,27 +95,13 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     {
         loop {
             let held = self.acquire(py);
-            let value = Exclusive(self.pointer());
             let result = match Working::begin() {
-                Some(working) => {
-                    let (work, is_wanted) = (&mut work, || self.wanted.any());
-                    py.detach(move || {
-                        let value = value; // the whole, not the pointer in it, which is not Send
-                        // SAFETY: `held` says that nobody else uses the value until it is open.
-                        let result = work_for_a_turn(|| work(unsafe { &mut *value.0 }), is_wanted);
-                        held.open();
-                        drop(working);
-                        if result.is_none() {
-                            give_way(is_wanted);
-                        }
-                        result
-                    })
-                }
+                Some(working) => self.work_detached(py, held, working, &mut work),
                 None => {
                     // Who forks, or a hook of another module that waits for what this thread holds, must not be waited for.
                     // Without the interpreter nobody gets to fork, so nothing is half done when it happens.
                     // SAFETY: `held` says that nobody else uses the value until it is open.
-                    let result = work(unsafe { &mut *value.0 });
+                    let result = work(unsafe { &mut *self.pointer() });
                     held.open();
                     result
                 }
@@ -126,26 +113,29 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
         }
     }
 
-    /// Use the value if nobody does: for those who must never wait, as the garbage collector. Without `BEYOND` only from
-    /// a thread that has the interpreter.
-    #[inline(always)]
-    pub(crate) fn try_with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let held = self.try_acquire()?;
-        // SAFETY: as in `with`.
-        let result = work(unsafe { &mut *self.pointer() });
-        held.open();
-        Some(result)
-    }
-
-    /// Use the value if nobody does and nobody forks, from a thread that has not attached.
-    pub(crate) fn try_with_unattached<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
-        const { assert!(BEYOND) };
-        let _working = Working::try_begin()?;
-        let result = self.try_with(work);
-        // Who began to wait just now may have been overlooked, and would sleep on until its time is up.
-        fence(Ordering::SeqCst);
-        gate::wake_waiters();
-        result
+    /// Work for a turn with the interpreter released.
+    fn work_detached<R: Send>(
+        &self,
+        py: Python<'_>,
+        held: Held<'_>,
+        working: Working,
+        work: &mut (impl FnMut(&mut T) -> Option<R> + Send),
+    ) -> Option<R>
+    where
+        T: Send,
+    {
+        let (value, is_wanted) = (Exclusive(self.pointer()), || self.wanted.any());
+        py.detach(move || {
+            let value = value; // the whole, not the pointer in it, which is not Send
+            // SAFETY: `held` says that nobody else uses the value until it is open.
+            let result = work_for_a_turn(|| work(unsafe { &mut *value.0 }), is_wanted);
+            held.open();
+            drop(working);
+            if result.is_none() {
+                give_way(is_wanted);
+            }
+            result
+        })
     }
 
     /// The value of a guard that is going, unless it is broken.
@@ -161,6 +151,16 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
     #[inline(always)]
     fn pointer(&self) -> *mut T {
         self.value.get().cast() // `ManuallyDrop` is transparent
+    }
+
+    /// Without `BEYOND` only from a thread that has the interpreter.
+    #[inline(always)]
+    fn try_work<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let held = self.try_acquire()?;
+        // SAFETY: as in `with`.
+        let result = work(unsafe { &mut *self.pointer() });
+        held.open();
+        Some(result)
     }
 
     #[inline]
@@ -219,6 +219,39 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
                 return held;
             }
         }
+    }
+}
+
+/// Says that this thread has the interpreter.
+pub(crate) trait Attached {}
+
+impl Attached for Python<'_> {}
+/// The garbage collector runs in a thread that has it.
+impl Attached for PyVisit<'_> {}
+
+impl<T> Guarded<T, false> {
+    /// Use the value if nobody does: for those who must never wait, as the garbage collector.
+    #[inline(always)]
+    pub(crate) fn try_with<R>(&self, _: impl Attached, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.try_work(work)
+    }
+}
+
+impl<T> Guarded<T, true> {
+    /// As for other guards, from any thread.
+    #[inline(always)]
+    pub(crate) fn try_with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.try_work(work)
+    }
+
+    /// Use the value if nobody does and nobody forks, from a thread that has not attached.
+    pub(crate) fn try_with_unattached<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let _working = Working::try_begin()?;
+        let result = self.try_with(work);
+        // Who began to wait just now may have been overlooked, and would sleep on until its time is up.
+        fence(Ordering::SeqCst);
+        gate::wake_waiters();
+        result
     }
 }
 

@@ -72,4 +72,12 @@ impl Store {
         let store = std::mem::replace(self, empty);
         store.into_contents()
     }
+
+    /// Everything, leaving another store's contents.
+    pub(crate) fn replace_by(&mut self, mut other: Store) -> Contents {
+        let replaced = self.take();
+        other.changes = self.changes;
+        *self = other;
+        replaced
+    }
 }

@@ -1,5 +1,6 @@
 //! Finding a key in what a lock guards, where that may take asking objects whether they are equal.
 
+use crate::kinds::entry::{Entry, ObjectRef};
 use crate::kinds::new::Key;
 use crate::python::calls;
 use crate::python::errors::out_of_memory;
@@ -39,38 +40,67 @@ impl Asked {
     }
 }
 
-impl<T: RawTable> Store<T> {
-    /// Search for an object key, with what has been asked so far. O(keys of this hash).
-    #[inline]
-    fn probe(&self, py: Python<'_>, hash: u64, key: &Bound<'_, PyAny>, asked: &Asked) -> Result<Probe, OutOfMemory> {
-        let (mut ask, mut left_out) = (Vec::new(), false);
-        let found = self.find(hash, |entry| {
-            let Some(candidate) = entry.key_object() else { return false };
-            if candidate.is(key) {
-                return true;
-            }
-            if entry.hash() != hash {
-                return false;
-            }
-            if asked.equal.as_ref().is_some_and(|equal| candidate.is(equal.bind(py))) {
-                return true;
-            }
-            candidate.builtin_equal(key).unwrap_or_else(|| {
-                if !asked.unequal.contains_key(&candidate.address()) {
-                    match ask.try_reserve(1) {
-                        Ok(()) => ask.push(candidate.to_object(py)),
-                        Err(_) => left_out = true,
-                    }
-                }
-                false
-            })
-        });
-        // The table has those to be asked too, so dropping them here ends none.
+/// A search for an object key.
+struct Search<'a, 'py> {
+    key: &'a Bound<'py, PyAny>,
+    hash: u64,
+    asked: &'a Asked,
+    /// Keys that have to be asked.
+    ask: Vec<Py<PyAny>>,
+    /// Whether there was no room for one of them.
+    left_out: bool,
+}
+
+impl<'a, 'py> Search<'a, 'py> {
+    fn new(key: &'a Bound<'py, PyAny>, hash: u64, asked: &'a Asked) -> Self {
+        Search { key, hash, asked, ask: Vec::new(), left_out: false }
+    }
+
+    /// Whether an entry is known to have the key.
+    fn is(&mut self, entry: Entry<'_>) -> bool {
+        let Some(candidate) = entry.key_object() else { return false };
+        if candidate.is(self.key) {
+            return true;
+        }
+        if entry.hash() != self.hash {
+            return false;
+        }
+        if self.asked.equal.as_ref().is_some_and(|equal| candidate.is(equal.bind(self.key.py()))) {
+            return true;
+        }
+        candidate.builtin_equal(self.key).unwrap_or_else(|| {
+            self.note(candidate);
+            false
+        })
+    }
+
+    /// Note a key that has to be asked, if it was not yet.
+    fn note(&mut self, candidate: ObjectRef<'_>) {
+        if self.asked.unequal.contains_key(&candidate.address()) {
+            return;
+        }
+        match self.ask.try_reserve(1) {
+            Ok(()) => self.ask.push(candidate.to_object(self.key.py())),
+            Err(_) => self.left_out = true,
+        }
+    }
+
+    /// What it comes to. The table has the keys to be asked too, so dropping them here ends none.
+    fn end(self, found: Option<Found>) -> Result<Probe, OutOfMemory> {
         match found {
-            None if !ask.is_empty() => Ok(Probe::Ask(ask)),
-            None if left_out => Err(OutOfMemory),
+            None if !self.ask.is_empty() => Ok(Probe::Ask(self.ask)),
+            None if self.left_out => Err(OutOfMemory),
             _ => Ok(Probe::Known(found)),
         }
+    }
+}
+
+impl<T: RawTable> Store<T> {
+    /// Search for an object key, with what has been asked so far. O(keys of this hash).
+    fn probe(&self, hash: u64, key: &Bound<'_, PyAny>, asked: &Asked) -> Result<Probe, OutOfMemory> {
+        let mut search = Search::new(key, hash, asked);
+        let found = self.find(hash, |entry| search.is(entry));
+        search.end(found)
     }
 }
 
@@ -120,16 +150,22 @@ fn locate_object<H: Holder, const BEYOND: bool, R>(
     key: &Bound<'_, PyAny>,
     work: impl FnOnce(&mut H, u64, Option<Found>) -> R,
 ) -> PyResult<R> {
-    let mut asked = Asked::default();
-    let mut work = Some(work);
+    let (mut asked, mut work) = (Asked::default(), Some(work));
     loop {
-        let step = guarded.with(py, |holder| match holder.store().probe(py, hash, key, &asked)? {
-            Probe::Known(found) => Ok(Ok((work.take().expect("used once"))(holder, hash, found))),
-            Probe::Ask(candidates) => Ok::<_, OutOfMemory>(Err(candidates)),
+        let step = guarded.with(py, |holder| match holder.store().probe(hash, key, &asked)? {
+            Probe::Known(found) => Ok(Step::Done((work.take().expect("used once"))(holder, hash, found))),
+            Probe::Ask(candidates) => Ok::<_, OutOfMemory>(Step::Ask(candidates)),
         });
         match step.map_err(out_of_memory)? {
-            Ok(result) => return Ok(result),
-            Err(candidates) => asked.ask(candidates, key)?,
+            Step::Done(result) => return Ok(result),
+            Step::Ask(candidates) => asked.ask(candidates, key)?,
         }
     }
+}
+
+/// What one hold of the lock comes to.
+enum Step<R> {
+    Done(R),
+    /// These keys have to be asked first.
+    Ask(Vec<Py<PyAny>>),
 }

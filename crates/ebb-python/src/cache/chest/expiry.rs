@@ -1,6 +1,6 @@
 //! Time: which entries are alive, and the removal of those that have expired.
 
-use crate::cache::chest::state::Chest;
+use crate::cache::chest::state::{BATCH, Chest};
 use crate::cache::gone::Cause;
 use crate::cache::limits::Lives;
 use crate::cache::moment::Moment;
@@ -74,6 +74,14 @@ impl Chest {
             self.depart(step, found, Cause::Expired)?;
         }
         Ok(())
+    }
+
+    /// Take out what has expired, some at a time; whether nothing is left that has.
+    pub(crate) fn sweep_all(&mut self, step: &mut Step<'_, '_>) -> PyResult<bool> {
+        if self.is_due(step.moment) {
+            self.sweep(step, BATCH)?;
+        }
+        Ok(!self.is_due(step.moment))
     }
 
     /// As [`sweep`](Self::sweep), for entries without objects whose leaving is not announced: it needs no interpreter.

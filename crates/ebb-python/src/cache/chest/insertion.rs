@@ -10,6 +10,20 @@ use crate::kinds::new::New;
 use crate::kinds::typed::{TypedKey, TypedValue};
 use crate::table::store::{Store, rehasher, writer};
 use ebb::{Deadlines, Found, MAX_ENTRY_BYTES, OutOfMemory};
+use pyo3::prelude::*;
+
+/// What an attempt to write an entry has come to.
+enum Written {
+    Done,
+    /// Nothing has changed: there is no memory, or `max_bytes` allows no more.
+    NoRoom,
+}
+
+impl Written {
+    fn of(done: Result<(), OutOfMemory>) -> Self {
+        done.map_or(Written::NoRoom, |()| Written::Done)
+    }
+}
 
 impl Chest {
     /// Set a key; `found` is what a search for it has found. Nothing has changed if it is refused, but for what made
@@ -39,24 +53,34 @@ impl Chest {
         }
         self.check_fits(new)?;
         self.store.table.was_limited(); // by what was refused before, and done without
-        let kept_key = found.and_then(|found| self.store.key_word(found));
         if found.is_none() {
             self.make_room_for_one(step)?;
         }
+        self.put_within_bytes(step, found, new, deadlines)?;
+        self.counts.sets += 1;
+        Ok(())
+    }
+
+    /// Insert or replace, and make room until it fits.
+    fn put_within_bytes(
+        &mut self,
+        step: &mut Step<'_, '_>,
+        mut found: Option<Found>,
+        new: New<'_>,
+        deadlines: Deadlines,
+    ) -> Result<(), Refused> {
+        let kept_key = found.and_then(|found| self.store.key_word(found));
         let mut cleared = false;
         loop {
-            let done = match found {
+            let written = match found {
                 Some(found) => self.replace(step, found, new, deadlines)?,
-                None => self.insert(new, deadlines),
+                None => Written::of(self.insert(new, deadlines)),
             };
-            if done.is_ok() {
-                self.counts.sets += 1;
-                return Ok(());
+            match written {
+                Written::Done => return Ok(()),
+                Written::NoRoom if !self.store.table.was_limited() => return Err(Refused::OutOfMemory),
+                Written::NoRoom => self.make_room(step, found, &mut cleared)?,
             }
-            if !self.store.table.was_limited() {
-                return Err(Refused::OutOfMemory);
-            }
-            self.make_room(step, found, &mut cleared)?;
             found = found.and_then(|_| self.find_again(new, kept_key));
         }
     }
@@ -94,22 +118,17 @@ impl Chest {
         found: Found,
         new: New<'_>,
         deadlines: Deadlines,
-    ) -> Result<Result<(), OutOfMemory>, Refused> {
+    ) -> PyResult<Written> {
         let told = self.told(step.py, found)?;
         if told.is_some() || self.store.layout.value == ValueKind::Object {
             step.gone.reserve()?;
         }
-        let (found, dropped) = match self.store.overwrite(found, new) {
-            Ok(done) => done,
-            Err(error) => return Ok(Err(error)),
-        };
+        let Ok((found, dropped)) = self.store.overwrite(found, new) else { return Ok(Written::NoRoom) };
         self.store.table.renew(found, deadlines);
         self.store.table.mark(found);
         self.count(Cause::Replaced);
-        if told.is_some() || !dropped.is_nothing() {
-            step.gone.push(Departed { cause: Cause::Replaced, told, dropped });
-        }
-        Ok(Ok(()))
+        step.gone.push_if_any(Departed { cause: Cause::Replaced, told, dropped });
+        Ok(Written::Done)
     }
 
     /// An entry that was there a moment ago, if it has not been evicted since. An object is known by its address, as

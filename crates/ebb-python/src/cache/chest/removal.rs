@@ -17,9 +17,7 @@ impl Chest {
         }
         let dropped = self.store.remove(found);
         self.count(cause);
-        if told.is_some() || !dropped.is_nothing() {
-            step.gone.push(Departed { cause, told, dropped });
-        }
+        step.gone.push_if_any(Departed { cause, told, dropped });
         Ok(())
     }
 

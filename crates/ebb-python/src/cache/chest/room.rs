@@ -28,12 +28,7 @@ impl Chest {
     ) -> Result<(), Refused> {
         self.store.table.release_spares();
         if self.store.table.is_empty() {
-            // Tables that have not shrunk; `check_fits` says that the entry fits without them.
-            if !std::mem::replace(cleared, true) {
-                self.store.table.clear();
-                return Ok(());
-            }
-            return Err(Refused::OutOfMemory);
+            return self.clear_tables(cleared);
         }
         if !self.expire_one(step)? {
             match found {
@@ -41,6 +36,15 @@ impl Chest {
                 None => self.evict(step, Cause::EvictedByBytes)?,
             }
         }
+        Ok(())
+    }
+
+    /// Give up tables that have not shrunk, once; `check_fits` says that the entry fits without them.
+    fn clear_tables(&mut self, cleared: &mut bool) -> Result<(), Refused> {
+        if std::mem::replace(cleared, true) {
+            return Err(Refused::OutOfMemory);
+        }
+        self.store.table.clear();
         Ok(())
     }
 

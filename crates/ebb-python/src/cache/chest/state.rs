@@ -27,6 +27,25 @@ pub(crate) struct Counts {
     pub(crate) coalesced: u64,
 }
 
+impl Counts {
+    /// Each with the name that `stats()` has for it.
+    pub(crate) fn named(&self) -> [(&'static str, u64); 11] {
+        [
+            ("hits", self.hits),
+            ("misses", self.misses),
+            ("sets", self.sets),
+            ("replaced", self.replaced),
+            ("expired", self.expired),
+            ("evicted_by_count", self.evicted_by_count),
+            ("evicted_by_bytes", self.evicted_by_bytes),
+            ("deleted", self.deleted),
+            ("cleared", self.cleared),
+            ("removed", self.deleted + self.cleared),
+            ("coalesced", self.coalesced),
+        ]
+    }
+}
+
 pub(crate) struct Chest {
     pub(crate) store: Store<ebb::Cache>,
     pub(crate) limits: Limits,

@@ -48,18 +48,20 @@ impl Hashes {
         }
         self.all.try_reserve(1).map_err(|_| OutOfMemory)?;
         if self.all.len() == FEW && self.index.is_none() {
-            if !has_room_for::<Table>() {
-                return Err(OutOfMemory);
-            }
-            let mut index = Box::new(Table::new(EntrySize::Fixed(HASH)));
-            self.all.iter().try_for_each(|&hash| index_hash(&mut index, hash))?;
-            self.index = Some(index);
+            self.index = Some(self.new_index()?);
         }
-        if let Some(index) = &mut self.index {
-            index_hash(index, hash)?;
-        }
+        self.index.as_mut().map_or(Ok(()), |index| index_hash(index, hash))?;
         self.all.push(hash);
         Ok(())
+    }
+
+    fn new_index(&self) -> Result<Box<Table>, OutOfMemory> {
+        if !has_room_for::<Table>() {
+            return Err(OutOfMemory);
+        }
+        let mut index = Box::new(Table::new(EntrySize::Fixed(HASH)));
+        self.all.iter().try_for_each(|&hash| index_hash(&mut index, hash))?;
+        Ok(index)
     }
 
     fn look_at_one(&mut self, is_there: impl Fn(u64) -> bool) {
@@ -67,15 +69,17 @@ impl Hashes {
             self.hand = 0;
         }
         match self.all.get(self.hand) {
-            Some(&hash) if !is_there(hash) => {
-                self.all.swap_remove(self.hand);
-                if let Some(index) = &mut self.index
-                    && let Some(found) = find_hash(index, hash)
-                {
-                    index.remove(found, &|entry| word(entry));
-                }
-            }
+            Some(&hash) if !is_there(hash) => self.forget_at_hand(hash),
             _ => self.hand += 1,
+        }
+    }
+
+    fn forget_at_hand(&mut self, hash: u64) {
+        self.all.swap_remove(self.hand);
+        if let Some(index) = &mut self.index
+            && let Some(found) = find_hash(index, hash)
+        {
+            index.remove(found, &|entry| word(entry));
         }
     }
 }
