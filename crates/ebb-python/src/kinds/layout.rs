@@ -5,7 +5,7 @@
 
 use crate::kinds::hash::{hash_int, hash_text};
 use crate::kinds::kind::{KeyKind, ValueKind};
-use crate::kinds::new::{Key, New};
+use crate::kinds::new::{Key, New, Value};
 use crate::kinds::plain::word_of;
 use crate::python::errors::{error, out_of_memory};
 use ebb::{EntrySize, MAX_ENTRY_BYTES};
@@ -110,6 +110,30 @@ impl Layout {
     /// Bytes of the shortest entry.
     pub(crate) fn least_len(self) -> usize {
         (self.fixed_bytes() + self.prefix(0)).max(1)
+    }
+
+    /// Whether entries of this layout have such a key and such a value.
+    #[inline]
+    pub(crate) fn takes(self, new: New<'_>) -> bool {
+        self.takes_key(new.key) && self.takes_value(new.value)
+    }
+
+    #[inline]
+    fn takes_key(self, key: &Key<'_>) -> bool {
+        match key {
+            Key::Object(..) => self.key == KeyKind::Object,
+            Key::Int(_) => self.key == KeyKind::Int,
+            Key::Text(_) => self.key.is_variable(),
+        }
+    }
+
+    #[inline]
+    fn takes_value(self, value: &Value<'_>) -> bool {
+        match value {
+            Value::Object(_) => self.value == ValueKind::Object,
+            Value::Word(_) => matches!(self.value, ValueKind::Int | ValueKind::Float),
+            Value::Bytes(_) => self.value != ValueKind::Object, // words come as bytes from arrays
+        }
     }
 
     pub(crate) fn entry_len(self, new: New<'_>) -> usize {

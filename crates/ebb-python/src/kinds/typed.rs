@@ -197,6 +197,8 @@ text_keys!(BytesKeys, plain_bytes);
 /// Values that are written alike.
 pub(crate) trait TypedValue {
     type Value<'a>: Copy;
+    /// Whether they are references to objects.
+    const ARE_OBJECTS: bool = false;
 
     /// The value that an object is, for a table of this kind; `None` where that takes Python code, or may fail.
     fn of<'a>(kind: ValueKind, object: &'a Bound<'_, PyAny>) -> Option<Self::Value<'a>>;
@@ -220,6 +222,7 @@ pub(crate) struct ObjectValues;
 
 impl TypedValue for ObjectValues {
     type Value<'a> = Borrowed<'a, 'a, PyAny>;
+    const ARE_OBJECTS: bool = true;
 
     #[inline(always)]
     fn of<'a>(_: ValueKind, object: &'a Bound<'_, PyAny>) -> Option<Self::Value<'a>> {

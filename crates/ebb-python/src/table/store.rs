@@ -12,7 +12,7 @@ use crate::kinds::plain::keep;
 use crate::kinds::read::Read;
 use crate::kinds::typed::{TypedKey, TypedValue, with_key_type};
 use crate::table::dropped::Dropped;
-use ebb::{Cursor, Found, OutOfMemory, RawTable, Stats, Table};
+use ebb::{Cursor, Deadlines, Found, OutOfMemory, RawTable, Stats, Table};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -24,11 +24,7 @@ pub(crate) fn rehasher<K: TypedKey>(layout: &Layout) -> impl Fn(&[u8]) -> u64 {
 
 /// Writes an entry with a key of fixed size.
 #[inline(always)]
-pub(crate) fn writer<K: TypedKey, V: TypedValue>(
-    hash: u64,
-    key: K::Key<'_>,
-    value: V::Value<'_>,
-) -> impl FnOnce(&mut [u8]) {
+fn writer<K: TypedKey, V: TypedValue>(hash: u64, key: K::Key<'_>, value: V::Value<'_>) -> impl FnOnce(&mut [u8]) {
     #[inline(always)]
     move |entry: &mut [u8]| {
         let (front, rest) = entry.split_at_mut(K::BYTES);
@@ -80,6 +76,7 @@ impl Store {
         if K::BYTES == 0 {
             return self.insert(New { hash, key: &K::key(key), value: &V::value(value) });
         }
+        self.check_typed::<K, V>();
         let Store { layout, table, .. } = self;
         table.insert(hash, K::BYTES + V::len(value), &rehasher::<K>(layout), writer::<K, V>(hash, key, value))?;
         self.keep_typed::<K, V>(key, value);
@@ -103,6 +100,33 @@ impl Store {
             self.overhead += layout.overhead(bytes);
         }
         entry.objects().for_each(|object| object.keep(py));
+        Ok(())
+    }
+}
+
+impl Store<ebb::Cache> {
+    /// Add an entry whose key a search has not found, to expire at some moment.
+    pub(crate) fn insert_until(&mut self, new: New<'_>, deadlines: Deadlines) -> Result<(), OutOfMemory> {
+        self.insert_by(new, |table, layout, len| {
+            let rehash = |entry: &[u8]| layout.hash(entry);
+            table.insert_until(new.hash, len, deadlines, &rehash, |entry| layout.write(entry, new))
+        })
+    }
+
+    /// As [`insert_until`](Self::insert_until), for keys of a fixed size, where the kinds are known.
+    #[inline(always)]
+    pub(crate) fn insert_typed_until<K: TypedKey, V: TypedValue>(
+        &mut self,
+        hash: u64,
+        key: K::Key<'_>,
+        value: V::Value<'_>,
+        deadlines: Deadlines,
+    ) -> Result<(), OutOfMemory> {
+        self.check_typed::<K, V>();
+        let Store { layout, table, .. } = self;
+        let (len, write) = (K::BYTES + V::len(value), writer::<K, V>(hash, key, value));
+        table.insert_until(hash, len, deadlines, &rehasher::<K>(layout), write)?;
+        self.keep_typed::<K, V>(key, value);
         Ok(())
     }
 }
@@ -151,7 +175,8 @@ impl<T: RawTable> Store<T> {
             return Ok(self.find_inline(hash, key));
         };
         let mut unsure = false;
-        // SAFETY: an object is looked for in a table of object keys only.
+        assert!(self.layout.key == KeyKind::Object);
+        // SAFETY: the table has object keys.
         let found = self.table.find(hash, |entry| unsafe { is_object(entry, hash, object, &mut unsure) });
         if unsure { Err(()) } else { Ok(found) }
     }
@@ -181,6 +206,7 @@ impl<T: RawTable> Store<T> {
     #[inline]
     pub(crate) fn overwrite(&mut self, found: Found, new: New<'_>) -> Result<(Found, Dropped), OutOfMemory> {
         let layout = self.layout;
+        assert!(layout.takes(new));
         if layout.value.is_variable() {
             return Ok((self.replace(found, new)?, Dropped::of_value(None)));
         }
@@ -204,9 +230,15 @@ impl<T: RawTable> Store<T> {
         self.table.find(hash, |entry| word(&entry[8..]) == object)
     }
 
+    /// Whether objects are objects here too, so that nothing else is taken for a reference.
+    #[inline(always)]
+    fn check_typed<K: TypedKey, V: TypedValue>(&self) {
+        assert!(K::BYTES == self.layout.key_bytes && V::ARE_OBJECTS == (self.layout.value == ValueKind::Object));
+    }
+
     /// An entry of these has been written to stay.
     #[inline(always)]
-    pub(crate) fn keep_typed<K: TypedKey, V: TypedValue>(&mut self, key: K::Key<'_>, value: V::Value<'_>) {
+    fn keep_typed<K: TypedKey, V: TypedValue>(&mut self, key: K::Key<'_>, value: V::Value<'_>) {
         K::keep(key);
         V::keep(value);
         self.changes += 1;
@@ -214,12 +246,13 @@ impl<T: RawTable> Store<T> {
 
     /// Add an entry whose key a search has not found; `put` puts it into the table.
     #[inline]
-    pub(crate) fn insert_by(
+    fn insert_by(
         &mut self,
         new: New<'_>,
         put: impl FnOnce(&mut T, Layout, usize) -> Result<(), OutOfMemory>,
     ) -> Result<(), OutOfMemory> {
         let layout = self.layout;
+        assert!(layout.takes(new));
         put(&mut self.table, layout, layout.entry_len(new))?;
         match new.key {
             Key::Text(text) => self.overhead += layout.prefix(text.len()),

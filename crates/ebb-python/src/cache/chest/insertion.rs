@@ -8,7 +8,6 @@ use crate::cache::step::Step;
 use crate::kinds::kind::ValueKind;
 use crate::kinds::new::New;
 use crate::kinds::typed::{TypedKey, TypedValue};
-use crate::table::store::{Store, rehasher, writer};
 use ebb::{Deadlines, Found, MAX_ENTRY_BYTES, OutOfMemory};
 use pyo3::prelude::*;
 
@@ -94,20 +93,14 @@ impl Chest {
         value: V::Value<'_>,
         deadlines: Deadlines,
     ) -> Result<(), OutOfMemory> {
-        let Store { layout, table, .. } = &mut self.store;
-        let (len, write) = (K::BYTES + V::len(value), writer::<K, V>(hash, key, value));
-        table.insert_until(hash, len, deadlines, &rehasher::<K>(layout), write)?;
-        self.store.keep_typed::<K, V>(key, value);
+        self.store.insert_typed_until::<K, V>(hash, key, value, deadlines)?;
         self.last_inserter = this_thread();
         self.counts.sets += 1;
         Ok(())
     }
 
     fn insert(&mut self, new: New<'_>, deadlines: Deadlines) -> Result<(), OutOfMemory> {
-        self.store.insert_by(new, |table, layout, len| {
-            let rehash = |entry: &[u8]| layout.hash(entry);
-            table.insert_until(new.hash, len, deadlines, &rehash, |entry| layout.write(entry, new))
-        })?;
+        self.store.insert_until(new, deadlines)?;
         self.last_inserter = this_thread();
         Ok(())
     }
