@@ -1,86 +1,75 @@
 //! `ebbmap._core`: the binding of the `ebb` engine to CPython.
 //!
-//! * `kinds`: what `Map(int, bytes)` names. `layout`: where in an entry that is.
-//! * `make`, `errors`: builtin objects and exceptions, which can fail to be made. `calls`: calls of Python code. `convert`: objects to bytes and back. `objects`: objects that a table refers to.
-//! * `hash`, `store`: a table with kinds. `lock`: what is around it. `search`: finding a key that has to be asked.
-//! * `take`: taking an entry out to return it.
-//! * `map`, `iter`, `bulk`, `arrays`: the class `Map`. `cache`: the class `Cache`.
-//! * `pace`: pauses of long work. `reserve`: the allocator. `memoize`: a function whose results a cache keeps.
-//!   `flight`: a call of one that others wait for.
-//! * `interpreter`: which one this is. `slots`, `typed`, `fast`: shorter ways than PyO3's to the commonest operations.
+//! Each folder uses only those before it:
+//!
+//! * `python`: CPython, and the process around it.
+//! * `kinds`: objects as the bytes of a table, and back.
+//! * `table`: tables with kinds, each operation one step that runs no Python code.
+//! * `mapping`: what the classes `Map` and `Cache` have in common.
+//! * `map`, `cache`: these classes.
+//! * `memoize`: functions whose results a cache keeps.
+//!
+//! `forks` and `lanes` are about both classes.
 
-mod arrays;
-mod bulk;
 mod cache;
-mod calls;
-mod convert;
-mod errors;
-mod fast;
-mod flight;
-mod hash;
-mod interpreter;
-mod iter;
+mod forks;
 mod kinds;
-mod layout;
-mod lock;
-mod make;
+mod lanes;
 mod map;
+mod mapping;
 mod memoize;
-mod objects;
-mod pace;
-mod reserve;
-mod search;
-mod slots;
-mod store;
-mod take;
-mod typed;
-mod words;
+mod python;
+mod table;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::cache::instances::InstanceMark;
+    use crate::cache::class::Cache;
     #[pymodule_export]
-    use crate::cache::sweeper::_stop_sweeper;
+    use crate::cache::instances::mark::InstanceMark;
     #[pymodule_export]
-    use crate::cache::{Cache, CacheIterator};
+    use crate::cache::iter::CacheIterator;
     #[pymodule_export]
-    use crate::fast::_add_fast_lanes;
+    use crate::cache::sweeper::end::_stop_sweeper;
     #[pymodule_export]
-    use crate::flight::{_compute, Flight};
+    use crate::forks::{_after_fork, _after_fork_in_child, _before_fork, _forks};
     #[pymodule_export]
-    use crate::interpreter::_check_interpreter;
+    use crate::kinds::words::{_floats_as_bytes, _ints_as_bytes};
     #[pymodule_export]
-    use crate::iter::MapIterator;
+    use crate::lanes::_add_fast_lanes;
     #[pymodule_export]
-    use crate::lock::{_after_fork, _after_fork_in_child, _before_fork, _forks};
+    use crate::map::class::Map;
     #[pymodule_export]
-    use crate::map::Map;
+    use crate::map::iter::MapIterator;
+    use crate::mapping::slots::MadeWithoutArguments;
     #[pymodule_export]
-    use crate::memoize::{_set_result, Memo, MemoMethod};
-    use crate::slots::MadeWithoutArguments;
+    use crate::memoize::flight::{_compute, Flight};
     #[pymodule_export]
-    use crate::words::{_floats_as_bytes, _ints_as_bytes};
+    use crate::memoize::memo::{_set_result, Memo};
+    #[pymodule_export]
+    use crate::memoize::method::MemoMethod;
+    #[pymodule_export]
+    use crate::python::process::_check_interpreter;
     use pyo3::panic::PanicException;
     use pyo3::prelude::*;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
-        crate::cache::make_names(py)?;
+        crate::cache::gone::make_names(py)?;
         py.get_type::<PanicException>(); // a class of PyO3's that each fetched exception is compared with
         Map::leave_arguments(py);
         Cache::leave_arguments(py);
         Flight::leave_arguments(py);
-        crate::lock::watch_forks();
-        crate::pace::prepare(py)?;
+        crate::forks::watch_forks();
+        crate::python::pace::prepare(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-        if !crate::convert::ints_are_as_expected(py) {
+        if !crate::kinds::plain::ints_are_as_expected(py) {
             return Ok(()); // without the lanes
         }
-        crate::fast::remember(&py.get_type::<Map>());
+        crate::map::fast::remember(&py.get_type::<Map>());
         crate::cache::fast::remember(&py.get_type::<Cache>())
     }
 }

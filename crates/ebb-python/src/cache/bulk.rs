@@ -1,22 +1,25 @@
 //! Many keys of a cache in one call.
 
-use crate::arrays::{Elements, Entries, Lookups};
-use crate::bulk::{
-    collect, find_each, find_some_at_a_time, in_batches, objects_of, objects_of_both, read_all, set_pairs, take_places,
-};
-use crate::cache::Cache;
-use crate::cache::chest::{BATCH, Chest, Refused};
-use crate::cache::gone::Gone;
+use crate::cache::chest::state::{BATCH, Chest};
+use crate::cache::class::Cache;
+use crate::cache::limits::Lives;
 use crate::cache::moment::Moment;
+use crate::cache::refused::Refused;
 use crate::cache::settings::seconds;
-use crate::convert::Key;
-use crate::hash::hash_int;
-use crate::kinds::KeyKind;
-use crate::layout::New;
-use crate::make;
-use crate::pace::Pace;
+use crate::cache::step::Step;
+use crate::kinds::hash::hash_int;
+use crate::kinds::kind::KeyKind;
+use crate::kinds::new::{Key, New};
+use crate::mapping::arrays::{Elements, Entries, Lookups, SomeEntries};
+use crate::mapping::bulk::{
+    collect, find_each, find_some_at_a_time, objects_of, objects_of_both, read_all, take_places,
+};
+use crate::mapping::pairs::set_pairs;
+use crate::python::calls::buffer;
+use crate::python::make;
+use crate::python::pace::Pace;
+use crate::table::batches::in_batches;
 use ebb::RawTable;
-use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
@@ -102,7 +105,7 @@ impl Cache {
         found: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "cache")?;
-        let (keys, values, found) = (PyBuffer::get(keys)?, PyBuffer::get(values)?, PyBuffer::get(found)?);
+        let (keys, values, found) = (buffer(keys)?, buffer(values)?, buffer(found)?);
         let value_bytes = layout.value.fixed_bytes();
         let mut lookups = Lookups::of(py, &keys, &values, &found, value_bytes)?;
         let given = self.moment(py)?.was_read(); // by a timer; the system's clock is read anew each time
@@ -128,7 +131,7 @@ impl Cache {
         ttl: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "cache")?;
-        let (keys, values) = (PyBuffer::get(keys)?, PyBuffer::get(values)?);
+        let (keys, values) = (buffer(keys)?, buffer(values)?);
         let value_bytes = layout.value.fixed_bytes();
         let mut entries = Entries::of(py, &keys, &values, value_bytes, BATCH)?;
         let lives = self.shared.settings().limits.lives(seconds(ttl)?);
@@ -137,20 +140,8 @@ impl Cache {
         // Some hundred at a time, so that what has to leave for them is told and dropped between.
         for from in (0..entries.len()).step_by(BATCH) {
             let some = entries.take(from..entries.len().min(from + BATCH));
-            let set = |chest: &mut Chest, gone: &mut Gone| {
-                in_batches(
-                    chest,
-                    some.len(),
-                    |i| hash_int(some.key(i)),
-                    |chest, i, hash| {
-                        let key = some.key(i);
-                        let found = chest.store.find_int(hash, key);
-                        let new = New { hash, key: &Key::Int(key), value: &some.value(i) };
-                        chest.put(py, found, new, lives, &moment, gone)
-                    },
-                )
-            };
-            self.step(py, &moment, set).map_err(|refused: Refused| self.refusal(py, refused))?;
+            let set = self.step(py, &moment, |chest, step| set_some(chest, &some, lives, step));
+            set.map_err(|refused| self.refusal(py, refused))?;
             pace.copied(py, some.len() * (64 + value_bytes))?;
         }
         Ok(())
@@ -159,8 +150,8 @@ impl Cache {
     /// Remove the keys of an int array that are there; how many were.
     fn _delete_array<'py>(&self, py: Python<'py>, keys: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.kinds().int_keys_layout(py, "cache")?;
-        let keys = PyBuffer::get(keys)?;
-        let keys = Elements::of(py, &keys, false)?;
+        let keys = buffer(keys)?;
+        let keys = Elements::of(py, &keys)?;
         let (mut removed, mut pace) = (0, Pace::default());
         for i in 0..keys.len() {
             removed += usize::from(self.delete(py, &Key::Int(keys.get(i)))?);
@@ -168,4 +159,13 @@ impl Cache {
         }
         make::size(py, removed)
     }
+}
+
+/// Set some entries of an array.
+fn set_some(chest: &mut Chest, some: &SomeEntries<'_>, lives: Lives, step: &mut Step<'_, '_>) -> Result<(), Refused> {
+    let hash_at = |i| hash_int(some.key(i));
+    in_batches(chest, some.len(), hash_at, |chest, i, hash| {
+        let (found, key) = (chest.store.find_int(hash, some.key(i)), Key::Int(some.key(i)));
+        chest.put(step, found, New { hash, key: &key, value: &some.value(i) }, lives)
+    })
 }

@@ -1,24 +1,26 @@
 //! A cache's `c[key]`, `c[key] = value`, `del c[key]`, `key in c` and `c.get(key)` without PyO3's trampolines: see
-//! [`fast`](crate::fast). A cache with a timer of its own has none of it, as the timer is Python code.
+//! [`map::fast`](crate::map::fast). A cache with a timer of its own has none of it, as the timer is Python code.
 #![allow(unsafe_code)] // type slots
 
-use crate::cache::Cache;
-use crate::cache::chest::Chest;
+use crate::cache::chest::state::Chest;
+use crate::cache::class::Cache;
 use crate::cache::gone::Gone;
 use crate::cache::moment::Moment;
 use crate::cache::settings::Settings;
-use crate::convert::{Key, new_object};
-use crate::kinds::Kinds;
-use crate::layout::New;
-use crate::slots::{self, Behind, HasLanes, Lanes};
-use crate::store::{Dropped, Store, rehasher};
-use crate::typed::{ObjectKeys, TypedKey, TypedValue, with_key_type};
+use crate::cache::step::Step;
+use crate::kinds::entry::new_object;
+use crate::kinds::given::Kinds;
+use crate::kinds::new::{Key, New};
+use crate::kinds::typed::{ObjectKeys, TypedKey, TypedValue, with_key_type};
+use crate::mapping::slots::{self, Behind, HasLanes, Lanes};
+use crate::table::dropped::Dropped;
+use crate::table::store::{Store, rehasher};
 use ebb::{Clock, Deadlines, Glance, RawTable};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-pub(crate) static LANES: Lanes = Lanes::of::<Cache>();
+static LANES: Lanes = Lanes::of::<Cache>();
 static GET: Behind = Behind::new();
 
 /// Remember the slots that PyO3 made for `Cache`, and put the lane before its `get`.
@@ -49,7 +51,8 @@ fn read<K: TypedKey, const EXPECTED: bool>(
         table.prefetch_line(hash); // which comes while the clock is read
         glance = Some(Glance::take());
     }
-    let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+    // SAFETY: a cache of such keys holds the entries that are looked at.
+    let found = table.look(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) });
     if unsure {
         return None;
     }
@@ -62,7 +65,8 @@ fn read<K: TypedKey, const EXPECTED: bool>(
     if over {
         return Some(None);
     }
-    let object = new_object(py, layout.value, &look.entry[K::value(layout, look.entry)])?;
+    // SAFETY: the table holds the value.
+    let object = unsafe { new_object(py, layout.value, &look.entry[K::value(layout, look.entry)]) }?;
     counts.hits += 1;
     if let Some(idle) = limits.idle {
         let idle = limits.clock.after(Clock::now(), idle);
@@ -108,7 +112,8 @@ impl HasLanes for Cache {
             let (tells, unbounded) = (settings.tells(), !chest.limits.are_bounds());
             let Chest { store: Store { layout, table, .. }, counts, .. } = &mut *chest;
             let mut unsure = false;
-            let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+            // SAFETY: a cache of such keys holds the entries that are looked at.
+            let found = table.look(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) });
             let done = match found {
                 _ if unsure => None,
                 Some(mut look) => {
@@ -120,7 +125,8 @@ impl HasLanes for Cache {
                         look.mark();
                         (counts.sets, counts.replaced) = (counts.sets + 1, counts.replaced + 1);
                         let at = &mut look.entry[range];
-                        let replaced = V::take(at);
+                        // SAFETY: the table holds the value, which is written over.
+                        let replaced = unsafe { V::take(at) };
                         V::write(value, at);
                         V::keep(value);
                         Some(replaced)
@@ -132,7 +138,7 @@ impl HasLanes for Cache {
                 None => {
                     let new = New { hash, key: &K::key(key), value: &V::value(value) };
                     // Refused or not, those who made room have left. The slot behind meets the error again.
-                    match chest.put_at(py, None, new, deadlines, &moment, &mut gone) {
+                    match chest.put_at(&mut Step { py, moment: &moment, gone: &mut gone }, None, new, deadlines) {
                         Ok(()) => Some(None),
                         Err(refused) => {
                             refused.into_gone(&mut gone);
@@ -141,7 +147,7 @@ impl HasLanes for Cache {
                     }
                 }
             };
-            self.end_step(py, chest, &moment, &mut gone);
+            self.end_step(chest, &mut Step { py, moment: &moment, gone: &mut gone });
             done
         })?;
         self.after_step(py, gone);
@@ -162,14 +168,17 @@ impl HasLanes for Cache {
             let Chest { store, counts, .. } = &mut *chest;
             let (layout, mut unsure) = (&store.layout, false);
             store.table.prefetch_removal(&rehasher::<K>(layout));
-            let (found, entry) = store.table.locate(hash, |entry| K::is(key, hash, layout, entry, &mut unsure))?;
+            // SAFETY: a cache of such keys holds the entries that are looked at.
+            let (found, entry) =
+                store.table.locate(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) })?;
             if unsure || Clock::has_come(store.table.deadlines(found).first()) {
                 return None;
             }
             counts.deleted += 1;
-            let dropped = Dropped::of::<K>(layout, entry);
+            // SAFETY: the table holds the entry, which is removed.
+            let dropped = unsafe { Dropped::of::<K>(layout, entry) };
             store.forget::<K>(found);
-            self.end_step(py, chest, &Moment::later(), &mut Gone::default());
+            self.end_step(chest, &mut Step { py, moment: &Moment::later(), gone: &mut Gone::default() });
             Some(dropped)
         })??;
         dropped.release(py); // may run `__del__`
@@ -184,7 +193,8 @@ impl HasLanes for Cache {
         self.shared.chest.try_with(|chest| {
             let Store { layout, table, .. } = &mut chest.store;
             let mut unsure = false;
-            let found = table.look(hash, |entry| K::is(key, hash, layout, entry, &mut unsure));
+            // SAFETY: a cache of such keys holds the entries that are looked at.
+            let found = table.look(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) });
             let alive = found.is_some_and(|look| !Clock::has_come(look.deadlines().first()));
             (!unsure).then_some(alive)
         })?

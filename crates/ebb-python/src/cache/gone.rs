@@ -1,11 +1,11 @@
 //! Entries that have left a cache, between the lock that they left under and what is told and dropped after it.
 
-use crate::calls;
-use crate::convert::Read;
-use crate::errors::out_of_memory;
-use crate::kinds::Codec;
-use crate::make::Name;
-use crate::store::Dropped;
+use crate::kinds::codec::Codec;
+use crate::kinds::read::Read;
+use crate::python::calls;
+use crate::python::errors::out_of_memory;
+use crate::python::make::Name;
+use crate::table::dropped::Dropped;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -20,14 +20,15 @@ pub(crate) enum Cause {
     Cleared,
 }
 
+static EXPIRED: Name = Name::new(c"expired");
+static EVICTED: Name = Name::new(c"evicted");
+static REPLACED: Name = Name::new(c"replaced");
+static DELETED: Name = Name::new(c"deleted");
+static CLEARED: Name = Name::new(c"cleared");
+
 impl Cause {
     /// What `on_remove` is told.
     pub(crate) fn name(self, py: Python<'_>) -> PyResult<&Bound<'_, PyString>> {
-        static EXPIRED: Name = Name::new(c"expired");
-        static EVICTED: Name = Name::new(c"evicted");
-        static REPLACED: Name = Name::new(c"replaced");
-        static DELETED: Name = Name::new(c"deleted");
-        static CLEARED: Name = Name::new(c"cleared");
         let name = match self {
             Cause::Expired => &EXPIRED,
             Cause::EvictedByCount | Cause::EvictedByBytes => &EVICTED,
@@ -70,8 +71,12 @@ impl Gone {
         self.departed.get_or_insert_default().try_reserve(1).map_err(out_of_memory)
     }
 
-    pub(crate) fn push(&mut self, departed: Departed) {
-        self.departed.get_or_insert_default().push(departed);
+    /// Put aside what has to be told or dropped, if anything has; there is room for it.
+    #[inline]
+    pub(crate) fn push_if_any(&mut self, departed: Departed) {
+        if departed.told.is_some() || !departed.dropped.is_nothing() {
+            self.departed.get_or_insert_default().push(departed);
+        }
     }
 
     /// Drop an error after the lock. There is room for one.
@@ -111,6 +116,6 @@ pub(crate) fn tell(py: Python<'_>, on_remove: &Py<PyAny>, codec: Option<&Codec>,
         calls::call(on_remove.bind(py), [key.bind(py), value.bind(py), cause.name(py)?])
     });
     if let Err(error) = called {
-        error.write_unraisable(py, Some(on_remove.bind(py)));
+        calls::write_unraisable(error, py, Some(on_remove.bind(py)));
     }
 }

@@ -1,27 +1,18 @@
 //! Walks over a cache. Entries may come, go and expire meanwhile: what is there all along is met exactly once.
 
-use crate::cache::Cache;
-use crate::cache::chest::{BATCH, Chest, this_thread};
-use crate::cache::gone::{Cause, Gone};
-use crate::cache::instances::mark_in;
-use crate::cache::limits::Lives;
+use crate::cache::chest::state::{Chest, this_thread};
+use crate::cache::class::Cache;
 use crate::cache::moment::Moment;
-use crate::calls;
-use crate::convert::Read;
-use crate::errors::{error, out_of_memory, with_room};
-use crate::layout::KeptKey;
-use crate::lock::{Guarded, forks};
-use crate::make;
-use crate::pace::{self, Pace};
-use crate::store::{Part, Parts};
-use ebb::{Deadlines, Found, RawTable};
-use pyo3::exceptions::PyTypeError;
+use crate::kinds::entry::KeptKey;
+use crate::mapping::iter::{Ended, Next, What, reduced};
+use crate::python::errors::{out_of_memory, push_with, with_room};
+use crate::python::lock::Guarded;
+use crate::python::make;
+use crate::python::pace::{self, Pace};
+use ebb::{Found, RawTable};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
-
-use crate::iter::reduced;
-pub(super) use crate::iter::{Ended, Next, What};
+use pyo3::types::PyTuple;
 
 /// Over the keys, values or items of a cache. Threads that share one get each entry once.
 #[pyclass(frozen, module = "ebbmap._core")]
@@ -52,6 +43,17 @@ impl CacheIterator {
         let walk = Walk { cache, position: Some(0), keys: Vec::new(), changes: None, left, pace: Pace::default() };
         CacheIterator { what, walk: Guarded::new(walk) }
     }
+
+    /// What the walk comes to next.
+    fn step(&self, py: Python<'_>, cache: &Cache) -> PyResult<Option<Next>> {
+        let (moment, mut passed) = (cache.moment(py)?, Vec::new());
+        let read = cache
+            .shared
+            .chest
+            .with(py, |chest| self.walk.with(py, |walk| walk.next_read(py, chest, self.what, &moment, &mut passed)));
+        drop(passed);
+        read.map_err(|ended| ended.into_error(py, "cache got a new key during iteration"))
+    }
 }
 
 impl Walk {
@@ -76,20 +78,30 @@ impl Walk {
     ) -> Result<Option<Next>, Ended> {
         self.check_for_new(chest)?;
         loop {
-            while !self.keys.is_empty() {
-                passed.try_reserve(1).map_err(out_of_memory)?;
-                let Some((hash, key)) = self.keys.pop() else { break };
-                let found = chest.alive(chest.store.find_kept(hash, &key), moment);
-                passed.push(key);
-                let Some(found) = found else { continue };
+            if let Some(found) = self.next_alive(chest, moment, passed)? {
                 self.left = self.left.saturating_sub(1);
-                let key = (what != What::Values).then(|| chest.store.read_key(py, chest.store.table.entry(found)));
-                let value = (what != What::Keys).then(|| chest.store.read_value(py, found));
+                let entry = chest.store.entry(found);
+                let key = (what != What::Values).then(|| entry.read_key(py));
+                let value = (what != What::Keys).then(|| entry.read_value(py));
                 return Ok(Some((key.transpose()?, value.transpose()?)));
             }
             let Some(position) = self.position else { return Ok(None) };
             self.position = part_keys(py, chest, position, moment, &mut self.keys)?;
         }
+    }
+
+    /// The next entry of this part that is alive.
+    fn next_alive(&mut self, chest: &Chest, moment: &Moment, passed: &mut Vec<KeptKey>) -> PyResult<Option<Found>> {
+        while !self.keys.is_empty() {
+            passed.try_reserve(1).map_err(out_of_memory)?;
+            let Some((hash, key)) = self.keys.pop() else { break };
+            let found = chest.alive(chest.store.find_kept(hash, &key), moment);
+            passed.push(key);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -111,11 +123,7 @@ fn part_keys(
     let mut done = Ok(());
     let next = chest.store.table.visit_part(position, &|entry| layout.hash(entry), |hash, found| {
         if done.is_ok() && !chest.is_over(found, moment) {
-            done = keys.try_reserve(1).map_err(out_of_memory).and_then(|()| {
-                let entry = chest.store.table.entry(found);
-                keys.push((hash, layout.keep_key(py, entry)?));
-                Ok(())
-            });
+            done = push_with(keys, || Ok((hash, chest.store.entry(found).keep_key(py)?)));
         }
     });
     if done.is_err() {
@@ -159,14 +167,7 @@ impl CacheIterator {
         if due {
             pace::pause(py)?;
         }
-        let moment = cache.get().moment(py)?;
-        let mut passed = Vec::new();
-        let read =
-            cache.get().shared.chest.with(py, |chest| {
-                self.walk.with(py, |walk| walk.next_read(py, chest, self.what, &moment, &mut passed))
-            });
-        drop(passed);
-        let next = read.map_err(|ended| ended.into_error(py, "cache got a new key during iteration"))?;
+        let next = self.step(py, cache.get())?;
         if next.is_none() {
             drop(self.walk.with(py, |walk| walk.cache.take()));
         }
@@ -174,192 +175,10 @@ impl CacheIterator {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.walk.try_with(|walk| walk.visit(&visit)).unwrap_or(Ok(()))
+        self.walk.try_with(visit, |walk| walk.visit(&visit)).unwrap_or(Ok(()))
     }
 
-    fn __clear__(&self) {
-        drop(self.walk.try_with(|walk| (walk.cache.take(), std::mem::take(&mut walk.keys))));
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.walk.try_with(py, |walk| (walk.cache.take(), std::mem::take(&mut walk.keys))));
     }
-}
-
-/// An entry that is alive, and when it expires.
-type Alive = ((Read, Read), Deadlines);
-
-/// Call `each` with all that is alive: in the order it came in, where the cache is bounded. Some entries at a time are read
-/// under the lock, and there are pauses between: what is there all along is met exactly once.
-fn each_alive(
-    cache: &Cache,
-    py: Python<'_>,
-    moment: &Moment,
-    mut each: impl FnMut(Alive) -> PyResult<()>,
-) -> PyResult<()> {
-    let (len, in_order) = cache.shared.chest.with(py, |chest| (chest.store.table.len(), begin_walk(chest)));
-    let mut pace = Pace::default();
-    let mut pass_on = |some: Vec<Alive>| {
-        pace.steps(py, 2 * some.len())?;
-        some.into_iter().try_for_each(&mut each)
-    };
-    if !in_order {
-        return Parts::of(len)
-            .try_for_each(|part| pass_on(cache.shared.chest.with(py, |chest| read_part(py, chest, part, moment))?));
-    }
-    let done = (0..len.div_ceil(BATCH))
-        .try_for_each(|_| pass_on(cache.shared.chest.with(py, |chest| read_on(py, chest, moment))?));
-    cache.shared.chest.with(py, |chest| chest.walked_in = None);
-    done
-}
-
-/// Begin a walk in the order of coming, unless there is no order, or another thread walks.
-fn begin_walk(chest: &mut Chest) -> bool {
-    let begun = chest.walked_in != Some(forks()) && chest.store.table.begin_walk();
-    if begun {
-        chest.walked_in = Some(forks());
-    }
-    begun
-}
-
-/// Read what is alive of a part of the table.
-fn read_part(py: Python<'_>, chest: &Chest, part: Part, moment: &Moment) -> PyResult<Vec<Alive>> {
-    let (mut alive, mut done) = (Vec::new(), Ok(())); // as for a map's `read_part`
-    chest.store.visit_part(part, |_, found| {
-        if done.is_ok() {
-            done = read(py, chest, found, moment, &mut alive);
-        }
-    });
-    done.map(|()| alive)
-}
-
-/// Read what is alive of those that the walk comes to next.
-fn read_on(py: Python<'_>, chest: &mut Chest, moment: &Moment) -> PyResult<Vec<Alive>> {
-    let (mut alive, layout) = (Vec::new(), chest.store.layout);
-    for _ in 0..BATCH {
-        let Some(found) = chest.store.table.next_of_walk(&|entry| layout.hash(entry)) else { break };
-        read(py, chest, found, moment, &mut alive)?;
-    }
-    Ok(alive)
-}
-
-fn read(py: Python<'_>, chest: &Chest, found: Found, moment: &Moment, alive: &mut Vec<Alive>) -> PyResult<()> {
-    if !chest.is_over(found, moment) {
-        alive.try_reserve(1).map_err(out_of_memory)?;
-        alive.push((chest.store.read_pair(py, found)?, chest.store.table.deadlines(found)));
-    }
-    Ok(())
-}
-
-/// All items, as [`each_alive`] meets them.
-pub(crate) fn snapshot<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-    let items = make::list(py)?;
-    each_alive(cache, py, &cache.moment(py)?, |(read, _)| items.append(cache.kinds().finish_pair(py, read)?))?;
-    Ok(items)
-}
-
-/// All items, with what is left of their lives; but for those of instances, which are not kept.
-pub(crate) fn entries<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-    let items = make::list(py)?;
-    let moment = cache.moment(py)?;
-    each_alive(cache, py, &moment, |((key, value), deadlines)| {
-        let lives = cache.shared.settings().limits.lives_left(deadlines, &moment);
-        let key = key.finish(py, None)?;
-        if mark_in(key.bind(py)).is_some() {
-            return Ok(());
-        }
-        let value = value.finish(py, cache.kinds().codec.as_ref())?;
-        let [hard, idle] = [make::float_or_none(py, lives.hard)?, make::float_or_none(py, lives.idle)?];
-        items.append(make::tuple(py, [key.into_bound(py), value.into_bound(py), hard, idle])?)
-    })?;
-    Ok(items)
-}
-
-/// Set in `to`, which has the same clock, all that is alive in `from`, to expire when it does there; as `copied` gives
-/// it, if there is one. Entries of instances that are not kept stay behind: nothing would remove them there.
-pub(crate) fn copy(from: &Cache, to: &Cache, copied: Option<&Bound<'_, PyAny>>, py: Python<'_>) -> PyResult<()> {
-    let copy = |object: Py<PyAny>| match copied {
-        Some(copied) => calls::call(copied, [object.bind(py)]).map(Bound::unbind),
-        None => Ok(object),
-    };
-    each_alive(from, py, &from.moment(py)?, |((key, value), deadlines)| {
-        let key = key.finish(py, None)?;
-        if mark_in(key.bind(py)).is_some() {
-            return Ok(());
-        }
-        let value = value.finish(py, from.kinds().codec.as_ref())?;
-        let (key, value) = (copy(key)?, copy(value)?);
-        to.put_until(py, &to.key(key.bind(py))?, &to.value(value.bind(py))?, deadlines)
-    })
-}
-
-/// Set what [`entries`] has given, to live on from now: what the reading takes is for none of them.
-pub(crate) fn restore(cache: &Cache, entries: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = entries.py();
-    let moment = cache.moment(py)?;
-    let mut pace = Pace::default();
-    for entry in calls::items(entries)? {
-        let [key, value, hard, idle] = &parts(&entry?)?;
-        let lives = Lives { hard: seconds_or_none(hard)?, idle: seconds_or_none(idle)? };
-        let deadlines = cache.shared.settings().limits.deadlines(lives, &moment);
-        cache.put_until(py, &cache.key(key)?, &cache.value(value)?, deadlines)?;
-        pace.step(py)?;
-    }
-    Ok(())
-}
-
-/// What an entry of [`entries`] is made of.
-fn parts<'py>(entry: &Bound<'py, PyAny>) -> PyResult<[Bound<'py, PyAny>; 4]> {
-    match entry.cast::<PyTuple>() {
-        Ok(entry) if entry.len() == 4 => {
-            Ok([entry.get_item(0)?, entry.get_item(1)?, entry.get_item(2)?, entry.get_item(3)?])
-        }
-        _ => {
-            let message = format_args!("an entry of a pickled cache must be a tuple of four");
-            Err(error::<PyTypeError>(entry.py(), message))
-        }
-    }
-}
-
-fn seconds_or_none(given: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
-    if given.is_none() { Ok(None) } else { calls::float(given).map(Some) }
-}
-
-/// Remove all that has expired; the items.
-pub(crate) fn expire<'py>(cache: &Cache, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-    let moment = cache.moment(py)?;
-    let items = make::list(py)?;
-    let mut pace = Pace::default();
-    loop {
-        let mut reads = Vec::new();
-        let mut gone = Gone::default();
-        // Without the sweeping that goes with an operation: what that removes would not be returned.
-        let more = cache.shared.chest.with(py, |chest| {
-            let more = expire_some(py, chest, &moment, &mut reads, &mut gone);
-            cache.note_due(chest);
-            more
-        });
-        cache.after_step(py, gone);
-        for read in reads {
-            items.append(cache.kinds().finish_pair(py, read)?)?;
-        }
-        if !more? {
-            return Ok(items);
-        }
-        pace.steps(py, 2 * BATCH)?;
-    }
-}
-
-/// Remove some that have expired; whether there are more.
-fn expire_some(
-    py: Python<'_>,
-    chest: &mut Chest,
-    moment: &Moment,
-    reads: &mut Vec<(Read, Read)>,
-    gone: &mut Gone,
-) -> PyResult<bool> {
-    let mut steps = BATCH;
-    while let Some(found) = chest.next_expired(moment.time(), &mut steps) {
-        reads.try_reserve(1).map_err(out_of_memory)?;
-        let read = chest.store.read_pair(py, found)?;
-        chest.depart(py, found, Cause::Expired, gone)?;
-        reads.push(read);
-    }
-    Ok(chest.is_due(moment))
 }

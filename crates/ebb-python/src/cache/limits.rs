@@ -1,7 +1,7 @@
 //! How long entries of a cache live, and how much of them there may be.
 
 use crate::cache::moment::Moment;
-use crate::layout::Layout;
+use crate::kinds::layout::Layout;
 use ebb::{Cache as Table, Clock, Deadlines, EntrySize, Keeping, OutOfMemory, Time};
 
 /// How long an entry lives, in seconds; `None` for ever.

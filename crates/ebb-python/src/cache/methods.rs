@@ -1,18 +1,24 @@
 //! The methods of `Cache` for one key, for all, and for the interpreter; those for many keys are in `bulk`.
 
-use crate::cache::chest::{Chest, Refused};
-use crate::cache::iter::{self, What};
+use crate::cache::chest::state::Chest;
+use crate::cache::class::Cache;
+use crate::cache::iter::CacheIterator;
 use crate::cache::limits::Limits;
+use crate::cache::refused::Refused;
 use crate::cache::settings::{Callable, Settings, first_time, seconds};
 use crate::cache::shared::{Kept, Shared};
-use crate::cache::{Cache, CacheIterator};
-use crate::convert::{Key, Value, read_value};
-use crate::errors::{error, missing, out_of_memory};
-use crate::kinds::{KeyKind, Kinds, ValueKind, value_kind};
-use crate::layout::New;
-use crate::make;
-use crate::map::{Fallback, call_missing, describe, note, pop};
-use crate::reserve::has_room_for;
+use crate::cache::{copies, walks};
+use crate::kinds::given::Kinds;
+use crate::kinds::kind::ValueKind;
+use crate::kinds::layout::Layout;
+use crate::kinds::new::{Key, New, Value};
+use crate::kinds::read::{Read, read_inline};
+use crate::mapping::iter::What;
+use crate::mapping::methods::{Fallback, call_missing, describe, note, pop};
+use crate::mapping::slots::made_without_arguments;
+use crate::python::errors::{error, missing, out_of_memory};
+use crate::python::make;
+use crate::python::reserve::has_room_for;
 use ebb::{Clock, RawTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -22,7 +28,7 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 /// Bytes of a cache that are not in its table.
 const OWN_BYTES: usize = size_of::<Cache>() + size_of::<Shared>() - size_of::<ebb::Cache>();
 
-crate::slots::made_without_arguments!(Cache);
+made_without_arguments!(Cache);
 
 #[pymethods]
 impl Cache {
@@ -49,48 +55,18 @@ impl Cache {
         on_remove: Option<Py<PyAny>>,
         timer: Option<Py<PyAny>>,
     ) -> PyResult<()> {
-        let key_kind = KeyKind::of(key)?;
-        let (value_kind, codec) = value_kind(value)?;
-        let kinds = Kinds { key: key_kind, value: value_kind, codec };
-        let clock = match &timer {
-            None => Clock::System,
-            Some(timer) => Clock::starting_at(first_time(timer.bind(py))?),
-        };
+        let kinds = Kinds::of(key, value)?;
         let limits = Limits {
-            clock,
+            clock: clock_of(timer.as_ref().map(|timer| timer.bind(py)))?,
             ttl: ttl.filter(|seconds| seconds.is_finite()),
             idle: idle.filter(|seconds| seconds.is_finite()),
             max_items: max_items.unwrap_or(usize::MAX),
             max_bytes: max_bytes.map_or(usize::MAX, |bytes| bytes.saturating_sub(OWN_BYTES)),
             tells: on_remove.is_some(),
         };
-        let layout = kinds.layout();
-        if let Some(bytes) = max_bytes {
-            let least = limits.least_bytes(layout);
-            if limits.max_bytes < least {
-                let least = least + OWN_BYTES;
-                let message = format_args!(
-                    "max_bytes must be at least {least}, what a cache with one small entry takes, not {bytes}"
-                );
-                return Err(error::<PyValueError>(py, message));
-            }
-        }
+        check_bound(py, &limits, kinds.layout(), max_bytes)?;
         let (on_remove, timer) = (Callable::new(on_remove), Callable::new(timer));
-        let settings = Settings { kinds, limits, max_bytes, on_remove, timer };
-        let refused = self.shared.chest.with(py, |chest| {
-            let refused = self.shared.settings.set(settings).err();
-            if refused.is_none() {
-                *chest = Chest::new(layout, limits);
-            }
-            refused // has objects, to be dropped outside
-        });
-        match refused {
-            None => Ok(()),
-            Some(_) => {
-                let message = format_args!("a cache can't be made anew once it is made or used");
-                Err(error::<PyTypeError>(py, message))
-            }
-        }
+        self.configure(py, Settings { kinds, limits, max_bytes, on_remove, timer })
     }
 
     /// The names of the kinds, and the codec of a dtype.
@@ -176,24 +152,24 @@ impl Cache {
 
     /// All items that are there all along, as a list of pairs. O(n).
     fn _snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        iter::snapshot(self, py)
+        walks::snapshot(self, py)
     }
 
     /// All items that are there all along, as a list of (key, value, seconds left, seconds left without use). O(n).
     fn _entries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        iter::entries(self, py)
+        copies::entries(self, py)
     }
 
     /// Set what is alive in a cache of the same settings, to expire when it does there; keys and values as `copied`
     /// gives them, if there is one. O(n).
     #[pyo3(signature = (other, copied=None))]
     fn _copy_from(&self, other: &Bound<'_, Self>, copied: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        iter::copy(other.get(), self, copied, other.py())
+        copies::copy(other.get(), self, copied, other.py())
     }
 
     /// Set what `_entries` has given; what was left of each life then is left now. O(n).
     fn _restore(&self, entries: &Bound<'_, PyAny>) -> PyResult<()> {
-        iter::restore(self, entries)
+        copies::restore(self, entries)
     }
 
     /// The value of `key`, or `default`. A use of the entry. O(1).
@@ -269,7 +245,7 @@ impl Cache {
     /// Remove all that has expired, and return it as a list of (key, value). O(1) a removed entry. `MemoryError` if the list
     /// can't be made: what has been removed by then is told to `on_remove` alone.
     fn expire<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        iter::expire(self, py)
+        walks::expire(self, py)
     }
 
     /// Remove `key` and return its value, or `default`, or raise `KeyError`. O(1).
@@ -286,30 +262,8 @@ impl Cache {
     /// The value of `key`, as a use of it; if it has none, `default`, which is set. O(1).
     #[pyo3(signature = (key, /, default=None))]
     fn setdefault(&self, key: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        let py = key.py();
-        let none = py.None().into_bound(py);
-        let default = default.unwrap_or(&none);
-        let typed = self.key(key)?;
-        // An object is a value in any case: so keys are asked once.
-        let is_object = self.kinds().value == ValueKind::Object;
-        if !is_object && let Some(value) = self.find_value(py, &typed)? {
-            return Ok(value);
-        }
-        let value = self.value(default)?;
-        let (moment, lives) = (self.moment(py)?, self.shared.settings().limits.lives(None));
-        let read = self.locate(py, &typed, &moment, |chest, hash, found, gone| {
-            let alive = if is_object { chest.using(found, &moment) } else { chest.alive(found, &moment) };
-            if let Some(found) = alive {
-                return Ok(Some(chest.store.read_value(py, found)));
-            }
-            let new = New { hash, key: &typed, value: &value };
-            chest.put(py, found, new, lives, &moment, gone).map(|()| None)
-        })?;
-        match self.kinds().finish(py, read.map_err(|refused| self.refusal(py, refused))?)? {
-            Some(value) => Ok(value),
-            None if is_object => Ok(default.clone().unbind()),
-            None => self.read_back(py, &value, default),
-        }
+        let none = make::none(key.py());
+        self.set_default(key.py(), &self.key(key)?, default.unwrap_or(&none))
     }
 
     /// Remove everything and give all memory back. O(n).
@@ -336,20 +290,7 @@ impl Cache {
     fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (counts, (table, payload)) = self.sweep_and(py, |chest, _| (chest.counts, chest.store.stats()))?;
         let dict = make::dict(py)?;
-        let counts = [
-            ("hits", counts.hits),
-            ("misses", counts.misses),
-            ("sets", counts.sets),
-            ("replaced", counts.replaced),
-            ("expired", counts.expired),
-            ("evicted_by_count", counts.evicted_by_count),
-            ("evicted_by_bytes", counts.evicted_by_bytes),
-            ("deleted", counts.deleted),
-            ("cleared", counts.cleared),
-            ("removed", counts.deleted + counts.cleared),
-            ("coalesced", counts.coalesced),
-        ];
-        note(&dict, counts)?;
+        note(&dict, counts.named())?;
         describe(&dict, &table, payload, OWN_BYTES)?;
         Ok(dict)
     }
@@ -409,12 +350,78 @@ impl Cache {
         Ok(self.kinds().finish(py, Some(read))?.map(|value| (value, left)))
     }
 
+    /// Fix the settings.
+    fn configure(&self, py: Python<'_>, settings: Settings) -> PyResult<()> {
+        let (layout, limits) = (settings.kinds.layout(), settings.limits);
+        let refused = self.shared.chest.with(py, |chest| {
+            let refused = self.shared.settings.set(settings).err();
+            if refused.is_none() {
+                *chest = Chest::new(layout, limits);
+            }
+            refused // has objects, to be dropped outside
+        });
+        let message = format_args!("a cache can't be made anew once it is made or used");
+        refused.map_or(Ok(()), |_| Err(error::<PyTypeError>(py, message)))
+    }
+
+    /// See `setdefault`.
+    fn set_default(&self, py: Python<'_>, key: &Key<'_>, default: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        // An object is a value in any case: so keys are asked once.
+        let is_object = self.kinds().value == ValueKind::Object;
+        if !is_object && let Some(value) = self.find_value(py, key)? {
+            return Ok(value);
+        }
+        let value = self.value(default)?;
+        let read = self.read_or_set(py, key, &value, is_object)?;
+        match self.kinds().finish(py, read)? {
+            Some(value) => Ok(value),
+            None => self.read_back(py, &value, default),
+        }
+    }
+
+    /// The value that is there, as a use of it if it is to `count`; nothing if there is none, and `value` was set.
+    fn read_or_set(
+        &self,
+        py: Python<'_>,
+        key: &Key<'_>,
+        value: &Value<'_>,
+        count: bool,
+    ) -> PyResult<Option<PyResult<Read>>> {
+        let (moment, lives) = (self.moment(py)?, self.shared.settings().limits.lives(None));
+        let read = self.locate(py, key, &moment, |chest, hash, found, step| {
+            let alive = if count { chest.using(found, &moment) } else { chest.alive(found, &moment) };
+            match alive {
+                Some(found) => Ok(Some(chest.store.read_value(py, found))),
+                None => chest.put(step, found, New { hash, key, value }, lives).map(|()| None),
+            }
+        })?;
+        read.map_err(|refused| self.refusal(py, refused))
+    }
+
     /// What a value that was just set reads as: the object itself, unless it is kept as something else.
     fn read_back(&self, py: Python<'_>, value: &Value<'_>, given: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         if self.kinds().value == ValueKind::Object {
             return Ok(given.clone().unbind());
         }
         let bytes = value.to_bytes()?;
-        read_value(py, self.kinds().value, &bytes)?.finish(py, self.kinds().codec.as_ref())
+        read_inline(py, self.kinds().value, &bytes)?.finish(py, self.kinds().codec.as_ref())
     }
+}
+
+/// The system's clock, or a given one from what it shows now.
+fn clock_of(timer: Option<&Bound<'_, PyAny>>) -> PyResult<Clock> {
+    timer.map_or(Ok(Clock::System), |timer| first_time(timer).map(Clock::starting_at))
+}
+
+/// `ValueError` if no entry fits into `max_bytes`.
+fn check_bound(py: Python<'_>, limits: &Limits, layout: Layout, max_bytes: Option<usize>) -> PyResult<()> {
+    let Some(bytes) = max_bytes else { return Ok(()) };
+    let least = limits.least_bytes(layout);
+    if limits.max_bytes >= least {
+        return Ok(());
+    }
+    let least = least + OWN_BYTES;
+    let message =
+        format_args!("max_bytes must be at least {least}, what a cache with one small entry takes, not {bytes}");
+    Err(error::<PyValueError>(py, message))
 }

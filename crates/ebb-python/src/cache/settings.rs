@@ -1,10 +1,10 @@
 //! What a cache is made with, and how what is given for it is read.
 
 use crate::cache::limits::Limits;
-use crate::calls;
-use crate::errors::{Shown, error, is_out_of_memory};
-use crate::kinds::Kinds;
-use crate::make::{self, Name};
+use crate::kinds::given::Kinds;
+use crate::python::calls;
+use crate::python::errors::{Shown, error, is_out_of_memory};
+use crate::python::make::Name;
 use ebb::{Clock, Time};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -15,6 +15,8 @@ use std::sync::{Mutex, PoisonError};
 static MODULE: Name = Name::new(c"ebbmap._units");
 static SECONDS: Name = Name::new(c"seconds");
 static TTL: Name = Name::new(c"ttl");
+static ITS_MODULE: Name = Name::new(c"__module__");
+static ITS_NAME: Name = Name::new(c"__name__");
 
 /// What a cache is made with, fixed by its first `__init__`.
 pub(crate) struct Settings {
@@ -109,9 +111,9 @@ pub(crate) fn first_time(timer: &Bound<'_, PyAny>) -> PyResult<Time> {
 /// Whether it is `time.monotonic_ns` or one of its like, which may show little soon after a start.
 fn counts_nanoseconds(timer: &Bound<'_, PyAny>) -> bool {
     let Ok(function) = timer.cast::<PyCFunction>() else { return false };
-    let text = |name| function.getattr(name).ok().and_then(|text: Bound<'_, PyAny>| text.extract::<String>().ok());
-    text("__module__").is_some_and(|module| module == "time")
-        && text("__name__").is_some_and(|name| name.ends_with("_ns"))
+    let text = |name: &Name| Shown::text(calls::getattr(function, name.get(timer.py())?)?.cast()?);
+    text(&ITS_MODULE).is_ok_and(|module| module.as_str() == "time")
+        && text(&ITS_NAME).is_ok_and(|name| name.as_str().ends_with("_ns"))
 }
 
 /// What is said of what a clock shows that is no float; what a number's own code raises is raised.
@@ -143,6 +145,6 @@ pub(crate) fn seconds(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<f64>>
         return Ok(Some(float.value()));
     }
     let py = given.py();
-    let seconds = make::import(py, &MODULE)?.getattr(SECONDS.get(py)?)?;
-    calls::call(&seconds, [given, TTL.get(py)?.as_any()])?.extract().map(Some)
+    let seconds = calls::getattr(&calls::import(MODULE.get(py)?)?, SECONDS.get(py)?)?;
+    calls::float(&calls::call(&seconds, [given, TTL.get(py)?.as_any()])?).map(Some)
 }

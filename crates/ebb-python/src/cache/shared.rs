@@ -1,14 +1,13 @@
 //! A cache as its own object and the sweeper know it.
-#![allow(unsafe_code)] // an object that is not made
 
-use crate::cache::chest::Chest;
+use crate::cache::chest::state::Chest;
 use crate::cache::gone::Gone;
-use crate::cache::instances::Instances;
+use crate::cache::instances::table::Instances;
 use crate::cache::limits::Limits;
 use crate::cache::settings::Settings;
-use crate::calls::attached;
-use crate::kinds::Kinds;
-use crate::lock::Guarded;
+use crate::kinds::given::Kinds;
+use crate::python::calls::attached;
+use crate::python::lock::Guarded;
 use ebb::Time;
 use pyo3::prelude::*;
 use std::ops::Deref;
@@ -47,8 +46,7 @@ impl Deref for Kept {
 
     #[inline(always)]
     fn deref(&self) -> &Arc<Shared> {
-        // SAFETY: `new` makes no other, and an object that is not made is only dropped, where `is_made` is asked before.
-        unsafe { self.0.as_ref().unwrap_unchecked() }
+        self.0.as_ref().expect("a cache that was made") // any other is only dropped, where `is_made` is asked before
     }
 }
 

@@ -1,10 +1,9 @@
 //! A memoized method of an instance.
 
-use super::{Look, Memo, Parts, parts};
-use crate::calls;
-use crate::errors::{Shown, error, written};
-use crate::make::{self, Name, name};
-use crate::objects;
+use crate::memoize::memo::{Look, Memo, Parts, parts};
+use crate::python::calls;
+use crate::python::errors::{Shown, error, written};
+use crate::python::make::{self, Name, name, pair_of, prefixed};
 use pyo3::exceptions::PyAttributeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -23,7 +22,7 @@ pub(crate) struct MemoMethod {
 }
 
 impl MemoMethod {
-    pub(super) fn of<'py>(func: &Bound<'py, Memo>, instance: &Bound<'py, PyAny>) -> Self {
+    fn of<'py>(func: &Bound<'py, Memo>, instance: &Bound<'py, PyAny>) -> Self {
         MemoMethod { func: func.clone().unbind(), instance: instance.clone().unbind() }
     }
 
@@ -44,7 +43,7 @@ impl MemoMethod {
     /// The arguments with the instance before them.
     #[inline(never)]
     fn all<'py>(&self, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyTuple>> {
-        objects::prefixed(self.instance.bind(args.py()), args, 0)
+        prefixed(self.instance.bind(args.py()), args, 0)
     }
 
     /// Call a method of the function, with the instance before the arguments.
@@ -56,7 +55,22 @@ impl MemoMethod {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = args.py();
         let args = self.all(args)?;
-        self.func.bind(py).getattr(name)?.call(args, kwargs)
+        calls::call_with(&calls::getattr(self.func.bind(py), name)?, &args, kwargs)
+    }
+}
+
+#[pymethods]
+impl Memo {
+    fn __get__<'py>(
+        slf: &Bound<'py, Self>,
+        instance: Option<&Bound<'py, PyAny>>,
+        _owner: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        slf.get()._set_method();
+        match instance {
+            None => Ok(slf.as_any().clone()),
+            Some(instance) => Ok(Bound::new(slf.py(), MemoMethod::of(slf, instance))?.into_any()),
+        }
     }
 }
 
@@ -111,19 +125,19 @@ impl MemoMethod {
 
     #[getter]
     fn __doc__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.func.bind(py).getattr(name!(py, c"__doc__"))
+        calls::getattr(self.func.bind(py), name!(py, c"__doc__"))
     }
 
     #[getter]
     fn __wrapped__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let wrapped = self.func.bind(py).getattr(name!(py, c"__wrapped__"))?;
-        let method = make::import(py, &TYPES)?.getattr(name!(py, c"MethodType"))?;
+        let wrapped = calls::getattr(self.func.bind(py), name!(py, c"__wrapped__"))?;
+        let method = calls::getattr(&calls::import(TYPES.get(py)?)?, name!(py, c"MethodType"))?;
         calls::call(&method, [&wrapped, self.instance.bind(py)])
     }
 
     #[getter]
     fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.func.bind(py).getattr(name!(py, c"__class__"))
+        calls::getattr(self.func.bind(py), name!(py, c"__class__"))
     }
 
     #[getter]
@@ -142,7 +156,7 @@ impl MemoMethod {
     }
 
     fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
-        self.func.bind(name.py()).getattr(name)
+        calls::getattr(self.func.bind(name.py()), name)
     }
 
     fn __setattr__(&self, name: &Bound<'_, PyString>, _value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -152,7 +166,7 @@ impl MemoMethod {
     }
 
     fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        let name = Shown::str(&self.func.bind(py).getattr(name!(py, c"__qualname__"))?)?;
+        let name = Shown::str(&calls::getattr(self.func.bind(py), name!(py, c"__qualname__"))?)?;
         let instance = Shown::repr(self.instance.bind(py))?;
         written(py, format_args!("<memoized method {name} of {instance}>"))
     }
@@ -170,10 +184,10 @@ impl MemoMethod {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let getattr = make::import(py, &BUILTINS)?.getattr(name!(py, c"getattr"))?;
-        let name = self.func.bind(py).getattr(name!(py, c"__name__"))?;
-        let args = objects::pair_of(self.instance.bind(py), &name)?;
-        objects::pair_of(&getattr, &args)
+        let getattr = calls::getattr(&calls::import(BUILTINS.get(py)?)?, name!(py, c"getattr"))?;
+        let name = calls::getattr(self.func.bind(py), name!(py, c"__name__"))?;
+        let args = pair_of(self.instance.bind(py), &name)?;
+        pair_of(&getattr, &args)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

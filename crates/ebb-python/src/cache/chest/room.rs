@@ -1,0 +1,73 @@
+//! Room for an entry: within `max_items` and `max_bytes`.
+
+use crate::cache::chest::state::Chest;
+use crate::cache::gone::Cause;
+use crate::cache::refused::Refused;
+use crate::cache::step::Step;
+use ebb::{Found, RawTable};
+use pyo3::prelude::*;
+
+impl Chest {
+    /// Keep below `max_items`.
+    pub(super) fn make_room_for_one(&mut self, step: &mut Step<'_, '_>) -> PyResult<()> {
+        while self.store.table.len() >= self.limits.max_items {
+            if !self.expire_one(step)? {
+                self.evict(step, Cause::EvictedByCount)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Give bytes up for an entry that is set anew, or has been `found`: spare pages, then what has expired, then whom
+    /// SIEVE names.
+    pub(super) fn make_room(
+        &mut self,
+        step: &mut Step<'_, '_>,
+        found: Option<Found>,
+        cleared: &mut bool,
+    ) -> Result<(), Refused> {
+        self.store.table.release_spares();
+        if self.store.table.is_empty() {
+            return self.clear_tables(cleared);
+        }
+        if !self.expire_one(step)? {
+            match found {
+                Some(found) => self.evict_beside(step, found)?,
+                None => self.evict(step, Cause::EvictedByBytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Give up tables that have not shrunk, once; `check_fits` says that the entry fits without them.
+    fn clear_tables(&mut self, cleared: &mut bool) -> Result<(), Refused> {
+        if std::mem::replace(cleared, true) {
+            return Err(Refused::OutOfMemory);
+        }
+        self.store.table.clear();
+        Ok(())
+    }
+
+    /// Evict another entry than the one that is being set, which has just been used. If there is no other, its old
+    /// value goes before the new one comes.
+    fn evict_beside(&mut self, step: &mut Step<'_, '_>, kept: Found) -> PyResult<()> {
+        let layout = self.store.layout;
+        // Twice, as the hand may come all the way round and take its mark away.
+        for _ in 0..2 {
+            self.store.table.mark(kept);
+            match self.store.table.victim(&|entry| layout.hash(entry)) {
+                Some(victim) if victim != kept => return self.depart(step, victim, Cause::EvictedByBytes),
+                _ => {}
+            }
+        }
+        self.depart(step, kept, Cause::Replaced)
+    }
+
+    fn evict(&mut self, step: &mut Step<'_, '_>, cause: Cause) -> PyResult<()> {
+        let layout = self.store.layout;
+        match self.store.table.victim(&|entry| layout.hash(entry)) {
+            Some(victim) => self.depart(step, victim, cause),
+            None => Ok(()),
+        }
+    }
+}
