@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyImportError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyComplex, PyFloat, PyInt, PyString, PyTuple, PyType};
 
-static MODULE: Name = Name::new(c"ebbmap._numpy");
+static MODULE: Name = Name::new(c"ebbmap._convert.dtypes");
 static CODEC: Name = Name::new(c"codec");
 static ITEMSIZE: Name = Name::new(c"itemsize");
 static ENCODE: Name = Name::new(c"encode");
@@ -112,7 +112,7 @@ fn builtin(given: &Bound<'_, PyAny>) -> PyResult<Option<ValueKind>> {
     Ok(kinds.iter().find(|(kind, _)| given.is(*kind)).map(|&(_, kind)| kind))
 }
 
-/// How values of a NumPy dtype become bytes and back: an `ebbmap._numpy.Codec`.
+/// How values of a NumPy dtype become bytes and back: an `ebbmap._convert.dtypes.Codec`.
 pub(crate) struct Codec {
     codec: Py<PyAny>,
     itemsize: usize,

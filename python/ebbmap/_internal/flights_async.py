@@ -8,8 +8,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ebbmap._absent import ABSENT
-from ebbmap._flights import Call, Flights, _waiting
+from ebbmap._internal.absent import ABSENT
+from ebbmap._internal.flights import Call, Flights, _waiting
 
 PATIENCE = 1.0  # seconds between looks whether another loop, which is waited for, still runs
 

@@ -10,7 +10,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._absent import ABSENT
+from ebbmap._internal.absent import ABSENT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -268,9 +268,9 @@ def merge(into: Shared[Any, Any], other: Any = (), /, **kwargs: Any) -> None:
 
 def bulk() -> Any:
     """The module of the bulk calls."""
-    from ebbmap import _bulk  # here, as most programs never need it
+    from ebbmap._internal import bulk  # here, as most programs never need it
 
-    return _bulk
+    return bulk
 
 
 def contents_repr(pairs: Iterable[tuple[object, object]]) -> str:
@@ -362,6 +362,7 @@ class KeysView(_View, _KeysView[K]):
     """The keys of a map or a cache: live, and a set."""
 
     __slots__ = ()
+    __module__ = "ebbmap"
 
     def __iter__(self) -> Iterator[K]:
         keys: Iterator[K] = _native(self._mapping).__iter__(self._mapping)
@@ -379,6 +380,7 @@ class ItemsView(_View, _ItemsView[K, V]):
     """The items of a map or a cache: live, and a set."""
 
     __slots__ = ()
+    __module__ = "ebbmap"
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
         items: Iterator[tuple[K, V]] = self._mapping._iter_items()
@@ -396,6 +398,7 @@ class ValuesView(_View, _ValuesView[V]):
     """The values of a map or a cache: live."""
 
     __slots__ = ()
+    __module__ = "ebbmap"
 
     def __iter__(self) -> Iterator[V]:
         values: Iterator[V] = self._mapping._iter_values()
