@@ -114,22 +114,27 @@ def _get_list(m: Table, keys: Any, absent: Any) -> list[Any]:
 
 
 def _get_block(m: Table, keys: Any, absent: Any) -> list[Any]:
-    _, value, codec = m._kinds()
     words = _words(m, keys)
     if words is None:
         return m._get_list(_as_iterable(keys), absent)
     found = bytearray(len(words))
+    values = _plain_values(m, words, found)
+    if 0 not in found:
+        return values
+    return [value if here else absent for value, here in zip(values, found, strict=True)]
+
+
+def _plain_values(m: Table, words: Any, found: bytearray) -> list[Any]:
+    """The values of keys, and in `found` which are there; those of other keys are of no meaning."""
+    _, value, codec = m._kinds()
     if codec is None:
         data = bytearray(8 * len(words))
         m._get_array(words, data, found)
         values: list[Any] = memoryview(data).cast(_CODES[value]).tolist()
-    else:
-        array = sys.modules["numpy"].empty(len(words), codec.dtype)
-        m._get_array(words, _bytes_of(array), found)
-        values = list(array)
-    if 0 not in found:
         return values
-    return [value if here else absent for value, here in zip(values, found, strict=True)]
+    array = sys.modules["numpy"].empty(len(words), codec.dtype)
+    m._get_array(words, _bytes_of(array), found)
+    return list(array)
 
 
 def _set_lists(m: Table, keys: Any, values: Any, *ttl: Any) -> None:
@@ -162,10 +167,14 @@ def _words(m: Table, keys: Any) -> Any:
 
 def _data(m: Table, values: Any) -> Any:
     """The bytes of values of a fixed size, where they are plain numbers; else None."""
-    _, value, codec = m._kinds()
     if _is_array(values):
         fits = values.ndim == 1 and values.dtype == _value_dtype(m)
         return _bytes_of(sys.modules["numpy"].ascontiguousarray(values)) if fits else None
+    return _list_data(m, values)
+
+
+def _list_data(m: Table, values: list[Any]) -> Any:
+    _, value, codec = m._kinds()
     if value == "int":
         return _core._ints_as_bytes(values)
     if value == "float":

@@ -142,8 +142,7 @@ def _this_task() -> object:
 
 
 def _wake(waiter: weakref.ref[asyncio.Future[None]]) -> None:
-    future = waiter()
-    if future is not None:
+    if (future := waiter()) is not None:
         with suppress(RuntimeError):  # the waiter's loop was closed
             future.get_loop().call_soon_threadsafe(_set, future)
 

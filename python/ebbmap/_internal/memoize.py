@@ -17,7 +17,7 @@ from ebbmap import _core
 from ebbmap._convert.units import Duration, seconds
 from ebbmap._internal.absent import ABSENT
 from ebbmap._internal.flights import Flights
-from ebbmap._internal.owners import Function, belongs_to, claim, is_bare, may_be_first
+from ebbmap._internal.owners import Claim, Function, belongs_to, claim, is_bare, may_be_first
 
 Results: TypeAlias = "_core.Cache[Any, Any]"  # the cache that keeps them: what is native of it is enough
 
@@ -147,21 +147,26 @@ class Keywords:
 
 def _keys_of(cache: Results, function: Any, key: Callable[..., Hashable] | None) -> _Keys:
     """The keys of `function`, which are no other's; those that it had before it was defined anew are gone."""
-    kind, name = cache._kinds()[0], _name(function)
-    needs_bare = kind != "object" and key is None
-    claimed = (
-        claim(cache, function, key is not None) if not needs_bare or may_be_first(cache, function) else None
-    )
-    if claimed is None or (needs_bare and not claimed.bare):
-        raise TypeError(
-            f"another function uses the {kind} keys of this cache: "
-            f"give {name} a key= that returns keys no other function has"
-        )
-    owner, bare, again = claimed
+    kind = cache._kinds()[0]
+    owner, bare, again = _claimed(cache, function, key is not None)
     if again:
         _forget_all(cache, owner, bare)
     marked = None if bare or kind != "object" else owner
     return _Keys(_arrange(kind, function), marked, key)
+
+
+def _claimed(cache: Results, function: Any, has_key: bool) -> Claim:
+    """What `function` is in the cache; `TypeError` if it needs bare keys, and these are another's."""
+    kind = cache._kinds()[0]
+    needs_bare = kind != "object" and not has_key
+    if not needs_bare or may_be_first(cache, function):
+        claimed = claim(cache, function, has_key)
+        if claimed.bare or not needs_bare:
+            return claimed
+    raise TypeError(
+        f"another function uses the {kind} keys of this cache: "
+        f"give {_name(function)} a key= that returns keys no other function has"
+    )
 
 
 def _forget_all(cache: Results, owner: Function, bare: bool) -> None:

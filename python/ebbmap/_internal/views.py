@@ -153,16 +153,7 @@ class Shared(Generic[K, V]):
             printer.text("{...}")
             return
         with printer.group(len(type(self).__name__) + 2, f"{type(self).__name__}({{", "})"):
-            for i, (key, value) in enumerate(self._snapshot()):
-                if i:
-                    printer.text(",")
-                    printer.breakable()
-                if printer.max_seq_length and i >= printer.max_seq_length:
-                    printer.text("...")
-                    return
-                printer.pretty(key)
-                printer.text(": ")
-                printer.pretty(value)
+            _print_pairs(printer, self._snapshot())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
@@ -271,6 +262,19 @@ def bulk() -> Any:
     from ebbmap._internal import bulk  # here, as most programs never need it
 
     return bulk
+
+
+def _print_pairs(printer: Any, pairs: Iterable[tuple[object, object]]) -> None:
+    for i, (key, value) in enumerate(pairs):
+        if i:
+            printer.text(",")
+            printer.breakable()
+        if printer.max_seq_length and i >= printer.max_seq_length:
+            printer.text("...")
+            return
+        printer.pretty(key)
+        printer.text(": ")
+        printer.pretty(value)
 
 
 def contents_repr(pairs: Iterable[tuple[object, object]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -63,30 +64,38 @@ def _head(text: str) -> tuple[str, tuple[str, ...]]:
         raise stream.fail("expected a type's name", token)
     if token.text in _RESERVED:
         raise stream.fail(f"{token.text!r} is Go's own and can't be defined", token)
-    parameters: list[str] = []
-    if stream.accept("["):
-        parameters.append(_parameter(stream))
-        while not stream.accept("]"):
-            parameters.append(_parameter(stream))
+    parameters = tuple(_parameters(stream))
     stream.end()
-    return token.text, tuple(parameters)
+    return token.text, parameters
+
+
+def _parameters(stream: Stream) -> Iterator[str]:
+    if stream.accept("["):
+        yield _parameter(stream)
+        while not stream.accept("]"):
+            yield _parameter(stream)
 
 
 def _parameter(stream: Stream) -> str:
-    """The name of one type parameter; what it is constrained to doesn't matter."""
+    """The name of one type parameter."""
     token = stream.advance()
     if token.kind != "name" or token.text in _RESERVED or "." in token.text:
         raise stream.fail(f"expected a type parameter's name such as T, found {token.text!r}", token)
+    _skip_constraint(stream)
+    stream.accept(",")
+    return token.text
+
+
+def _skip_constraint(stream: Stream) -> None:
+    """Take what a type parameter is constrained to, which doesn't matter."""
+    brackets = {"{": "}", "[": "]", "(": ")"}
     while stream.token.text not in (",", "]"):
         if stream.token.kind == "end":
             raise stream.fail("expected ']', found the end")
-        brackets = {"{": "}", "[": "]", "(": ")"}
         if (closing := brackets.get(stream.token.text)) is not None:
             stream.skip_balanced(stream.token.text, closing)
         else:
             stream.advance()
-    stream.accept(",")
-    return token.text
 
 
 def _standard(name: str) -> GoType | Generic | None:

@@ -207,11 +207,15 @@ class Parser(Stream):
         return inner
 
     def _bracket(self, token: Token) -> GoType:
-        if self.accept("]"):
-            element = self._known_type()
-            text = self.since(token)
-            beyond = (text,) if element is None or element.pointers else ()
-            return GoType(text, 24, 8, pointers=True, comparable=False, held=Held(strings=1, beyond=beyond))
+        return self._slice(token) if self.accept("]") else self._array()
+
+    def _slice(self, token: Token) -> GoType:
+        element = self._known_type()
+        text = self.since(token)
+        beyond = (text,) if element is None or element.pointers else ()
+        return GoType(text, 24, 8, pointers=True, comparable=False, held=Held(strings=1, beyond=beyond))
+
+    def _array(self) -> GoType:
         length_token = self.token
         length = constant(self)
         self.expect("]")
