@@ -111,6 +111,15 @@ def test_a_crate_has_no_circle_of_imports(crate: str) -> None:
     _fail_for_circles(rust_imports(CRATES[crate]))
 
 
+@pytest.mark.parametrize("crate", CRATES)
+def test_every_file_of_a_crate_is_read(crate: str) -> None:
+    src = CRATES[crate]
+    files = {
+        path.relative_to(src) for path in src.rglob("*.rs") if "tests" not in (path.stem, path.parent.name)
+    }
+    assert files == set(map(Path, rust_imports(src)))
+
+
 def test_the_package_imports_one_way() -> None:
     graph = _package()
     assert {_part(file) for file in graph} == LAYERS.keys()
