@@ -74,3 +74,9 @@ def test_import_leaves_no_numpy_behind_until_a_dtype_is_used() -> None:
 def test_version_and_names() -> None:
     assert ebbmap.__version__ == importlib.metadata.version("ebbmap")
     assert all(hasattr(ebbmap, name) for name in ebbmap.__all__)
+
+
+def test_public_classes_are_of_the_public_module() -> None:
+    public = [getattr(ebbmap, name) for name in ebbmap.__all__]
+    found = {cls.__name__: cls.__module__ for cls in public if isinstance(cls, type)}
+    assert found == dict.fromkeys(("Cache", "ItemsView", "KeysView", "Map", "ValuesView"), "ebbmap")

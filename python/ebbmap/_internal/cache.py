@@ -114,7 +114,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     """
 
     __slots__ = ()
-    __module__ = "ebbmap"
+    __module__ = "ebbmap"  # the public one, which pickles name
 
     # What type checkers read: no kinds, or either, or both; what is no type is a dtype. What no argument
     # tells is what the class is subscripted with, or the variable declared as; else Any.

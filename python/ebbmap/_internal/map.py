@@ -49,7 +49,7 @@ class Map(Shared[K, V], _core.Map[K, V]):
     """
 
     __slots__ = ()
-    __module__ = "ebbmap"
+    __module__ = "ebbmap"  # the public one, which pickles name
 
     # What type checkers read: no kinds, one kind, two kinds, each with or without contents. A kind of key has
     # an overload of its own, as else `type[object]`, for keys of any type, would take it too. What no

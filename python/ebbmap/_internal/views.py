@@ -366,7 +366,7 @@ class KeysView(_View, _KeysView[K]):
     """The keys of a map or a cache: live, and a set."""
 
     __slots__ = ()
-    __module__ = "ebbmap"
+    __module__ = "ebbmap"  # the public one, which pickles name
 
     def __iter__(self) -> Iterator[K]:
         keys: Iterator[K] = _native(self._mapping).__iter__(self._mapping)
@@ -384,7 +384,7 @@ class ItemsView(_View, _ItemsView[K, V]):
     """The items of a map or a cache: live, and a set."""
 
     __slots__ = ()
-    __module__ = "ebbmap"
+    __module__ = "ebbmap"  # the public one, which pickles name
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
         items: Iterator[tuple[K, V]] = self._mapping._iter_items()
@@ -402,7 +402,7 @@ class ValuesView(_View, _ValuesView[V]):
     """The values of a map or a cache: live."""
 
     __slots__ = ()
-    __module__ = "ebbmap"
+    __module__ = "ebbmap"  # the public one, which pickles name
 
     def __iter__(self) -> Iterator[V]:
         values: Iterator[V] = self._mapping._iter_values()
