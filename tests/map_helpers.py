@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ebbmap import Map
-from ebbmap._numpy import Codec
+from ebbmap._convert.dtypes import Codec
 
 MIB = 1 << 20
 NAN = float("nan")
@@ -66,7 +66,8 @@ OVER_AND_OVER = (
 # addresses.
 LIMIT = """
     import resource, sys, time
-    from ebbmap import Map, _bulk
+    from ebbmap import Map
+    from ebbmap._internal import bulk
     def reserved():
         with open("/proc/self/statm") as file:
             return int(file.read().split()[0]) * 4096
@@ -289,7 +290,8 @@ def python_allocations_failing(made: str) -> None:
         """
         import _testcapi, sys
         import numpy as np
-        from ebbmap import Cache, Map, _bulk
+        from ebbmap import Cache, Map
+        from ebbmap._internal import bulk
 
         class Record: pass
         class Wrong:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from ebbmap import Cache, _flights
+from ebbmap import Cache
+from ebbmap._internal import flights
 
 COPIES: dict[str, Callable[[Any], Any]] = {
     "copy": Cache.copy,
@@ -82,7 +83,7 @@ async def soon(condition: Callable[[], object]) -> None:
 
 
 def waiters(n: int) -> Callable[[], bool]:
-    return lambda: len(_flights._waiting) == n
+    return lambda: len(flights._waiting) == n
 
 
 class Gate:

@@ -51,10 +51,12 @@ def test_subinterpreters_are_turned_away_and_harm_nobody() -> None:
 def test_import_leaves_the_command_line_out() -> None:
     modules = run("""
         import sys, ebbmap
-        print(sorted(name for name in sys.modules if name.startswith("ebbmap")))
+        modules = {name: module for name, module in sys.modules.items() if name.startswith("ebbmap")}
+        print(*sorted(name for name, module in modules.items() if module.__spec__))
     """)
-    parts = "", "._absent", "._cache", "._core", "._map", "._owners", "._units", "._views"
-    assert modules.strip() == str([f"ebbmap{part}" for part in parts])
+    inner = "", ".absent", ".cache", ".former", ".map", ".owners", ".views"
+    expected = ["ebbmap", "ebbmap._convert", "ebbmap._convert.units", "ebbmap._core"]
+    assert modules.split() == expected + [f"ebbmap._internal{name}" for name in inner]
 
 
 def test_import_leaves_no_numpy_behind_until_a_dtype_is_used() -> None:
@@ -72,3 +74,9 @@ def test_import_leaves_no_numpy_behind_until_a_dtype_is_used() -> None:
 def test_version_and_names() -> None:
     assert ebbmap.__version__ == importlib.metadata.version("ebbmap")
     assert all(hasattr(ebbmap, name) for name in ebbmap.__all__)
+
+
+def test_public_classes_are_of_the_public_module() -> None:
+    public = [getattr(ebbmap, name) for name in ebbmap.__all__]
+    found = {cls.__name__: cls.__module__ for cls in public if isinstance(cls, type)}
+    assert found == dict.fromkeys(("Cache", "ItemsView", "KeysView", "Map", "ValuesView"), "ebbmap")

@@ -89,11 +89,12 @@ def test_many_numbers_behave_as_one_by_one(value: Any, values: list[Any]) -> Non
 
 
 def test_many_plain_numbers_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ebbmap import _numpy
+
+    from ebbmap._convert import dtypes
 
     m = AnyMap(int, "i8")
-    monkeypatch.setattr(_numpy.Codec, "encode", None)
-    monkeypatch.setattr(_numpy.Codec, "decode", None)
+    monkeypatch.setattr(dtypes.Codec, "encode", None)
+    monkeypatch.setattr(dtypes.Codec, "decode", None)
     m.set_many(EDGES, EDGES)
     assert m.get_many(EDGES) == EDGES
     with pytest.raises(TypeError):

@@ -103,7 +103,7 @@ def test_records_and_subarrays_in_records() -> None:
         ("V0", ValueError, "at least one byte"),
         ("O", TypeError, "with Python objects can't be kept inline: 'O'"),
         ("nonsense", TypeError, "a value is of kind object, int, float, str, bytes or a NumPy dtype, not"),
-        (Map, TypeError, "a value is of kind .* not <class 'ebbmap._map.Map'>"),
+        (Map, TypeError, "a value is of kind .* not <class 'ebbmap.Map'>"),
         (list, TypeError, "a value is of kind .* not <class 'list'>"),
         (memoryview, TypeError, "a value is of kind .* not <class 'memoryview'>"),
     ],

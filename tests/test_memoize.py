@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from cache_helpers import Clock
-from ebbmap import Cache, _flights, _owners
+from ebbmap import Cache
+from ebbmap._internal import flights, owners
 from memoize_helpers import Counted
 
 
@@ -105,7 +106,7 @@ def test_an_argument_that_cannot_be_hashed_is_a_type_error() -> None:
 
 
 def test_any_result_is_kept() -> None:
-    for result in (None, False, 0, NotImplemented, ..., _flights):
+    for result in (None, False, 0, NotImplemented, ..., flights):
         calls: list[int] = []
         load = Cache().memoize(lambda key, result=result, calls=calls: calls.append(key) or result)
         assert load(1) is result
@@ -129,16 +130,16 @@ def test_two_functions_share_a_cache_and_no_entry() -> None:
 
 def test_nothing_is_left_of_a_function_that_is_gone_with_its_entries() -> None:
     gc.collect()
-    cache, left = Cache(), len(_owners._unnamed)
+    cache, left = Cache(), len(owners._unnamed)
     for n in range(10):
         cache.memoize(Counted())(n)
-    assert len(_owners._unnamed) == left + 10
+    assert len(owners._unnamed) == left + 10
     cache.clear()
     gc.collect()
-    assert len(_owners._unnamed) == left + 1, "the bare keys stay those of the first function"
+    assert len(owners._unnamed) == left + 1, "the bare keys stay those of the first function"
     del cache
     gc.collect()
-    assert len(_owners._unnamed) == left
+    assert len(owners._unnamed) == left
 
 
 def test_keys_of_a_second_function_survive_pickling_and_copying() -> None:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from cache_helpers import Clock
-from ebbmap import Cache, _flights, _flights_async
+from ebbmap import Cache
+from ebbmap._internal import flights, flights_async
 from memoize_helpers import AsyncGate, Threads, soon, until, waiters
 
 
@@ -30,7 +31,7 @@ def threads() -> Threads:
 def nobody_waits() -> Iterator[None]:
     """No waiter is left behind."""
     yield
-    assert not _flights._waiting and not _flights._revoking
+    assert not flights._waiting and not flights._revoking
 
 
 def test_a_coroutine_function_stays_one() -> None:
@@ -174,7 +175,7 @@ def test_a_call_of_a_loop_that_does_not_run_wedges_nobody(stopped: asyncio.Abstr
 def test_who_waits_for_a_loop_that_ends_takes_over(
     threads: Threads, monkeypatch: pytest.MonkeyPatch, stopped: asyncio.AbstractEventLoop, is_closed: bool
 ) -> None:
-    monkeypatch.setattr(_flights_async, "PATIENCE", 0.01)
+    monkeypatch.setattr(flights_async, "PATIENCE", 0.01)
     gate = AsyncGate("first", "second")
     load = Cache().memoize(gate)
     task = stopped.create_task(load(1))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ebbmap import Cache
-from ebbmap._absent import ABSENT
+from ebbmap._internal.absent import ABSENT
 from map_helpers import run_to_done
 
 SECONDS = float(os.environ.get("EBBMAP_STORM_SECONDS", "1.5"))  # of interrupts in each test

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from cache_helpers import Clock
-from ebbmap import Cache, _flights, _memoize
+from ebbmap import Cache
+from ebbmap._internal import flights, memoize
 from memoize_helpers import Counted, Gate, Threads, until, waiters
 
 
@@ -32,7 +33,7 @@ def threads() -> Threads:
 def nobody_waits() -> Iterator[None]:
     """No waiter is left behind."""
     yield
-    assert not _flights._waiting and not _flights._revoking
+    assert not flights._waiting and not flights._revoking
 
 
 def test_invalidate_says_whether_there_was_a_result() -> None:
@@ -84,20 +85,20 @@ def test_the_result_of_a_call_under_way_is_not_seen_after_invalidate(threads: Th
 
 def store_through(monkeypatch: pytest.MonkeyPatch, first: Callable[[], object]) -> None:
     """Have `first` called before each result is put into the cache."""
-    store = _memoize._store
-    monkeypatch.setattr(_memoize, "_store", lambda *args: (first(), store(*args)))
+    store = memoize._store
+    monkeypatch.setattr(memoize, "_store", lambda *args: (first(), store(*args)))
 
 
 def test_invalidate_waits_for_a_result_that_is_being_stored(
     threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_flights, "PATIENCE", 30.0)
+    monkeypatch.setattr(flights, "PATIENCE", 30.0)
     store_through(monkeypatch, gate := Gate(None))
     load: Any = Cache().memoize(lambda n: n)
     threads.start(load, 1)
     gate.entered.acquire()
     threads.start(load.invalidate, 1)
-    until(lambda: _flights._revoking)
+    until(lambda: flights._revoking)
     gate.let_through.release()
     assert sorted(threads.outcomes) == [1, True]
     assert 1 not in load.cache
@@ -106,7 +107,7 @@ def test_invalidate_waits_for_a_result_that_is_being_stored(
 def test_a_store_that_outlasts_the_patience_of_invalidate_leaves_nothing(
     threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_flights, "PATIENCE", 0.001)
+    monkeypatch.setattr(flights, "PATIENCE", 0.001)
     store_through(monkeypatch, gate := Gate(None))
     results = iter(["before", "after"])
     load: Any = Cache().memoize(lambda n: next(results))
@@ -126,9 +127,9 @@ def test_a_store_that_outlasts_the_patience_of_invalidate_leaves_nothing(
 def test_a_store_that_fails_after_it_was_invalidated_leaves_nothing(
     threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_flights, "PATIENCE", 0.001)
-    gate, store = Gate(None), _memoize._store
-    monkeypatch.setattr(_memoize, "_store", lambda *args: (gate(), store(*args), 1 / 0))
+    monkeypatch.setattr(flights, "PATIENCE", 0.001)
+    gate, store = Gate(None), memoize._store
+    monkeypatch.setattr(memoize, "_store", lambda *args: (gate(), store(*args), 1 / 0))
     load: Any = Cache().memoize(lambda n: n)
     threads.start(load, 1)
     gate.entered.acquire()
@@ -151,7 +152,7 @@ def test_on_remove_may_invalidate_what_another_thread_is_storing(
     threads: Threads, monkeypatch: pytest.MonkeyPatch, is_async: bool
 ) -> None:
     """Each of two threads stores what the other one's `on_remove` invalidates."""
-    monkeypatch.setattr(_flights, "PATIENCE", 60.0)
+    monkeypatch.setattr(flights, "PATIENCE", 60.0)
     both, mine = threading.Barrier(2), threading.local()
     load: Any
 
@@ -181,7 +182,7 @@ def test_on_remove_may_invalidate_what_another_thread_is_storing(
 def test_on_remove_may_take_a_lock_that_is_held_around_invalidate(
     threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_flights, "PATIENCE", 0.01)
+    monkeypatch.setattr(flights, "PATIENCE", 0.01)
     lock, storing = threading.Lock(), threading.Event()
 
     def on_remove(key: int, value: int, cause: str) -> None:
@@ -280,7 +281,7 @@ def test_one_call_for_threads_that_start_together(threads: Threads) -> None:
 
 
 def test_a_value_found_in_the_cache_is_no_answer() -> None:
-    call = _flights.Call(owner=1)
+    call = flights.Call(owner=1)
     assert not call.answers
     call.value = "found"
     assert not call.answers

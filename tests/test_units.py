@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy
 import pytest
 
-from ebbmap._units import byte_count, item_count, seconds
+from ebbmap._convert.units import byte_count, item_count, seconds
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ import atexit
 import os
 
 from ebbmap import _core
-from ebbmap._cache import Cache
 from ebbmap._core import __version__
-from ebbmap._map import Map
-from ebbmap._views import ItemsView, KeysView, ValuesView
+from ebbmap._internal import former
+from ebbmap._internal.cache import Cache
+from ebbmap._internal.map import Map
+from ebbmap._internal.views import ItemsView, KeysView, ValuesView
 
 __all__ = ["Cache", "ItemsView", "KeysView", "Map", "ValuesView", "__version__"]
 
@@ -33,3 +34,5 @@ if hasattr(os, "register_at_fork"):
     )
 
 atexit.register(_core._stop_sweeper)
+
+former.register()

@@ -18,7 +18,7 @@ _ValueKind: TypeAlias = Literal["object", "int", "float", "str", "bytes", "dtype
 
 @type_check_only
 class Codec(Protocol):
-    """What `_numpy.Codec` is."""
+    """What `_convert.dtypes.Codec` is."""
 
     @property
     def dtype(self) -> Any: ...
@@ -58,7 +58,7 @@ class _Table(MutableMapping[_K, _V]):
     def setdefault(self, key: _K, /, default: _V) -> _V: ...
     def clear(self) -> None: ...
 
-    # For `_views` and `_bulk`.
+    # For `_internal.views` and `_internal.bulk`.
     def _kinds(self) -> tuple[_KeyKind, _ValueKind, Codec | None]: ...
     def _peek(self, key: object, default: _T) -> _V | _T: ...
     def _snapshot(self) -> list[tuple[_K, _V]]: ...
@@ -86,7 +86,7 @@ class Map(_Table[_K, _V]):
     def nbytes(self) -> int:
         """Bytes held now: entries, index, spare pages and this object's own. O(1)."""
 
-    # For `_map` and `_bulk`.
+    # For `_internal.map` and `_internal.bulk`.
     def _set_kinds(self, key: object, value: object) -> None: ...
     def _copy_into(self, other: Map[_K, _V]) -> None: ...
     def _iter_values(self) -> MapIterator[_V]: ...
@@ -138,7 +138,7 @@ class Cache(_Table[_K, _V]):
     def timer(self) -> Callable[[], float] | None:
         """The clock the cache was given; None: the system's."""
 
-    # For `_cache`, `_memoize` and `_bulk`.
+    # For `cache`, `memoize` and `bulk` of `_internal`.
     def _configure(
         self,
         key: object,
@@ -196,7 +196,7 @@ class InstanceMark:
         """How many entries it knows of, for tests."""
 
 class Memo:
-    """What `memoize` makes of a function; `_memoize` has a subclass."""
+    """What `memoize` makes of a function; `_internal.memoize` has a subclass."""
 
     def __new__(cls, func: Callable[..., Any]) -> Self: ...
     def _configure(

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebbmap._units import seconds
+from ebbmap._convert.units import seconds
 from ebbmap.lab import durations
 from ebbmap.lab.course import SECOND
 from ebbmap.lab.errors import LabError

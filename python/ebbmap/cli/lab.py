@@ -182,8 +182,7 @@ def _check_scenario(scenario: str) -> None:
 
 def _read_counts(args: argparse.Namespace) -> None:
     for name, (least, most) in COUNTS.items():
-        text = getattr(args, name)
-        if text is not None:
+        if (text := getattr(args, name)) is not None:
             setattr(args, name, count(f"--{name.replace('_', '-')}", text, least, most))
 
 
@@ -228,7 +227,12 @@ def _asked(args: argparse.Namespace) -> Iterator[tuple[Settings, Traffic | None]
     if args.scenario != "blackfriday":
         yield Settings(args.scenario, args.n or SCENARIOS[args.scenario].n, args.value_bytes), None
         return
-    request = Request(
+    with prepared(_request(args), args.value_bytes) as settled:
+        yield settled
+
+
+def _request(args: argparse.Namespace) -> Request:
+    return Request(
         window=args.window,
         peak=args.peak or args.n,
         base=args.base,
@@ -239,8 +243,6 @@ def _asked(args: argparse.Namespace) -> Iterator[tuple[Settings, Traffic | None]
         columns=_columns(args.columns, args.time, args.key),
         asked=_times(args.time_unit, args.time_format),
     )
-    with prepared(request, args.value_bytes) as settled:
-        yield settled
 
 
 def _columns(text: str | None, time: str, key: str) -> tuple[str, ...]:
@@ -257,17 +259,22 @@ def _times(unit: str | None, form: str | None) -> Asked:
     if unit is not None and form is not None:
         raise UserError("--time-unit and --time-format both say what --time holds: give one of them")
     if unit is not None:
-        name = SHORT.get(unit, unit)
-        if name not in (*UNITS, EXCEL):
-            raise UserError(f"--time-unit is one of {', '.join((*UNITS, *SHORT, EXCEL))}, not {unit!r}")
-        return Asked(unit=name)
-    if form is None:
-        return Asked()
+        return Asked(unit=_unit(unit))
+    return Asked() if form is None else Asked(format=_format(form))
+
+
+def _unit(given: str) -> str:
+    if (name := SHORT.get(given, given)) not in (*UNITS, EXCEL):
+        raise UserError(f"--time-unit is one of {', '.join((*UNITS, *SHORT, EXCEL))}, not {given!r}")
+    return name
+
+
+def _format(given: str) -> str:
     try:
-        check_format(form)
+        check_format(given)
     except ValueError as error:
         raise UserError(f"--time-format: {error}") from None
-    return Asked(format=form)
+    return given
 
 
 def _figures(report: Report) -> str:

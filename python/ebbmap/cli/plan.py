@@ -76,18 +76,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plans(args: argparse.Namespace) -> list[Plan]:
-    peak = count("--peak", args.peak, 0, MAX_ENTRIES)
-    steady = peak if args.steady is None else count("--steady", args.steady, 0, MAX_ENTRIES)
-    if steady > peak:
-        raise UserError(
-            f"--steady {steady:,} is more than --peak {peak:,}: the peak is the most there will be"
-        )
+    peak, steady = _sizes(args)
     turnovers = _turnovers(args.turnovers, peak == steady)
     kind = map_type(args)
     count_of_entries("--peak", peak, kind)
     versions = [go_version(text) for text in args.go or []] or list(DEFAULT_VERSIONS)
     outside = outside_of(args, kind)
     return [make_plan(kind, peak, steady, version, outside, turnovers) for version in dict.fromkeys(versions)]
+
+
+def _sizes(args: argparse.Namespace) -> tuple[int, int]:
+    """How many entries there are at the peak, and afterwards."""
+    peak = count("--peak", args.peak, 0, MAX_ENTRIES)
+    steady = peak if args.steady is None else count("--steady", args.steady, 0, MAX_ENTRIES)
+    if steady > peak:
+        raise UserError(
+            f"--steady {steady:,} is more than --peak {peak:,}: the peak is the most there will be"
+        )
+    return peak, steady
 
 
 def _turnovers(text: str | None, constant: bool) -> int:
@@ -157,8 +163,7 @@ def _either(size: float | None, default: float) -> float:
 
 
 def _size(option: str, text: str) -> float:
-    size = _bytes(text)
-    if size is None:
+    if (size := _bytes(text)) is None:
         raise UserError(f"{option} takes bytes such as 20, not {text!r}")
     return size
 

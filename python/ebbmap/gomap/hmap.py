@@ -345,8 +345,7 @@ class HMap(GoMap[K, V]):
 
     def _unlink(self, old: _Array, chain: list[int]) -> None:
         """Buckets with pointers are cleared once evacuated, which lets go of their overflow buckets."""
-        allocated = sum(bucket >= old.preallocated for bucket in chain)
-        if allocated:
+        if allocated := sum(bucket >= old.preallocated for bucket in chain):
             self._give(old, allocated * self._bucket_bytes)
         old.overflow.pop(chain[0], None)
 

@@ -208,8 +208,7 @@ class SwissMap(GoMap[K, V]):
         return (table.elems, slot) if table and slot >= 0 else None
 
     def _slots(self) -> Iterator[tuple[list[object], list[object], int]]:
-        tables = [self._small] if self._small else self.tables()
-        for table in tables:
+        for table in [self._small] if self._small else self.tables():
             for slot in table.full_slots():
                 yield table.keys, table.elems, slot
 

@@ -161,8 +161,7 @@ def wheels(folders: Iterable[str]) -> Iterator[Path]:
 def commands(roots: Iterable[Path]) -> Iterator[Path]:
     """The `go` commands of these GOROOTs."""
     for root in roots:
-        command = root / "bin" / "go"
-        if command.is_file():
+        if (command := root / "bin" / "go").is_file():
             yield command
 
 

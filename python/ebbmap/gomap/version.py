@@ -36,8 +36,7 @@ class GoVersion:
         Raises:
             ValueError: it names no Go 1 release, or one that isn't modelled.
         """
-        match = _TEXT.fullmatch(text.strip())
-        if match is None:
+        if (match := _TEXT.fullmatch(text.strip())) is None:
             raise ValueError(f"not a Go version: {text!r}; {_MODELLED}, written as 1.23 or go1.24.11")
         return cls(int(match[1]), _EXPERIMENT in (match[2] or "").split(","))
 

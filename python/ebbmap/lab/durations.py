@@ -1,8 +1,8 @@
-"""Durations as the lab counts them: in whole nanoseconds. How they are typed, `ebbmap._units` knows."""
+"""Durations in whole nanoseconds, as the lab counts them. `ebbmap._convert.units` reads what is typed."""
 
 from __future__ import annotations
 
-from ebbmap._units import typed_seconds
+from ebbmap._convert.units import typed_seconds
 
 MILLISECOND, SECOND = 10**6, 10**9
 UNITS = {"h": 3600 * SECOND, "m": 60 * SECOND}

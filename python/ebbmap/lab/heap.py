@@ -62,8 +62,7 @@ class _Books:
         return int(info.heap_used) + int(info.mmap_used)
 
     def _small(self) -> int:
-        found = _SMALL.search(self._interpreter_statistics())
-        if found is None:
+        if (found := _SMALL.search(self._interpreter_statistics())) is None:
             raise LookupError("this interpreter does not use the small-object allocator")
         return int(found[1].replace(b",", b""))
 

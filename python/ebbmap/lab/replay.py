@@ -107,12 +107,19 @@ class Replay:
 
     def _probe(self) -> None:
         """Ask for entries that are there for sure, and for some that can't be."""
+        self._probe_known()
+        self._probe_gone()
+
+    def _probe_known(self) -> None:
         truth, now = self._truth, self._clock.now
         for customer in truth.known(PROBES):
             found = self._get(customer)
             if truth.must_be_there(customer, asked=now()):
                 self._asked += 1
                 self._live_lost += found != self._bench.value(customer)
+
+    def _probe_gone(self) -> None:
+        truth, now = self._truth, self._clock.now
         for customer in truth.gone(PROBES):
             asking = now()
             found = self._get(customer)

@@ -66,9 +66,8 @@ class Truth:
     def must_be_gone(self, customer: int, asking: int) -> bool:
         """Whether the customer had expired for sure when the question was put, at `asking`."""
         after = self._last[customer] + (0 if self._replayed else 1)
-        if after == self.visits:  # nobody came since, so it is not known when that visit was over
-            return False
-        return asking > self._at[after] + self._window + self._margin
+        # Where nobody came since, it is not known when that visit was over.
+        return after != self.visits and asking > self._at[after] + self._window + self._margin
 
     def _spread(self, start: int, end: int, most: int) -> list[int]:
         step = max(1, (end - start) // most)

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyFloat};
 use std::sync::{Mutex, PoisonError};
 
-static MODULE: Name = Name::new(c"ebbmap._units");
+static MODULE: Name = Name::new(c"ebbmap._convert.units");
 static SECONDS: Name = Name::new(c"seconds");
 static TTL: Name = Name::new(c"ttl");
 static ITS_MODULE: Name = Name::new(c"__module__");

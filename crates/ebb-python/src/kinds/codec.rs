@@ -13,7 +13,7 @@ static ITEMSIZE: Name = Name::new(c"itemsize");
 static ENCODE: Name = Name::new(c"encode");
 static DECODE: Name = Name::new(c"decode");
 
-/// How values of a NumPy dtype become bytes and back: an `ebbmap._numpy.Codec`.
+/// How values of a NumPy dtype become bytes and back: an `ebbmap._convert.dtypes.Codec`.
 pub(crate) struct Codec {
     codec: Py<PyAny>,
     itemsize: usize,

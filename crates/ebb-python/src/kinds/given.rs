@@ -11,7 +11,7 @@ use pyo3::exceptions::{PyImportError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyComplex, PyFloat, PyInt, PyString, PyTuple, PyType};
 
-static MODULE: Name = Name::new(c"ebbmap._numpy");
+static MODULE: Name = Name::new(c"ebbmap._convert.dtypes");
 
 impl KeyKind {
     pub(crate) fn of(given: &Bound<'_, PyAny>) -> PyResult<KeyKind> {

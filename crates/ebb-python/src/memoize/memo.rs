@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyTuple};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What `memoize` makes of a function; `ebbmap._memoize` has a subclass.
+/// What `memoize` makes of a function; `ebbmap._internal.memoize` has a subclass.
 #[pyclass(frozen, subclass, module = "ebbmap._core")]
 pub(crate) struct Memo {
     /// The Python function by which it is pickled, and for a coroutine function known as one.

@@ -116,12 +116,14 @@ def _use(states: list[str]) -> tuple[int, int]:
     return live + states.count(GONE), live
 
 
+def _old_buckets(made: HMap[Any, Any]) -> Row:
+    old = 1 << (made.B - (not made.same_size_grow))
+    columns = [_column(str(i), made.old_chain(i)) for i in range(min(SHOWN, old))]
+    return Row("old buckets, being evacuated", columns, max(0, old - SHOWN))
+
+
 def _arrays(made: HMap[Any, Any], opened: int) -> list[Row]:
-    rows = []
-    if made.growing:
-        old = 1 << (made.B - (not made.same_size_grow))
-        columns = [_column(str(i), made.old_chain(i)) for i in range(min(SHOWN, old))]
-        rows.append(Row("old buckets, being evacuated", columns, max(0, old - SHOWN)))
+    rows = [_old_buckets(made)] if made.growing else []
     first = 0 if opened < SHOWN else opened // SHOWN * SHOWN
     columns = [
         _column(str(i), made.chain(i), i == opened) for i in range(first, min(first + SHOWN, 1 << made.B))

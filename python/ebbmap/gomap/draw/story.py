@@ -95,12 +95,20 @@ def _done(first: int, last: int, inserting: bool, left: int) -> str:
 
 
 def _events(before: _Shape, after: _Shape) -> Iterator[str]:
+    yield from _classic_events(before, after)
+    yield from _swiss_events(before, after)
+
+
+def _classic_events(before: _Shape, after: _Shape) -> Iterator[str]:
     if after.b > before.b:
         yield f"Over load: B grows to {after.b}, twice the buckets."
     if before.growing and not after.growing:
         yield "All old buckets are evacuated: the old array is garbage."
     if after.b == before.b and after.overflow > before.overflow:
         yield "A bucket was full: an overflow bucket was chained to it."
+
+
+def _swiss_events(before: _Shape, after: _Shape) -> Iterator[str]:
     if after.tables > before.tables:
         yield (
             "A full table was split in two." if before.tables else "More than eight entries: a table is made."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from ebbmap.gomap.draw.scene import FREE, FULL, GONE, MOVED, Column, Row, Scene, Slot
@@ -132,15 +133,19 @@ def _draw_column(canvas: _Canvas, x: float, column: Column) -> None:
         if depth:
             canvas.path(f"M{x + 9} {y - 14}v10m-3 -4l3 4l3 -4")
         canvas.rect(x, y, 18, 8 * _CELL + 4, "opened" if column.opened else "box")
-        if len(set(block)) == 1:
-            canvas.use(f"{block[0]}-8", x + 3, y + 3)
-        else:
-            for i, state in enumerate(block):
-                canvas.use(state, x + 3, y + 3 + i * _CELL)
+        _draw_block(canvas, x + 3, y + 3, block)
         y += 8 * _CELL + 18
 
 
 _COLUMNS = (("slot", 0), ("mark", 44), ("key", 116), ("element", 270), ("state", 424))
+
+
+def _draw_block(canvas: _Canvas, x: float, y: float, block: Sequence[str]) -> None:
+    if len(set(block)) == 1:
+        canvas.use(f"{block[0]}-8", x, y)
+        return
+    for i, state in enumerate(block):
+        canvas.use(state, x, y + i * _CELL)
 
 
 def _opened(canvas: _Canvas, scene: Scene) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ebbmap.gomap.heap import ASSUMED, Outside, copied_bytes
 from ebbmap.gomap.plan.python import dict_bytes, dict_resizing_bytes, ebbmap_bytes
-from ebbmap.gomap.predict import ClassicShape, Footprint, Predictor, predictor
+from ebbmap.gomap.predict import ClassicShape, Footprint, Predictor, SwissShape, predictor
 from ebbmap.gomap.types import WORD, MapType
 from ebbmap.gomap.version import GoVersion
 
@@ -223,14 +223,15 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
         "bytes_at_peak_uncollected": round(plan.uncollected),
         "bytes_after_delete": round(plan.drained.bytes),
         "churn": _churn_json(plan.churn),
-        "remedies": [
-            {
-                "name": remedy.name,
-                "steady_bytes": round(remedy.steady_bytes),
-                "transient_bytes": round(remedy.transient_bytes),
-            }
-            for remedy in plan.remedies
-        ],
+        "remedies": [_remedy_json(remedy) for remedy in plan.remedies],
+    }
+
+
+def _remedy_json(remedy: Remedy) -> dict[str, Any]:
+    return {
+        "name": remedy.name,
+        "steady_bytes": round(remedy.steady_bytes),
+        "transient_bytes": round(remedy.transient_bytes),
     }
 
 
@@ -249,13 +250,19 @@ def _churn_json(churn: Churn | None) -> dict[str, Any] | None:
 def _shape_json(plan: Plan) -> dict[str, Any]:
     """B of a classic map; a Swiss one has tables and a directory instead, and groups for buckets."""
     shape = plan.at_peak.shape
-    if isinstance(shape, ClassicShape):
-        return {
-            "B": shape.B,
-            "buckets": shape.buckets,
-            "bucket_bytes": shape.bucket_bytes,
-            "overflow_buckets": round(shape.overflow_buckets),
-        }
+    return _classic_json(shape) if isinstance(shape, ClassicShape) else _swiss_json(shape)
+
+
+def _classic_json(shape: ClassicShape) -> dict[str, Any]:
+    return {
+        "B": shape.B,
+        "buckets": shape.buckets,
+        "bucket_bytes": shape.bucket_bytes,
+        "overflow_buckets": round(shape.overflow_buckets),
+    }
+
+
+def _swiss_json(shape: SwissShape) -> dict[str, Any]:
     return {
         "tables": round(shape.tables),
         "directory_depth": shape.directory_depth,

@@ -8,7 +8,7 @@ from ebbmap.gomap.paths import prunes
 from ebbmap.gomap.plan import LONG_RUN, WORTH, Churn, Plan
 from ebbmap.gomap.plan.chart import bars
 from ebbmap.gomap.plan.lines import wrap
-from ebbmap.gomap.predict import ClassicShape, Predictor, predictor
+from ebbmap.gomap.predict import ClassicShape, Predictor, SwissShape, predictor
 from ebbmap.gomap.predict.classic import load_limit
 
 _LABEL = 32  # columns, at least
@@ -127,13 +127,19 @@ def _turnovers(count: int) -> str:
 
 def _shape(plan: Plan) -> str:
     shape = plan.at_peak.shape
-    if isinstance(shape, ClassicShape):
-        growing = ", still moving from the old array" if shape.growing else ""
-        return (
-            f"B = {shape.B}: the table has 2^B = {shape.buckets:,} "
-            f"{'bucket' if shape.buckets == 1 else 'buckets'} of {shape.bucket_bytes:,} bytes, "
-            f"about {shape.overflow_buckets:,.0f} overflow buckets{growing}"
-        )
+    return _classic_shape(shape) if isinstance(shape, ClassicShape) else _swiss_shape(shape)
+
+
+def _classic_shape(shape: ClassicShape) -> str:
+    growing = ", still moving from the old array" if shape.growing else ""
+    return (
+        f"B = {shape.B}: the table has 2^B = {shape.buckets:,} "
+        f"{'bucket' if shape.buckets == 1 else 'buckets'} of {shape.bucket_bytes:,} bytes, "
+        f"about {shape.overflow_buckets:,.0f} overflow buckets{growing}"
+    )
+
+
+def _swiss_shape(shape: SwissShape) -> str:
     if shape.tables == 0:
         return f"one group of {shape.group_bytes:,} bytes"
     tables = "table" if round(shape.tables) == 1 else "tables"

@@ -76,8 +76,7 @@ class Predictor(ABC):
     def _inner_bytes(self, kind: MapType, outside: Outside) -> float:
         if outside.entries is None:
             return 0.0
-        inner = type(self)(kind, self.version, outside)
-        return inner.filled(outside.inner_entries(kind)).bytes
+        return type(self)(kind, self.version, outside).filled(outside.inner_entries(kind)).bytes
 
     def filled(self, entries: int, hint: int = 0) -> Footprint:
         """After `entries` inserts into `make(m, hint)`, collected."""

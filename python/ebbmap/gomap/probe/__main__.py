@@ -42,19 +42,20 @@ def _point(measurement: Measurement) -> tuple[str, str]:
     return measurement.type, measurement.step
 
 
+def _compare(toolchain: Toolchain, program: Path) -> None:
+    rated = sorted(errors(toolchain, program), key=lambda pair: -abs(pair[0]))
+    middle = median(abs(error) for error, _ in rated)
+    print(f"{toolchain.release}: {len(rated)} points, median {middle:.3%}, worst {abs(rated[0][0]):.2%}")
+    for error, point in rated[:3]:
+        print(f"    {error:+.2%} {point.type} n={point.n} {point.step}")
+
+
 def main() -> int:
     """Print one line for each toolchain, and its worst points."""
     found = find_toolchains()
     with tempfile.TemporaryDirectory() as directory:
         for toolchain in found:
-            program = toolchain.build(Path(directory, toolchain.release))
-            rated = sorted(errors(toolchain, program), key=lambda pair: -abs(pair[0]))
-            middle = median(abs(error) for error, _ in rated)
-            print(
-                f"{toolchain.release}: {len(rated)} points, median {middle:.3%}, worst {abs(rated[0][0]):.2%}"
-            )
-            for error, point in rated[:3]:
-                print(f"    {error:+.2%} {point.type} n={point.n} {point.step}")
+            _compare(toolchain, toolchain.build(Path(directory, toolchain.release)))
     if not found:
         print("no Go toolchain found", file=sys.stderr)
     return 0 if found else 1

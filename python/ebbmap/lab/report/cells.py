@@ -19,8 +19,8 @@ def held(size: int, payload: int, unit: Unit, partial: bool = False) -> Cell:
     """Bytes held for so many bytes of payload; if `partial`, they are only some of them."""
     if partial:
         return Cell(f"≥ {unit.write(size)}")
-    judged = unit.size == MIB  # a few KiB more or less say nothing
-    return Cell(unit.write(size), verdict(size, payload) if judged else None)
+    # A few KiB more or less say nothing.
+    return Cell(unit.write(size), verdict(size, payload) if unit.size == MIB else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,10 +55,8 @@ def _slowest(runs: list[Run], told: tuple[str, ...]) -> Sheet:
     working = [step for step in told if any(run.at(step).slowest_op_ns for run in runs)]
 
     def row(run: Run) -> tuple[Cell, ...]:
-        return (
-            Cell(words.label(run)),
-            *(Cell(words.duration(run.at(step).slowest_op_ns)) for step in working),
-        )
+        slowest = (run.at(step).slowest_op_ns for step in working)
+        return (Cell(words.label(run)), *(Cell(words.duration(nanoseconds)) for nanoseconds in slowest))
 
     title = "Slowest single operation of each step"
     return Sheet(title, ("subject", *working), 1, (), tuple(map(row, runs)))

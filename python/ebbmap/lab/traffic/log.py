@@ -130,9 +130,8 @@ class Log:
 
     def _keyless(self) -> str:
         named = [f"{printable(text)}: {count:,}" for text, count in self.without_key.items() if text]
-        return f"{self.without_key.total():,} rows without a key" + (
-            f" ({', '.join(named)})" if named else ""
-        )
+        which = f" ({', '.join(named)})" if named else ""
+        return f"{self.without_key.total():,} rows without a key{which}"
 
     def _not_utf8(self) -> int:
         return sum(not files.is_utf8(name) for name in self.numbers)

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, MutableMapping
-from datetime import timedelta
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    overload,
+)
 
 from ebbmap import _core
-from ebbmap._owners import first_owner, set_first_owner
-from ebbmap._units import byte_count, item_count, seconds
-from ebbmap._views import K, KindName, Shared, V, bulk, contents_repr, kind_name, set_state
+from ebbmap._convert.units import Duration, byte_count, item_count, seconds
+from ebbmap._internal.owners import first_owner, set_first_owner
+from ebbmap._internal.views import K, KindName, Shared, V, bulk, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from typing import TypedDict, Unpack
 
-    from ebbmap._memoize import Decorator, Memoized
-
-Duration: TypeAlias = float | str | timedelta
-
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S")
 C = TypeVar("C", bound="Cache[Any, Any]")
 
 Cause: TypeAlias = Literal["expired", "evicted", "replaced", "deleted", "cleared"]
@@ -36,6 +45,42 @@ if TYPE_CHECKING:
         max_bytes: int | str | None
         on_remove: Callable[[Any, Any, Cause], object] | None
         timer: Callable[[], float] | None
+
+
+class Memoized(Protocol[P, R_co]):
+    """A function whose results are kept in a cache: what `Cache.memoize` makes of one, for type checkers."""
+
+    __qualname__: str  # no class body may have a property of this name
+
+    @property
+    def cache(self) -> Cache[Any, Any]:
+        """Where the results are."""
+
+    @property
+    def __name__(self) -> str: ...
+    @property
+    def __wrapped__(self) -> Callable[P, R_co]: ...
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Forget the result for these arguments, and that of a call under way; True if there was one."""
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the function anew, keep the result and return it."""
+
+    @overload
+    def __get__(self, instance: None, owner: Any = None, /) -> Self: ...
+    @overload
+    def __get__(
+        self: Memoized[Concatenate[S, Q], R], instance: S, owner: Any = None, /
+    ) -> Memoized[Q, R]: ...
+
+
+class Decorator(Protocol):
+    """`Cache.memoize` with its options given."""
+
+    def __call__(self, function: Callable[P, R], /) -> Memoized[P, R]: ...
 
 
 class Cache(Shared[K, V], _core.Cache[K, V]):
@@ -69,6 +114,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
     """
 
     __slots__ = ()
+    __module__ = "ebbmap"  # the public one, which pickles name
 
     # What type checkers read: no kinds, or either, or both; what is no type is a dtype. What no argument
     # tells is what the class is subscripted with, or the variable declared as; else Any.
@@ -284,7 +330,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         so does an iterator or a coroutine, which the first caller would use up. A hit costs about as much as
         `get`.
         """
-        from ebbmap._memoize import memoize  # here, as many programs never need it
+        from ebbmap._internal.memoize import memoize  # here, as many programs never need it
 
         return memoize(self, function, key=key, ttl=ttl, stale=stale, on_error=on_error)
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ebbmap._absent import ABSENT
-from ebbmap._flights import Call, Flights, _waiting
+from ebbmap._internal.absent import ABSENT
+from ebbmap._internal.flights import Call, Flights, _waiting
 
 PATIENCE = 1.0  # seconds between looks whether another loop, which is waited for, still runs
 
@@ -142,8 +142,7 @@ def _this_task() -> object:
 
 
 def _wake(waiter: weakref.ref[asyncio.Future[None]]) -> None:
-    future = waiter()
-    if future is not None:
+    if (future := waiter()) is not None:
         with suppress(RuntimeError):  # the waiter's loop was closed
             future.get_loop().call_soon_threadsafe(_set, future)
 

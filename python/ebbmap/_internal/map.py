@@ -8,7 +8,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._views import K, KindName, Shared, V, bulk, contents_repr, kind_name, merge, set_state
+from ebbmap._internal.views import K, KindName, Shared, V, bulk, contents_repr, kind_name, merge, set_state
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -49,6 +49,7 @@ class Map(Shared[K, V], _core.Map[K, V]):
     """
 
     __slots__ = ()
+    __module__ = "ebbmap"  # the public one, which pickles name
 
     # What type checkers read: no kinds, one kind, two kinds, each with or without contents. A kind of key has
     # an overload of its own, as else `type[object]`, for keys of any type, would take it too. What no

@@ -10,7 +10,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._absent import ABSENT
+from ebbmap._internal.absent import ABSENT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,16 +153,7 @@ class Shared(Generic[K, V]):
             printer.text("{...}")
             return
         with printer.group(len(type(self).__name__) + 2, f"{type(self).__name__}({{", "})"):
-            for i, (key, value) in enumerate(self._snapshot()):
-                if i:
-                    printer.text(",")
-                    printer.breakable()
-                if printer.max_seq_length and i >= printer.max_seq_length:
-                    printer.text("...")
-                    return
-                printer.pretty(key)
-                printer.text(": ")
-                printer.pretty(value)
+            _print_pairs(printer, self._snapshot())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
@@ -268,9 +259,22 @@ def merge(into: Shared[Any, Any], other: Any = (), /, **kwargs: Any) -> None:
 
 def bulk() -> Any:
     """The module of the bulk calls."""
-    from ebbmap import _bulk  # here, as most programs never need it
+    from ebbmap._internal import bulk  # here, as most programs never need it
 
-    return _bulk
+    return bulk
+
+
+def _print_pairs(printer: Any, pairs: Iterable[tuple[object, object]]) -> None:
+    for i, (key, value) in enumerate(pairs):
+        if i:
+            printer.text(",")
+            printer.breakable()
+        if printer.max_seq_length and i >= printer.max_seq_length:
+            printer.text("...")
+            return
+        printer.pretty(key)
+        printer.text(": ")
+        printer.pretty(value)
 
 
 def contents_repr(pairs: Iterable[tuple[object, object]]) -> str:
@@ -362,6 +366,7 @@ class KeysView(_View, _KeysView[K]):
     """The keys of a map or a cache: live, and a set."""
 
     __slots__ = ()
+    __module__ = "ebbmap"  # the public one, which pickles name
 
     def __iter__(self) -> Iterator[K]:
         keys: Iterator[K] = _native(self._mapping).__iter__(self._mapping)
@@ -379,6 +384,7 @@ class ItemsView(_View, _ItemsView[K, V]):
     """The items of a map or a cache: live, and a set."""
 
     __slots__ = ()
+    __module__ = "ebbmap"  # the public one, which pickles name
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
         items: Iterator[tuple[K, V]] = self._mapping._iter_items()
@@ -396,6 +402,7 @@ class ValuesView(_View, _ValuesView[V]):
     """The values of a map or a cache: live."""
 
     __slots__ = ()
+    __module__ = "ebbmap"  # the public one, which pickles name
 
     def __iter__(self) -> Iterator[V]:
         values: Iterator[V] = self._mapping._iter_values()

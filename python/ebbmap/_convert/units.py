@@ -6,7 +6,9 @@ import sys
 from datetime import timedelta
 from math import inf
 from operator import index
-from typing import Any
+from typing import Any, TypeAlias
+
+Duration: TypeAlias = float | str | timedelta
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}

@@ -11,73 +11,19 @@ from functools import partial, update_wrapper
 from math import isfinite
 from operator import attrgetter
 from types import FrameType
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    NamedTuple,
-    ParamSpec,
-    Protocol,
-    Self,
-    SupportsIndex,
-    TypeVar,
-    overload,
-)
+from typing import Any, NamedTuple, Self, SupportsIndex, TypeAlias
 
 from ebbmap import _core
-from ebbmap._absent import ABSENT
-from ebbmap._flights import Flights
-from ebbmap._owners import Function, belongs_to, claim, is_bare, may_be_first
-from ebbmap._units import seconds
+from ebbmap._convert.units import Duration, seconds
+from ebbmap._internal.absent import ABSENT
+from ebbmap._internal.flights import Flights
+from ebbmap._internal.owners import Claim, Function, belongs_to, claim, is_bare, may_be_first
 
-if TYPE_CHECKING:
-    from ebbmap._cache import Cache, Duration
-
-P = ParamSpec("P")
-Q = ParamSpec("Q")
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-S = TypeVar("S")
-
-
-class Memoized(Protocol[P, R_co]):
-    """A function whose results are kept in a cache: what `Cache.memoize` makes of one, for type checkers."""
-
-    __qualname__: str  # no class body may have a property of this name
-
-    @property
-    def cache(self) -> Cache[Any, Any]:
-        """Where the results are."""
-
-    @property
-    def __name__(self) -> str: ...
-    @property
-    def __wrapped__(self) -> Callable[P, R_co]: ...
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Forget the result for these arguments, and that of a call under way; True if there was one."""
-
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Call the function anew, keep the result and return it."""
-
-    @overload
-    def __get__(self, instance: None, owner: Any = None, /) -> Self: ...
-    @overload
-    def __get__(
-        self: Memoized[Concatenate[S, Q], R], instance: S, owner: Any = None, /
-    ) -> Memoized[Q, R]: ...
-
-
-class Decorator(Protocol):
-    """`Cache.memoize` with its options given."""
-
-    def __call__(self, function: Callable[P, R], /) -> Memoized[P, R]: ...
+Results: TypeAlias = "_core.Cache[Any, Any]"  # the cache that keeps them: what is native of it is enough
 
 
 def memoize(
-    cache: Cache[Any, Any],
+    cache: Results,
     function: Callable[..., Any] | None = None,
     /,
     *,
@@ -101,16 +47,14 @@ def memoize(
 class _Options(NamedTuple):
     """What `memoize` was given; `margin` is how many seconds of the lifetime an entry is stale."""
 
-    cache: Cache[Any, Any]
+    cache: Results
     key: Callable[..., Hashable] | None
     lifetime: float | None
     margin: float
     on_error: Callable[[Exception], object] | None
 
 
-def _lifetimes(
-    cache: Cache[Any, Any], ttl: Duration | None, stale: Duration | None
-) -> tuple[float | None, float]:
+def _lifetimes(cache: Results, ttl: Duration | None, stale: Duration | None) -> tuple[float | None, float]:
     """Seconds that an entry is kept (None: as the cache does), and how many of these it is stale."""
     lifetime = None if ttl is None else seconds(ttl, "ttl")
     if stale is None:
@@ -164,16 +108,13 @@ def _is_in_a_class(function: Any) -> bool:
 def _is_called_in_a_class() -> bool:
     """Whether a class body decorates: what it decorates may have the name of another decorator's wrapper."""
     frame: FrameType | None = sys._getframe()
-    while frame is not None and frame.f_globals.get("__name__") in _OURS:
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
         frame = frame.f_back
     return (
         frame is not None
         and not frame.f_code.co_flags & inspect.CO_OPTIMIZED
         and "__qualname__" in frame.f_locals
     )
-
-
-_OURS = __name__, "ebbmap._cache"
 
 
 def _is_async(function: Any) -> bool:
@@ -184,7 +125,7 @@ def _is_async(function: Any) -> bool:
 def _flights(function: Any) -> type[Flights]:
     if not _is_async(function):
         return Flights
-    from ebbmap._flights_async import AsyncFlights  # here, as asyncio is slow to import
+    from ebbmap._internal.flights_async import AsyncFlights  # here, as asyncio is slow to import
 
     return AsyncFlights
 
@@ -204,27 +145,32 @@ class Keywords:
     """In a key: what follows are keywords. The class itself stands there, as it survives pickling."""
 
 
-def _keys_of(cache: Cache[Any, Any], function: Any, key: Callable[..., Hashable] | None) -> _Keys:
+def _keys_of(cache: Results, function: Any, key: Callable[..., Hashable] | None) -> _Keys:
     """The keys of `function`, which are no other's; those that it had before it was defined anew are gone."""
-    kind, name = cache.kinds[0], _name(function)
-    needs_bare = kind is not object and key is None
-    claimed = (
-        claim(cache, function, key is not None) if not needs_bare or may_be_first(cache, function) else None
-    )
-    if claimed is None or (needs_bare and not claimed.bare):
-        raise TypeError(
-            f"another function uses the {kind.__name__} keys of this cache: "
-            f"give {name} a key= that returns keys no other function has"
-        )
-    owner, bare, again = claimed
+    kind = cache._kinds()[0]
+    owner, bare, again = _claimed(cache, function, key is not None)
     if again:
         _forget_all(cache, owner, bare)
-    marked = None if bare or kind is not object else owner
+    marked = None if bare or kind != "object" else owner
     return _Keys(_arrange(kind, function), marked, key)
 
 
-def _forget_all(cache: Cache[Any, Any], owner: Function, bare: bool) -> None:
-    if cache.kinds[0] is not object:  # nothing tells whose an entry is
+def _claimed(cache: Results, function: Any, has_key: bool) -> Claim:
+    """What `function` is in the cache; `TypeError` if it needs bare keys, and these are another's."""
+    kind = cache._kinds()[0]
+    needs_bare = kind != "object" and not has_key
+    if not needs_bare or may_be_first(cache, function):
+        claimed = claim(cache, function, has_key)
+        if claimed.bare or not needs_bare:
+            return claimed
+    raise TypeError(
+        f"another function uses the {kind} keys of this cache: "
+        f"give {_name(function)} a key= that returns keys no other function has"
+    )
+
+
+def _forget_all(cache: Results, owner: Function, bare: bool) -> None:
+    if cache._kinds()[0] != "object":  # nothing tells whose an entry is
         cache.clear()
         return
     for key in list(cache):
@@ -232,12 +178,12 @@ def _forget_all(cache: Cache[Any, Any], owner: Function, bare: bool) -> None:
             cache.pop(key, None)
 
 
-def _arrange(kind: type, function: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
+def _arrange(kind: str, function: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
     # None is a name that no keyword has
     names = [None if each.kind is each.POSITIONAL_ONLY else each.name for each in _positional(function)]
-    if kind is object:
+    if kind == "object":
         return partial(_in_order, names)
-    return partial(_typed_key, names, _name(function), kind.__name__)
+    return partial(_typed_key, names, _name(function), kind)
 
 
 def _positional(function: Any) -> list[inspect.Parameter]:
@@ -275,18 +221,18 @@ def _in_order(names: list[str | None], args: tuple[Any, ...], kwargs: dict[str, 
 # --- the cache -------------------------------------------------------------------------------------------
 
 
-def _peek(cache: Cache[Any, Any]) -> Callable[[Any], Any]:
+def _peek(cache: Results) -> Callable[[Any], Any]:
     """What looks into the cache once more, uncounted: the caller's first look was."""
     return lambda key: cache._peek(key, ABSENT)
 
 
-def _fresh(cache: Cache[Any, Any], margin: float, key: Any) -> Any:
+def _fresh(cache: Results, margin: float, key: Any) -> Any:
     """The value that is there and not stale, uncounted."""
     found = cache._get_with_lifetime(key, peeking=True)
     return found[0] if found is not None and found[1] > margin else ABSENT
 
 
-def _store(cache: Cache[Any, Any], lifetime: float | None, key: Any, value: Any) -> None:
+def _store(cache: Results, lifetime: float | None, key: Any, value: Any) -> None:
     try:
         _core._set_result(cache, key, value, lifetime)
     except (ValueError, OverflowError):
@@ -295,7 +241,7 @@ def _store(cache: Cache[Any, Any], lifetime: float | None, key: Any, value: Any)
         cache.pop(key, None)  # larger than the cache: a caller gets it all the same, and none an older one
 
 
-def _forget(cache: Cache[Any, Any], key: Any) -> None:
+def _forget(cache: Results, key: Any) -> None:
     cache.pop(key, None)
 
 
@@ -305,7 +251,7 @@ def _forget(cache: Cache[Any, Any], key: Any) -> None:
 class _Parts(NamedTuple):
     """What a memoized function is made of, and sent by."""
 
-    cache: Cache[Any, Any]
+    cache: Results
     keys: _Keys
     margin: float
     flights: Flights
@@ -368,7 +314,7 @@ def _async_stale(look: Any, margin: float, flights: Any) -> Any:
     return run
 
 
-def _own_get(cache: Cache[Any, Any]) -> Any:
+def _own_get(cache: Results) -> Any:
     """The `get` of a subclass that has its own."""
     inherited = type(cache).get is _core.Cache.get and "get" not in getattr(cache, "__dict__", ())
     return None if inherited else cache.get

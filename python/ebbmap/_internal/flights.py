@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from ebbmap import _core
-from ebbmap._absent import ABSENT
+from ebbmap._internal.absent import ABSENT
 
 PATIENCE = 1.0  # seconds that `revoke` waits for a store, which may run code that waits for it unseen
 _REVOKED = 0  # no thread's identity

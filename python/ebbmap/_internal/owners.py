@@ -91,25 +91,28 @@ class Claim(NamedTuple):
 
 def claim(cache: Any, what: Any, has_key: bool) -> Claim:
     """Enter a function that is being decorated."""
-    owners, name = _owners_of(cache), _importable_name(what)
-    again = False
-    if name is not None:
-        owner = function(name, "")
-        before = owners.decorated.get(owner)
-        if before is not None and _is_beside(before, what, has_key):
-            name = None
-        else:
-            owners.decorated[owner] = _Decorated(weakref.ref(what), has_key)
-            again = before is not None
-    if name is None:
-        owner = function(_name(what), os.urandom(8).hex())
+    owners = _owners_of(cache)
+    entered = _entered(owners, what, has_key)
+    owner, again = entered or (function(_name(what), os.urandom(8).hex()), False)
     return Claim(owner, owners.first.setdefault(None, owner) is owner, again)
+
+
+def _entered(owners: _Owners, what: Any, has_key: bool) -> tuple[Function, bool] | None:
+    """Who a function is by its name, and whether an older definition goes; None if no name is its own."""
+    name = _importable_name(what)
+    if name is None:
+        return None
+    owner = function(name, "")
+    before = owners.decorated.get(owner)
+    if before is not None and _is_beside(before, what, has_key):
+        return None
+    owners.decorated[owner] = _Decorated(weakref.ref(what), has_key)
+    return owner, before is not None
 
 
 def _is_beside(before: _Decorated, what: Any, has_key: bool) -> bool:
     """Whether both are in use: the same function with another wrapper or other keys, not a new definition."""
-    old = before.function()
-    if old is None or _innermost(old) is not _innermost(what):
+    if (old := before.function()) is None or _innermost(old) is not _innermost(what):
         return False
     return old is not what or before.has_key or has_key
 

@@ -42,6 +42,17 @@ class Codec:
 
 def codec(given: object) -> Codec:
     """The codec of what a user gave as value kind: a dtype or what names one; else `TypeError`."""
+    dtype = _dtype(given)
+    if dtype.hasobject:
+        raise TypeError(f"a dtype with Python objects can't be kept inline: {given!r}")
+    if dtype.subdtype is not None:
+        # A bare sub-array dtype melts into the array's shape; as the one field of a record it stays a value.
+        raise TypeError(f"a sub-array dtype needs to be a field of a record: [('name', {dtype})]")
+    return Codec(dtype)
+
+
+def _dtype(given: object) -> DType:
+    """The dtype that a user gave or named; `TypeError` where NumPy knows none, or makes one of anything."""
     if given is None:
         raise _no_kind(given)  # for NumPy it is float64
     try:
@@ -50,12 +61,7 @@ def codec(given: object) -> Codec:
         raise _no_kind(given) from None
     if _is_foreign_type(given) and (dtype.hasobject or dtype.itemsize == 0):
         raise _no_kind(given)  # NumPy has a dtype for any type: object, or for memoryview one of no bytes
-    if dtype.hasobject:
-        raise TypeError(f"a dtype with Python objects can't be kept inline: {given!r}")
-    if dtype.subdtype is not None:
-        # A bare sub-array dtype melts into the array's shape; as the one field of a record it stays a value.
-        raise TypeError(f"a sub-array dtype needs to be a field of a record: [('name', {dtype})]")
-    return Codec(dtype)
+    return dtype
 
 
 def _is_foreign_type(given: object) -> bool:

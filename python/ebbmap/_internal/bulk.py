@@ -13,10 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ebbmap._cache import Cache
-    from ebbmap._map import Map
-
-    Either: TypeAlias = Map[Any, Any] | Cache[Any, Any]
+    Table: TypeAlias = _core.Map[Any, Any] | _core.Cache[Any, Any]
     Array = npt.NDArray[Any]
 
 # Array types of the values that are of a fixed size.
@@ -34,7 +31,7 @@ _MANY = 64
 _BLOCK = 1 << 16
 
 
-def get_many(m: Either, keys: Any, default: Any, mask: bool, absent: Any) -> Any:
+def get_many(m: Table, keys: Any, default: Any, mask: bool, absent: Any) -> Any:
     """See `Map.get_many`; `absent` as `default` stands for none given."""
     keys = _as_array(keys)
     _refuse_masked(keys, "keys")
@@ -49,11 +46,11 @@ def get_many(m: Either, keys: Any, default: Any, mask: bool, absent: Any) -> Any
     return _get_array_filled(m, keys, dtype, default, absent)
 
 
-def _get_array_filled(m: Either, keys: Array, dtype: np.dtype[Any], default: Any, absent: Any) -> Array:
-    from ebbmap import _numpy
+def _get_array_filled(m: Table, keys: Array, dtype: np.dtype[Any], default: Any, absent: Any) -> Array:
+    from ebbmap._convert import dtypes
 
     if default is not absent:
-        default = _numpy.one(default, dtype, "default")
+        default = dtypes.one(default, dtype, "default")
     values, found = _get_array(m, keys, dtype)
     if not found.all():
         if default is absent:
@@ -63,7 +60,7 @@ def _get_array_filled(m: Either, keys: Array, dtype: np.dtype[Any], default: Any
     return values
 
 
-def _get_array(m: Either, keys: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+def _get_array(m: Table, keys: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
     np = sys.modules["numpy"]
     if m._kinds()[0] == "int":
         values, found = np.empty(keys.shape, dtype), np.empty(keys.shape, bool)
@@ -77,7 +74,7 @@ def _get_array(m: Either, keys: Array, dtype: np.dtype[Any]) -> tuple[Array, Arr
     return values, found
 
 
-def set_many(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
+def set_many(m: Table, keys: Any, values: Any, *ttl: Any) -> None:
     """See `Map.set_many`, and `Cache.set_many`, which has a `ttl`."""
     keys, values = _as_array(keys), _as_array(values)
     _refuse_masked(keys, "keys")
@@ -91,7 +88,7 @@ def set_many(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
     m._set_array(_int_array(keys), _bytes_of(sys.modules["numpy"].ascontiguousarray(values)), *ttl)
 
 
-def delete_many(m: Either, keys: Any) -> int:
+def delete_many(m: Table, keys: Any) -> int:
     """See `Map.delete_many`."""
     keys = _as_array(keys)
     _refuse_masked(keys, "keys")
@@ -104,7 +101,7 @@ def delete_many(m: Either, keys: Any) -> int:
 # --- lists of plain numbers, which go the way of arrays ---------------------------------------------------
 
 
-def _get_list(m: Either, keys: Any, absent: Any) -> list[Any]:
+def _get_list(m: Table, keys: Any, absent: Any) -> list[Any]:
     """The values of many keys, `absent` for those that are not there."""
     _, value, codec = m._kinds()
     is_plain = value in _CODES or (codec is not None and codec.dtype.kind in _PLAIN)
@@ -116,26 +113,31 @@ def _get_list(m: Either, keys: Any, absent: Any) -> list[Any]:
     return values
 
 
-def _get_block(m: Either, keys: Any, absent: Any) -> list[Any]:
-    _, value, codec = m._kinds()
+def _get_block(m: Table, keys: Any, absent: Any) -> list[Any]:
     words = _words(m, keys)
     if words is None:
         return m._get_list(_as_iterable(keys), absent)
     found = bytearray(len(words))
-    if codec is None:
-        data = bytearray(8 * len(words))
-        m._get_array(words, data, found)
-        values: list[Any] = memoryview(data).cast(_CODES[value]).tolist()
-    else:
-        array = sys.modules["numpy"].empty(len(words), codec.dtype)
-        m._get_array(words, _bytes_of(array), found)
-        values = list(array)
+    values = _plain_values(m, words, found)
     if 0 not in found:
         return values
     return [value if here else absent for value, here in zip(values, found, strict=True)]
 
 
-def _set_lists(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
+def _plain_values(m: Table, words: Any, found: bytearray) -> list[Any]:
+    """The values of keys, and in `found` which are there; those of other keys are of no meaning."""
+    _, value, codec = m._kinds()
+    if codec is None:
+        data = bytearray(8 * len(words))
+        m._get_array(words, data, found)
+        values: list[Any] = memoryview(data).cast(_CODES[value]).tolist()
+        return values
+    array = sys.modules["numpy"].empty(len(words), codec.dtype)
+    m._get_array(words, _bytes_of(array), found)
+    return list(array)
+
+
+def _set_lists(m: Table, keys: Any, values: Any, *ttl: Any) -> None:
     are_many = _are_many(m, keys) and (type(values) is list or _is_array(values))
     words = _words(m, keys) if are_many else None
     data = None if words is None else _data(m, values)
@@ -145,7 +147,7 @@ def _set_lists(m: Either, keys: Any, values: Any, *ttl: Any) -> None:
         m._set_array(words, data, *ttl)
 
 
-def _are_many(m: Either, keys: Any) -> bool:
+def _are_many(m: Table, keys: Any) -> bool:
     """Whether it is worth to see if keys can go the way of arrays."""
     key, value, _ = m._kinds()
     if key != "int" or value == "object":
@@ -153,7 +155,7 @@ def _are_many(m: Either, keys: Any) -> bool:
     return (type(keys) is list and len(keys) >= _MANY) or (_is_array(keys) and keys.size >= _MANY)
 
 
-def _words(m: Either, keys: Any) -> Any:
+def _words(m: Table, keys: Any) -> Any:
     """Keys as an array of int64, where they are many plain ints and the table keeps no objects; else None."""
     if not _are_many(m, keys):
         return None
@@ -163,36 +165,40 @@ def _words(m: Either, keys: Any) -> Any:
     return None if words is None else memoryview(words).cast("q")
 
 
-def _data(m: Either, values: Any) -> Any:
+def _data(m: Table, values: Any) -> Any:
     """The bytes of values of a fixed size, where they are plain numbers; else None."""
-    _, value, codec = m._kinds()
     if _is_array(values):
         fits = values.ndim == 1 and values.dtype == _value_dtype(m)
         return _bytes_of(sys.modules["numpy"].ascontiguousarray(values)) if fits else None
+    return _list_data(m, values)
+
+
+def _list_data(m: Table, values: list[Any]) -> Any:
+    _, value, codec = m._kinds()
     if value == "int":
         return _core._ints_as_bytes(values)
     if value == "float":
         return _core._floats_as_bytes(values)
     if codec is None:
         return None
-    from ebbmap import _numpy
+    from ebbmap._convert import dtypes
 
-    return _numpy.numbers(values, codec.dtype)
+    return dtypes.numbers(values, codec.dtype)
 
 
-def _fitting(m: Either, values: Any) -> Any:
+def _fitting(m: Table, values: Any) -> Any:
     """An array of values as one of the map's dtype, where it has one; the rest as it is."""
     if not _is_array(values) or values.dtype.hasobject:
         return values  # objects are looked at one by one
     dtype = _value_dtype(m)
     if dtype is None:
         return values
-    from ebbmap import _numpy
+    from ebbmap._convert import dtypes
 
-    return _numpy.fitting(values, dtype)
+    return dtypes.fitting(values, dtype)
 
 
-def _are_arrays_for(m: Either, keys: Any, values: Any) -> bool:
+def _are_arrays_for(m: Table, keys: Any, values: Any) -> bool:
     """Whether keys and values, already of its dtype, can go to the native module as they are."""
     if not _is_array(keys) or not _is_array(values) or m._kinds()[0] != "int":
         return False
@@ -202,9 +208,9 @@ def _are_arrays_for(m: Either, keys: Any, values: Any) -> bool:
 
 def _refuse_masked(given: Any, what: str) -> None:
     if _is_array(given):
-        from ebbmap import _numpy
+        from ebbmap._convert import dtypes
 
-        _numpy.refuse_masked(given, what)
+        dtypes.refuse_masked(given, what)
 
 
 def _is_array(given: object) -> bool:
@@ -221,7 +227,7 @@ def _as_array(given: Any) -> Any:
     return numpy.asarray(given) if is_one else given
 
 
-def _value_dtype(m: Either) -> np.dtype[Any] | None:
+def _value_dtype(m: Table) -> np.dtype[Any] | None:
     _, value, codec = m._kinds()
     if codec is not None:
         dtype: np.dtype[Any] = codec.dtype
@@ -244,7 +250,7 @@ def _as_iterable(given: Any) -> Iterable[Any]:
     return chain.from_iterable(flat[i : i + _CONVERTED].tolist() for i in range(0, flat.size, _CONVERTED))
 
 
-def _values(m: Either, values: Any) -> Iterable[Any]:
+def _values(m: Table, values: Any) -> Iterable[Any]:
     """Values as an iterable; those for a dtype as elements, which need no second look."""
     if m._kinds()[2] is not None and _is_array(values):
         return _flat(values)
