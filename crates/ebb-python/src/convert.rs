@@ -39,8 +39,9 @@ impl<'a> Key<'a> {
         with_key_type!(kind, K => K::of(object).map(K::key))
     }
 
+    /// As `new`, for the other objects.
     #[cold]
-    fn unusual(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
+    pub(crate) fn unusual(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
         match kind {
             KeyKind::Object => Ok(Key::Object(object.as_borrowed(), calls::hash(object)? as i64)),
             KeyKind::Int => Ok(Key::Int(int(object, "key")?)),
@@ -404,13 +405,30 @@ pub(crate) fn read_text(py: Python<'_>, bytes: &[u8]) -> PyResult<Read> {
     Ok(Read::Done(unsafe { Bound::from_owned_ptr_or_err(py, object) }?.unbind()))
 }
 
-/// As [`read_value`], for what needs no codec: a new reference, or NULL with an exception set.
+/// An object, or none where it could not be made: then an exception is set.
+#[must_use]
+pub(crate) struct Made<'py>(Option<Bound<'py, PyAny>>);
+
+impl<'py> Made<'py> {
+    /// As the interpreter takes it: a new reference, or NULL.
+    #[inline(always)]
+    pub(crate) fn into_ptr(self) -> *mut ffi::PyObject {
+        self.0.map_or(std::ptr::null_mut(), Bound::into_ptr)
+    }
+
+    #[inline(always)]
+    pub(crate) fn into_result(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.ok_or_else(|| PyErr::fetch(py))
+    }
+}
+
+/// As [`read_value`], for what needs no codec; `None` for the rest.
 #[inline(always)]
-pub(crate) fn new_object(py: Python<'_>, kind: ValueKind, bytes: &[u8]) -> Option<*mut ffi::PyObject> {
+pub(crate) fn new_object<'py>(py: Python<'py>, kind: ValueKind, bytes: &[u8]) -> Option<Made<'py>> {
     let word = || bytes.try_into().expect("eight bytes");
-    // SAFETY: each call makes an object of what it is given, and copies that.
-    Some(unsafe {
-        match kind {
+    // SAFETY: 1. Each call copies what it is given. 2. It gives a new reference, or NULL with an exception set.
+    let made = unsafe {
+        let object = match kind {
             ValueKind::Object => objects::clone_word(py, bytes).into_ptr(),
             ValueKind::Int => ffi::PyLong_FromLongLong(i64::from_ne_bytes(word())),
             ValueKind::Float => ffi::PyFloat_FromDouble(f64::from_ne_bytes(word())),
@@ -420,8 +438,10 @@ pub(crate) fn new_object(py: Python<'_>, kind: ValueKind, bytes: &[u8]) -> Optio
                 _ => return None,
             },
             ValueKind::Record(_) => return None,
-        }
-    })
+        };
+        Bound::from_owned_ptr_or_opt(py, object)
+    };
+    Some(Made(made))
 }
 
 impl Read {

@@ -60,7 +60,7 @@ mod _core {
     use crate::map::Map;
     #[pymodule_export]
     use crate::memoize::{_set_result, Memo, MemoMethod};
-    use crate::slots::MadeWithoutArguments;
+    use crate::slots::{HasLanes, MadeWithoutArguments};
     #[pymodule_export]
     use crate::words::{_floats_as_bytes, _ints_as_bytes};
     use pyo3::panic::PanicException;
@@ -77,10 +77,11 @@ mod _core {
         crate::lock::watch_forks();
         crate::pace::prepare(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-        if !crate::convert::ints_are_as_expected(py) {
+        if !cfg!(feature = "lanes") || !crate::convert::ints_are_as_expected(py) {
             return Ok(()); // without the lanes
         }
-        crate::fast::remember(&py.get_type::<Map>());
-        crate::cache::fast::remember(&py.get_type::<Cache>())
+        Map::lanes().remember(py);
+        Cache::lanes().remember(py);
+        crate::cache::fast::put_before_get(py)
     }
 }

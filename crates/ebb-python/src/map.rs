@@ -74,6 +74,28 @@ impl Map {
         Ok(())
     }
 
+    /// `slf[given]`, where `key` is what was given.
+    #[inline]
+    pub(crate) fn get_item(slf: &Bound<'_, Self>, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<Py<PyAny>> {
+        match slf.get().find_value(given.py(), key)? {
+            Some(value) => Ok(value),
+            None => call_missing(slf.as_any(), given),
+        }
+    }
+
+    /// `del self[given]`, where `key` is what was given.
+    #[inline]
+    pub(crate) fn delete_item(&self, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<()> {
+        let py = given.py();
+        let removed = self.locate(py, key, |store, _, found| found.map(|found| store.remove(found)))?;
+        removed.map(|removed| removed.release(py)).ok_or_else(|| missing(given))
+    }
+
+    #[inline]
+    pub(crate) fn contains_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
+        self.locate(py, key, |_, _, found| found.is_some())
+    }
+
     #[cold]
     pub(crate) fn no_room(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyErr {
         no_room(py, self.kinds().layout(), New { hash: 0, key, value })
@@ -165,16 +187,11 @@ impl Map {
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        self.locate(key.py(), &self.key(key)?, |_, _, found| found.is_some())
+        self.contains_item(key.py(), &self.key(key)?)
     }
 
     fn __getitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let py = key.py();
-        let map = slf.get();
-        match map.find_value(py, &map.key(key)?)? {
-            Some(value) => Ok(value),
-            None => call_missing(slf.as_any(), key),
-        }
+        Map::get_item(slf, key, &slf.get().key(key)?)
     }
 
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -182,9 +199,7 @@ impl Map {
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = key.py();
-        let removed = self.locate(py, &self.key(key)?, |store, _, found| found.map(|found| store.remove(found)))?;
-        removed.map(|removed| removed.release(py)).ok_or_else(|| missing(key))
+        self.delete_item(key, &self.key(key)?)
     }
 
     fn __iter__(slf: &Bound<'_, Self>) -> MapIterator {

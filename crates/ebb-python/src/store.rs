@@ -8,7 +8,7 @@ use crate::layout::{KeptKey, Layout, New, word};
 use crate::objects::{self, Leaving};
 use crate::pace::Rests;
 use crate::take::Taken;
-use crate::typed::{TypedKey, TypedValue, with_key_type};
+use crate::typed::{Match, TypedKey, TypedValue, with_key_type};
 use ebb::{Cursor, Found, OutOfMemory, RawTable, Stats, Table};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -88,16 +88,17 @@ impl Dropped {
     }
 }
 
-/// Whether an entry's key is this object, where that takes no Python code; else it is `unsure`, and taken for it.
+/// Whether an entry's key is this object.
 #[inline(always)]
-pub(crate) fn is_object(entry: &[u8], hash: u64, object: &Bound<'_, PyAny>, unsure: &mut bool) -> bool {
+pub(crate) fn is_object(entry: &[u8], hash: u64, object: &Bound<'_, PyAny>) -> Match {
     let candidate = &entry[8..16];
-    objects::is_same(candidate, object)
-        || word(entry) == hash
-            && objects::builtin_equal(candidate, object).unwrap_or_else(|| {
-                *unsure = true;
-                true
-            })
+    if objects::is_same(candidate, object) {
+        return Match::Yes;
+    }
+    if word(entry) != hash {
+        return Match::No;
+    }
+    objects::builtin_equal(candidate, object).map_or(Match::Unsure, Match::of)
 }
 
 /// The hash of an entry: of one type for each kind of key, so that what takes it is compiled once for each.
@@ -237,17 +238,6 @@ impl<T: RawTable> Store<T> {
     pub(crate) fn find_text(&self, hash: u64, key: &[u8]) -> Option<Found> {
         let layout = self.layout;
         self.table.find(hash, |entry| layout.text_key(entry) == key)
-    }
-
-    /// The entry of a key, where finding it takes no Python code; `Err` where it might.
-    #[inline(always)]
-    pub(crate) fn find_plain(&self, hash: u64, key: &Key<'_>) -> Result<Option<Found>, ()> {
-        let Key::Object(object, _) = key else {
-            return Ok(self.find_inline(hash, key));
-        };
-        let mut unsure = false;
-        let found = self.table.find(hash, |entry| is_object(entry, hash, object, &mut unsure));
-        if unsure { Err(()) } else { Ok(found) }
     }
 
     /// Search for an object key, with what has been asked so far. O(keys of this hash).

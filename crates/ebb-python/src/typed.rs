@@ -12,6 +12,60 @@ use pyo3::types::PyFloat;
 use std::borrow::Cow;
 use std::ops::Range;
 
+/// Whether a key of a table is the one that a search is for.
+pub(crate) enum Match {
+    Yes,
+    No,
+    /// Only Python code can tell.
+    Unsure,
+}
+
+impl Match {
+    #[inline(always)]
+    pub(crate) fn of(is_equal: bool) -> Self {
+        if is_equal { Match::Yes } else { Match::No }
+    }
+}
+
+/// What a search comes to that runs no Python code.
+pub(crate) enum Lookup<T> {
+    Found(T),
+    Absent,
+    /// Only Python code can tell.
+    Unsure,
+}
+
+/// A search for a key that runs no Python code. It ends at the first key that only Python code can compare.
+#[derive(Default)]
+pub(crate) struct Search {
+    is_unsure: bool,
+}
+
+impl Search {
+    /// Whether the search ends at an entry whose key is so much of a match.
+    #[inline(always)]
+    pub(crate) fn ends_at(&mut self, key: Match) -> bool {
+        match key {
+            Match::Yes => true,
+            Match::No => false,
+            Match::Unsure => {
+                self.is_unsure = true;
+                true
+            }
+        }
+    }
+
+    /// What the search comes to, from where it ended; of a reference to that, where it is large.
+    #[inline(always)]
+    pub(crate) fn result<T>(self, end: Option<T>) -> Lookup<T> {
+        match end {
+            None => Lookup::Absent,
+            Some(_) if self.is_unsure => Lookup::Unsure,
+            Some(found) => Lookup::Found(found),
+        }
+    }
+}
+
 /// A kind of key.
 pub(crate) trait TypedKey {
     type Key<'a>: Copy;
@@ -24,8 +78,8 @@ pub(crate) trait TypedKey {
     fn hash(key: Self::Key<'_>) -> u64;
     /// As the store's own methods take it.
     fn key(key: Self::Key<'_>) -> Key<'_>;
-    /// Whether an entry has this key; where that takes Python code to say, it is `unsure`, and taken for it.
-    fn is(key: Self::Key<'_>, hash: u64, layout: &Layout, entry: &[u8], unsure: &mut bool) -> bool;
+    /// Whether an entry has this key.
+    fn compare(key: Self::Key<'_>, hash: u64, layout: &Layout, entry: &[u8]) -> Match;
     /// The hash of an entry's key.
     fn rehash(layout: &Layout, entry: &[u8]) -> u64;
     /// Where in an entry the value is.
@@ -62,8 +116,8 @@ impl TypedKey for IntKeys {
     }
 
     #[inline(always)]
-    fn is(key: i64, _: u64, _: &Layout, entry: &[u8], _: &mut bool) -> bool {
-        word(entry) == key as u64
+    fn compare(key: i64, _: u64, _: &Layout, entry: &[u8]) -> Match {
+        Match::of(word(entry) == key as u64)
     }
 
     #[inline(always)]
@@ -105,8 +159,8 @@ impl TypedKey for ObjectKeys {
     }
 
     #[inline(always)]
-    fn is((object, _): Self::Key<'_>, hash: u64, _: &Layout, entry: &[u8], unsure: &mut bool) -> bool {
-        is_object(entry, hash, &object, unsure)
+    fn compare((object, _): Self::Key<'_>, hash: u64, _: &Layout, entry: &[u8]) -> Match {
+        is_object(entry, hash, &object)
     }
 
     #[inline(always)]
@@ -161,8 +215,8 @@ macro_rules! text_keys {
             }
 
             #[inline(always)]
-            fn is(key: &[u8], _: u64, layout: &Layout, entry: &[u8], _: &mut bool) -> bool {
-                layout.text_key(entry) == key
+            fn compare(key: &[u8], _: u64, layout: &Layout, entry: &[u8]) -> Match {
+                Match::of(layout.text_key(entry) == key)
             }
 
             #[inline(always)]
@@ -184,6 +238,20 @@ macro_rules! text_keys {
 
 text_keys!(StrKeys, plain_text);
 text_keys!(BytesKeys, plain_bytes);
+
+/// The object that was a value and was replaced, if it was one: to be dropped once the table is unlocked.
+#[must_use]
+pub(crate) struct Replaced(pub(crate) Option<Leaving>);
+
+impl Replaced {
+    /// Drop it. Runs `__del__`, so never under a lock.
+    #[inline(always)]
+    pub(crate) fn release(self, py: Python<'_>) {
+        if let Some(object) = self.0 {
+            object.release(py);
+        }
+    }
+}
 
 /// Values that are written alike.
 pub(crate) trait TypedValue {

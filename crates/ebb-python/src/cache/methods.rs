@@ -1,6 +1,7 @@
 //! The methods of `Cache` for one key, for all, and for the interpreter; those for many keys are in `bulk`.
 
 use crate::cache::chest::{Chest, Refused};
+use crate::cache::fast::get_value;
 use crate::cache::iter::{self, What};
 use crate::cache::limits::Limits;
 use crate::cache::settings::{Callable, Settings, first_time, seconds};
@@ -140,17 +141,11 @@ impl Cache {
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let py = key.py();
-        let (key, moment) = (self.key(key)?, self.moment(py)?);
-        self.locate(py, &key, &moment, |chest, _, found, _| chest.alive(found, &moment).is_some())
+        self.contains_item(key.py(), &self.key(key)?)
     }
 
     fn __getitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let cache = slf.get();
-        match cache.find_value(key.py(), &cache.key(key)?)? {
-            Some(value) => Ok(value),
-            None => call_missing(slf.as_any(), key),
-        }
+        Cache::get_item(slf, key, &slf.get().key(key)?)
     }
 
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -158,8 +153,7 @@ impl Cache {
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let deleted = self.delete(key.py(), &self.key(key)?)?;
-        if deleted { Ok(()) } else { Err(missing(key)) }
+        self.delete_item(key, &self.key(key)?)
     }
 
     fn __iter__(slf: &Bound<'_, Self>) -> CacheIterator {
@@ -198,8 +192,12 @@ impl Cache {
 
     /// The value of `key`, or `default`. A use of the entry. O(1).
     #[pyo3(signature = (key, /, default=None))]
-    fn get(&self, key: &Bound<'_, PyAny>, default: Option<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
-        Ok(self.find_value(key.py(), &self.key(key)?)?.or(default))
+    fn get<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(get_value(self, key)?.or(default))
     }
 
     /// As `get`, but no use of the entry; and a `key` that can't be one here is not there.
@@ -391,6 +389,28 @@ impl Cache {
 }
 
 impl Cache {
+    /// `slf[given]`, where `key` is what was given.
+    #[inline]
+    pub(crate) fn get_item(slf: &Bound<'_, Self>, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<Py<PyAny>> {
+        match slf.get().find_value(given.py(), key)? {
+            Some(value) => Ok(value),
+            None => call_missing(slf.as_any(), given),
+        }
+    }
+
+    /// `del self[given]`, where `key` is what was given.
+    #[inline]
+    pub(crate) fn delete_item(&self, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<()> {
+        let deleted = self.delete(given.py(), key)?;
+        if deleted { Ok(()) } else { Err(missing(given)) }
+    }
+
+    #[inline]
+    pub(crate) fn contains_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
+        let moment = self.moment(py)?;
+        self.locate(py, key, &moment, |chest, _, found, _| chest.alive(found, &moment).is_some())
+    }
+
     /// See `_get_with_lifetime`.
     pub(crate) fn get_with_lifetime(
         &self,
