@@ -1,4 +1,4 @@
-//! Which classes get the short ways in.
+//! Which classes get the lanes.
 
 use crate::cache::class::Cache;
 use crate::map::class::Map;
@@ -8,7 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-/// Put the fast lanes into a class that was just made, for those slots that it has unchanged from `Map` or `Cache`.
+/// Put the lanes into a class that was just made, for those slots that it has unchanged from `Map` or `Cache`.
 #[pyfunction]
 pub(crate) fn _add_fast_lanes(class: &Bound<'_, PyType>) -> PyResult<()> {
     if put_lanes::<Map>(class)? || put_lanes::<Cache>(class)? {

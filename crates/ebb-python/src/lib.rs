@@ -43,7 +43,7 @@ mod _core {
     use crate::map::class::Map;
     #[pymodule_export]
     use crate::map::iter::MapIterator;
-    use crate::mapping::slots::MadeWithoutArguments;
+    use crate::mapping::slots::{HasLanes, MadeWithoutArguments};
     #[pymodule_export]
     use crate::memoize::flight::{_compute, Flight};
     #[pymodule_export]
@@ -66,10 +66,11 @@ mod _core {
         crate::forks::watch_forks();
         crate::python::pace::prepare(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-        if !crate::kinds::plain::ints_are_as_expected(py) {
+        if !cfg!(feature = "lanes") || !crate::kinds::plain::ints_are_as_expected(py) {
             return Ok(()); // without the lanes
         }
-        crate::map::fast::remember(&py.get_type::<Map>());
-        crate::cache::fast::remember(&py.get_type::<Cache>())
+        Map::lanes().remember(py);
+        Cache::lanes().remember(py);
+        crate::cache::fast::put_before_get(py)
     }
 }

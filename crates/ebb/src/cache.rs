@@ -316,7 +316,7 @@ impl EntryRef<'_, Cache> {
     }
 }
 
-impl<'h, H: Host<Table = Cache>> OccupiedEntry<'h, H> {
+impl<H: Host<Table = Cache>> OccupiedEntry<H> {
     /// When the entry expires.
     #[inline]
     pub fn deadlines(&self) -> Deadlines {
@@ -344,26 +344,26 @@ impl<'h, H: Host<Table = Cache>> OccupiedEntry<'h, H> {
         }
     }
 
+    /// As [`Cache::was_limited`].
+    pub fn was_limited(&mut self) -> bool {
+        self.parts_mut().0.was_limited()
+    }
+
     /// An entry that has expired by `now`, found in at most `steps` steps of O(1), which are counted down; the host again
     /// where there is none, or the steps have run out.
-    pub fn expired(
-        host: &'h mut H,
-        now: Time,
-        steps: &mut usize,
-        rehash: &impl Fn(&[u8]) -> u64,
-    ) -> Result<Self, &'h mut H> {
+    pub fn expired(host: H, now: Time, steps: &mut usize, rehash: &impl Fn(&[u8]) -> u64) -> Result<Self, H> {
         Self::found_by(host, |cache| cache.next_expired(now, steps, rehash))
     }
 
     /// The entry to be evicted next; the host again where there is none. O(1).
-    pub fn victim(host: &'h mut H, rehash: &impl Fn(&[u8]) -> u64) -> Result<Self, &'h mut H> {
+    pub fn victim(host: H, rehash: &impl Fn(&[u8]) -> u64) -> Result<Self, H> {
         Self::found_by(host, |cache| cache.victim(rehash))
     }
 
     /// The next entry of the walk that was begun last, by [`Cache::begin_walk`]; the host again at its end. The walk stays
     /// good whatever happens to the table meanwhile: it comes once to what is there all along, and to what is added behind
     /// that.
-    pub fn next_of_walk(host: &'h mut H, rehash: &impl Fn(&[u8]) -> u64) -> Result<Self, &'h mut H> {
+    pub fn next_of_walk(host: H, rehash: &impl Fn(&[u8]) -> u64) -> Result<Self, H> {
         Self::found_by(host, |cache| cache.next_of_walk(rehash))
     }
 }

@@ -4,7 +4,7 @@
 use crate::memory::OutOfMemory;
 use crate::positions::{Found, Positions};
 
-/// What a table is part of: an entry that was found gives it back as a whole. A table is its own.
+/// What has a table to itself: a reference to it, or to what it is part of. An entry that was found gives it back.
 pub trait Host {
     /// The kind of table.
     type Table: Positions;
@@ -16,7 +16,7 @@ pub trait Host {
     fn table_mut(&mut self) -> &mut Self::Table;
 }
 
-impl<T: Positions> Host for T {
+impl<T: Positions> Host for &mut T {
     type Table = T;
 
     #[inline(always)]
@@ -70,9 +70,9 @@ impl<'t, T: Positions> EntryRef<'t, T> {
     }
 }
 
-/// An entry of a table, to change, with what the table is part of.
+/// An entry of a table, to change, with what has the table to itself.
 ///
-/// It holds the only reference to that, so that it can't be out of date. This does not compile:
+/// Nobody else changes the table meanwhile, so it can't be out of date. This does not compile:
 ///
 /// ```compile_fail,E0499
 /// use ebb::{EntrySize, RawTable, Table};
@@ -85,18 +85,15 @@ impl<'t, T: Positions> EntryRef<'t, T> {
 /// entry.remove(&rehash);
 /// ```
 #[derive(Debug)]
-pub struct OccupiedEntry<'h, H> {
-    host: &'h mut H,
+pub struct OccupiedEntry<H> {
+    host: H,
     found: Found,
 }
 
-impl<'h, H: Host> OccupiedEntry<'h, H> {
+impl<H: Host> OccupiedEntry<H> {
     /// What `search` finds; the host again if that is nothing.
     #[inline(always)]
-    pub(crate) fn found_by(
-        host: &'h mut H,
-        search: impl FnOnce(&mut H::Table) -> Option<Found>,
-    ) -> Result<Self, &'h mut H> {
+    pub(crate) fn found_by(mut host: H, search: impl FnOnce(&mut H::Table) -> Option<Found>) -> Result<Self, H> {
         match search(host.table_mut()) {
             Some(found) => Ok(OccupiedEntry { host, found }),
             None => Err(host),
@@ -105,25 +102,25 @@ impl<'h, H: Host> OccupiedEntry<'h, H> {
 
     /// The entry of this hash that `is` recognises; the host again if there is none. O(1); usually two cache misses.
     #[inline(always)]
-    pub fn find(host: &'h mut H, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Result<Self, &'h mut H> {
+    pub fn find(host: H, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Result<Self, H> {
         Self::found_by(host, |table| table.locate(hash, is).map(|(found, _)| found))
     }
 
     /// Some entry; the host again if there is none. O(1) on average.
     #[inline]
-    pub fn any(host: &'h mut H) -> Result<Self, &'h mut H> {
+    pub fn any(host: H) -> Result<Self, H> {
         Self::found_by(host, H::Table::any)
     }
 
-    /// What the table is part of.
+    /// What has the table.
     #[inline(always)]
     pub fn host(&self) -> &H {
-        self.host
+        &self.host
     }
 
-    /// What the table is part of, to change: the entry is given up.
+    /// What has the table: the entry is given up.
     #[inline(always)]
-    pub fn into_host(self) -> &'h mut H {
+    pub fn into_host(self) -> H {
         self.host
     }
 
@@ -169,7 +166,7 @@ impl<'h, H: Host> OccupiedEntry<'h, H> {
     /// O(1): at most one segment is rebuilt and two merged. Never fails: where memory is too short to shrink, that is
     /// left for later.
     #[inline(always)]
-    pub fn remove(self, rehash: &impl Fn(&[u8]) -> u64) -> &'h mut H {
+    pub fn remove(mut self, rehash: &impl Fn(&[u8]) -> u64) -> H {
         self.host.table_mut().remove(self.found, rehash);
         self.host
     }

@@ -45,13 +45,13 @@ pub trait RawTable: Positions + Sized + Send {
 
     /// As [`find`](Self::find), to change it.
     #[inline(always)]
-    fn find_entry(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<OccupiedEntry<'_, Self>> {
+    fn find_entry(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<OccupiedEntry<&mut Self>> {
         OccupiedEntry::find(self, hash, is).ok()
     }
 
     /// Some entry, or `None` if there is none. O(1) on average.
     #[inline]
-    fn any_entry(&mut self) -> Option<OccupiedEntry<'_, Self>> {
+    fn any_entry(&mut self) -> Option<OccupiedEntry<&mut Self>> {
         OccupiedEntry::any(self).ok()
     }
 

@@ -1,5 +1,6 @@
 //! Many keys of a cache in one call.
 
+use crate::cache::chest::expiry::using;
 use crate::cache::chest::state::{BATCH, Chest};
 use crate::cache::class::Cache;
 use crate::cache::limits::Lives;
@@ -19,7 +20,7 @@ use crate::python::calls::buffer;
 use crate::python::make;
 use crate::python::pace::Pace;
 use crate::table::batches::in_batches;
-use ebb::RawTable;
+use crate::table::store::Found;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
@@ -55,8 +56,8 @@ impl Cache {
             let moment = self.moment(py)?;
             self.step(py, &moment, |chest, _| {
                 read_all(chest, keys, reads, |chest, hash, key| {
-                    let found = chest.using(chest.store.find_inline(hash, key), &moment);
-                    found.map(|found| chest.store.read_value(py, found))
+                    let found = using(Found::inline(chest, hash, key), &moment);
+                    found.ok().map(|found| found.entry().read_value(py))
                 })
             })
         })
@@ -113,9 +114,9 @@ impl Cache {
         self.shared.chest.with_detached(py, move |chest| {
             let moment = given.map_or_else(Moment::later, Moment::at);
             let places = take_places(&mut next, lookups.len(), value_bytes);
-            lookups.fill(places, chest, |chest, hash, key| {
-                let found = chest.using(chest.store.find_int(hash, key), &moment);
-                found.map(|found| layout.value(chest.store.table.entry(found)))
+            lookups.fill(places, chest, |chest, hash, key, answer| {
+                let found = using(Found::int(chest, hash, key), &moment);
+                found.into_iter().for_each(|found| answer.give(layout.value(found.entry().bytes())));
             });
             (next == lookups.len()).then_some(())
         })
@@ -165,7 +166,7 @@ impl Cache {
 fn set_some(chest: &mut Chest, some: &SomeEntries<'_>, lives: Lives, step: &mut Step<'_, '_>) -> Result<(), Refused> {
     let hash_at = |i| hash_int(some.key(i));
     in_batches(chest, some.len(), hash_at, |chest, i, hash| {
-        let (found, key) = (chest.store.find_int(hash, some.key(i)), Key::Int(some.key(i)));
-        chest.put(step, found, New { hash, key: &key, value: &some.value(i) }, lives)
+        let (found, key) = (Found::int(chest, hash, some.key(i)), Key::Int(some.key(i)));
+        Chest::put(found, step, New { hash, key: &key, value: &some.value(i) }, lives)
     })
 }

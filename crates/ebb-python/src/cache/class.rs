@@ -1,6 +1,7 @@
 //! `ebbmap._core.Cache`: an operation as Python sees it, before the cache is locked, under the lock, and after it. The rest
-//! is in `ebbmap/_cache.py`.
+//! is in `ebbmap/_internal/cache.py`.
 
+use crate::cache::chest::expiry::using;
 use crate::cache::chest::state::{BATCH, Chest};
 use crate::cache::gone::{self, Cause, Gone};
 use crate::cache::limits::Lives;
@@ -18,8 +19,9 @@ use crate::python::pace::Pace;
 use crate::python::release::release_nested;
 use crate::table::contents::Contents;
 use crate::table::search;
+use crate::table::store::Searched;
 use crate::table::take::{Seen, take_out, take_out_pair};
-use ebb::{Clock, Deadlines, Found};
+use ebb::{Clock, Deadlines};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -81,15 +83,13 @@ impl Cache {
         py: Python<'py>,
         key: &Key<'_>,
         moment: &Moment,
-        work: impl FnOnce(&mut Chest, u64, Option<Found>, &mut Step<'_, 'py>) -> R,
+        work: impl FnOnce(Searched<'_, Chest>, u64, &mut Step<'_, 'py>) -> R,
     ) -> PyResult<R> {
         let mut gone = Gone::default();
-        let result = search::locate(&self.shared.chest, py, key, |chest, hash, found| {
-            let mut step = Step { py, moment, gone: &mut gone };
-            let result = work(chest, hash, found, &mut step);
-            self.end_step(chest, &mut step);
-            result
-        });
+        let mut step = Step { py, moment, gone: &mut gone };
+        let work = |found: Searched<'_, Chest>, hash, step: &mut Step<'_, 'py>| work(found, hash, step);
+        let end = |chest: &mut Chest, step: &mut Step<'_, 'py>| self.end_step(chest, step);
+        let result = search::locate(&self.shared.chest, py, key, &mut step, work, end);
         self.after_step(py, gone);
         result
     }
@@ -119,18 +119,16 @@ impl Cache {
     #[inline]
     pub(crate) fn find_value(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
         let moment = self.moment(py)?;
-        let read = self.locate(py, key, &moment, |chest, _, found, _| {
-            chest.using(found, &moment).map(|found| chest.store.read_value(py, found))
+        let read = self.locate(py, key, &moment, |found, _, _| {
+            using(found, &moment).ok().map(|found| found.entry().read_value(py))
         })?;
         self.kinds().finish(py, read)
     }
 
     pub(crate) fn put(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>, lives: Lives) -> PyResult<()> {
         let moment = self.moment(py)?;
-        self.locate(py, key, &moment, |chest, hash, found, step| {
-            chest.put(step, found, New { hash, key, value }, lives)
-        })?
-        .map_err(|refused| self.refusal(py, refused))
+        self.locate(py, key, &moment, |found, hash, step| Chest::put(found, step, New { hash, key, value }, lives))?
+            .map_err(|refused| self.refusal(py, refused))
     }
 
     /// As [`put`](Self::put), to expire at given moments; nothing is done where they have come.
@@ -142,11 +140,11 @@ impl Cache {
         deadlines: Deadlines,
     ) -> PyResult<()> {
         let moment = self.moment(py)?;
-        self.locate(py, key, &moment, |chest, hash, found, step| {
+        self.locate(py, key, &moment, |found, hash, step| {
             if moment.is_past(deadlines.first()) {
                 return Ok(());
             }
-            chest.put_at(step, found, New { hash, key, value }, deadlines)
+            Chest::put_at(found, step, New { hash, key, value }, deadlines)
         })?
         .map_err(|refused| self.refusal(py, refused))
     }
@@ -165,9 +163,9 @@ impl Cache {
     pub(super) fn take(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
         let take = || {
             let moment = self.moment(py)?;
-            self.locate(py, key, &moment, |chest, _, found, step| match found {
-                Some(found) => chest.take_value(step, found),
-                None => Ok(None),
+            self.locate(py, key, &moment, |found, _, step| match found {
+                Ok(found) => found.take_value(step),
+                Err(_) => Ok(None),
             })?
         };
         take_out(take, |read| read.finish(py, self.kinds().codec.as_ref()), |seen| self.take_seen(py, seen))
@@ -186,10 +184,10 @@ impl Cache {
 
     pub(crate) fn delete(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
         let moment = self.moment(py)?;
-        self.locate(py, key, &moment, |chest, _, found, step| {
-            let Some(found) = found else { return Ok(false) };
-            let over = chest.is_over(found, &moment);
-            chest.depart(step, found, if over { Cause::Expired } else { Cause::Deleted })?;
+        self.locate(py, key, &moment, |found, _, step| {
+            let Ok(found) = found else { return Ok(false) };
+            let over = found.is_over(&moment);
+            found.depart(step, if over { Cause::Expired } else { Cause::Deleted })?;
             Ok(!over)
         })?
     }

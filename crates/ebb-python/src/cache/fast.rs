@@ -1,5 +1,5 @@
-//! A cache's `c[key]`, `c[key] = value`, `del c[key]`, `key in c` and `c.get(key)` without PyO3's trampolines: see
-//! [`map::fast`](crate::map::fast). A cache with a timer of its own has none of it, as the timer is Python code.
+//! The lanes of a cache: `c[key]`, `c[key] = value`, `del c[key]`, `key in c` and `c.get(key)`. See
+//! [`slots`](crate::mapping::slots). A cache with a timer of its own always goes the general way, as the timer is Python code.
 #![allow(unsafe_code)] // type slots
 
 use crate::cache::chest::state::Chest;
@@ -8,25 +8,25 @@ use crate::cache::gone::Gone;
 use crate::cache::moment::Moment;
 use crate::cache::settings::Settings;
 use crate::cache::step::Step;
-use crate::kinds::entry::new_object;
+use crate::kinds::entry::{Made, new_object};
 use crate::kinds::given::Kinds;
+use crate::kinds::lookup::{Lookup, Search};
 use crate::kinds::new::{Key, New};
-use crate::kinds::typed::{ObjectKeys, TypedKey, TypedValue, with_key_type};
+use crate::kinds::typed::{ObjectKeys, Replaced, TypedKey, TypedValue, with_key_type};
 use crate::mapping::slots::{self, Behind, HasLanes, Lanes};
-use crate::table::dropped::Dropped;
-use crate::table::store::{Store, rehasher};
+use crate::table::store::{Found, Store, rehasher};
 use ebb::{Clock, Deadlines, Glance, RawTable};
+use pyo3::PyTypeInfo;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
-static LANES: Lanes = Lanes::of::<Cache>();
+static LANES: Lanes<Cache> = Lanes::new();
 static GET: Behind = Behind::new();
 
-/// Remember the slots that PyO3 made for `Cache`, and put the lane before its `get`.
-pub(crate) fn remember(cache: &Bound<'_, PyType>) -> PyResult<()> {
-    LANES.remember(cache);
-    GET.put_before(cache, c"get", get)
+/// Put the lane before the `get` that PyO3 made.
+pub(crate) fn put_before_get(py: Python<'_>) -> PyResult<()> {
+    // SAFETY: `get` takes any instance of `Cache`, and passes on arguments as it was given them.
+    unsafe { GET.put_before(&Cache::type_object(py), c"get", get) }
 }
 
 /// The settings of a cache of the system's clock.
@@ -35,49 +35,53 @@ fn settings(cache: &Cache) -> Option<&Settings> {
     cache.shared.settings.get().filter(|settings| settings.is_on_system_time())
 }
 
-/// The value of a key as a new reference (NULL with an exception set where the object could not be made), as a use of
-/// it; `Some(None)` if it is not there, which is not counted, and takes longer where the key is `EXPECTED`.
+/// The value of a key that is alive, as a use of it. That it is absent is not counted, and takes longer to see where the
+/// key is `EXPECTED`.
 #[inline(always)]
-fn read<K: TypedKey, const EXPECTED: bool>(
-    py: Python<'_>,
+fn read<'py, K: TypedKey, const EXPECTED: bool>(
+    py: Python<'py>,
     chest: &mut Chest,
     key: K::Key<'_>,
-) -> Option<Option<*mut ffi::PyObject>> {
+) -> Lookup<Made<'py>> {
     let hash = K::hash(key);
     let Chest { store: Store { layout, table, .. }, counts, limits, .. } = chest;
-    let mut unsure = false;
     let mut glance = None;
     if EXPECTED && !table.never_expires() {
         table.prefetch_line(hash); // which comes while the clock is read
         glance = Some(Glance::take());
     }
+    let mut search = Search::default();
     // SAFETY: a cache of such keys holds the entries that are looked at.
-    let found = table.look(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) });
-    if unsure {
-        return None;
-    }
-    let Some(mut look) = found else { return Some(None) };
+    let mut end = table.look(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
+    let look = match search.result(end.as_mut()) {
+        Lookup::Found(look) => look,
+        Lookup::Absent => return Lookup::Absent,
+        Lookup::Unsure => return Lookup::Unsure,
+    };
     let deadlines = look.deadlines();
     let over = match glance {
         Some(glance) => glance.shows(deadlines.first()),
         None => Clock::has_come(deadlines.first()),
     };
     if over {
-        return Some(None);
+        return Lookup::Absent;
     }
     // SAFETY: the table holds the value.
-    let object = unsafe { new_object(py, layout.value, &look.entry[K::value(layout, look.entry)]) }?;
-    counts.hits += 1;
+    let made = unsafe { new_object(py, layout.value, &look.entry[K::value(layout, look.entry)]) };
+    let Some(object) = made else {
+        return Lookup::Unsure;
+    };
+    counts.hits.add(1);
     if let Some(idle) = limits.idle {
         let idle = limits.clock.after(Clock::now(), idle);
         look.prolong(Deadlines { hard: deadlines.hard, idle });
     }
     look.mark();
-    Some(Some(object))
+    Lookup::Found(object)
 }
 
 impl HasLanes for Cache {
-    fn lanes() -> &'static Lanes {
+    fn lanes() -> &'static Lanes<Cache> {
         &LANES
     }
 
@@ -87,21 +91,17 @@ impl HasLanes for Cache {
     }
 
     #[inline(always)]
-    fn lane_get<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
+    fn lane_get<'py, K: TypedKey>(&self, py: Python<'py>, key: K::Key<'_>) -> Option<Made<'py>> {
         settings(self)?;
-        let key = K::of(key)?;
-        self.shared.chest.try_with(|chest| read::<K, true>(py, chest, key))??
+        match self.shared.chest.try_with(|chest| read::<K, true>(py, chest, key))? {
+            Lookup::Found(object) => Some(object),
+            Lookup::Absent | Lookup::Unsure => None,
+        }
     }
 
     #[inline(always)]
-    fn lane_set<K: TypedKey, V: TypedValue>(
-        &self,
-        py: Python<'_>,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-    ) -> Option<()> {
-        let settings = settings(self)?;
-        let key = K::of(key)?;
+    fn lane_set<K: TypedKey, V: TypedValue>(&self, key: K::Key<'_>, value: &Bound<'_, PyAny>) -> Option<()> {
+        let (py, settings) = (value.py(), settings(self)?);
         let hash = K::hash(key);
         let value = V::of(settings.kinds.value, value)?;
         let moment = Moment::later();
@@ -111,35 +111,38 @@ impl HasLanes for Cache {
             let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
             let (tells, unbounded) = (settings.tells(), !chest.limits.are_bounds());
             let Chest { store: Store { layout, table, .. }, counts, .. } = &mut *chest;
-            let mut unsure = false;
+            let mut search = Search::default();
             // SAFETY: a cache of such keys holds the entries that are looked at.
-            let found = table.look(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) });
-            let done = match found {
-                _ if unsure => None,
-                Some(mut look) => {
+            let mut end = table.look(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
+            let done = match search.result(end.as_mut()) {
+                Lookup::Unsure => None,
+                Lookup::Found(look) => {
                     let range = K::value(layout, look.entry);
                     let over = moment.is_past(look.deadlines().first());
                     if tells || over || range.len() != V::len(value) || !look.prolong(deadlines) {
                         None
                     } else {
                         look.mark();
-                        (counts.sets, counts.replaced) = (counts.sets + 1, counts.replaced + 1);
+                        counts.sets.add(1);
+                        counts.replaced.add(1);
                         let at = &mut look.entry[range];
                         // SAFETY: the table holds the value, which is written over.
                         let replaced = unsafe { V::take(at) };
                         V::write(value, at);
                         V::keep(value);
-                        Some(replaced)
+                        Some(Replaced(replaced))
                     }
                 }
-                None if unbounded && K::BYTES > 0 => {
-                    chest.insert_typed::<K, V>(hash, key, value, deadlines).ok().map(|()| None)
+                Lookup::Absent if unbounded && K::BYTES > 0 => {
+                    let inserted = chest.insert_typed::<K, V>(hash, key, value, deadlines);
+                    inserted.ok().map(|()| Replaced(None))
                 }
-                None => {
+                Lookup::Absent => {
                     let new = New { hash, key: &K::key(key), value: &V::value(value) };
-                    // Refused or not, those who made room have left. The slot behind meets the error again.
-                    match chest.put_at(&mut Step { py, moment: &moment, gone: &mut gone }, None, new, deadlines) {
-                        Ok(()) => Some(None),
+                    // Refused or not, those who made room have left. The general way meets the error again.
+                    let mut step = Step { py, moment: &moment, gone: &mut gone };
+                    match Chest::put_at(Err(&mut *chest), &mut step, new, deadlines) {
+                        Ok(()) => Some(Replaced(None)),
                         Err(refused) => {
                             refused.into_gone(&mut gone);
                             None
@@ -151,33 +154,24 @@ impl HasLanes for Cache {
             done
         })?;
         self.after_step(py, gone);
-        if let Some(replaced) = done? {
-            replaced.release(py); // may run `__del__`
-        }
+        done?.release(py); // may run `__del__`
         Some(())
     }
 
     #[inline(always)]
-    fn lane_delete<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<()> {
+    fn lane_delete<K: TypedKey>(&self, py: Python<'_>, key: K::Key<'_>) -> Option<()> {
         if settings(self)?.tells() {
             return None;
         }
-        let key = K::of(key)?;
         let hash = K::hash(key);
         let dropped = self.shared.chest.try_with(|chest| {
-            let Chest { store, counts, .. } = &mut *chest;
-            let (layout, mut unsure) = (&store.layout, false);
-            store.table.prefetch_removal(&rehasher::<K>(layout));
-            // SAFETY: a cache of such keys holds the entries that are looked at.
-            let (found, entry) =
-                store.table.locate(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) })?;
-            if unsure || Clock::has_come(store.table.deadlines(found).first()) {
+            chest.store.table.prefetch_removal(&rehasher::<K>(&chest.store.layout));
+            let Lookup::Found(found) = Found::typed::<K>(chest, hash, key) else { return None };
+            if Clock::has_come(found.deadlines().first()) {
                 return None;
             }
-            counts.deleted += 1;
-            // SAFETY: the table holds the entry, which is removed.
-            let dropped = unsafe { Dropped::of::<K>(layout, entry) };
-            store.forget::<K>(found);
+            let (chest, dropped) = found.remove_typed::<K>();
+            chest.counts.deleted.add(1);
             self.end_step(chest, &mut Step { py, moment: &Moment::later(), gone: &mut Gone::default() });
             Some(dropped)
         })??;
@@ -186,21 +180,44 @@ impl HasLanes for Cache {
     }
 
     #[inline(always)]
-    fn lane_contains<K: TypedKey>(&self, _: Python<'_>, key: &Bound<'_, PyAny>) -> Option<bool> {
+    fn lane_contains<K: TypedKey>(&self, _: Python<'_>, key: K::Key<'_>) -> Option<bool> {
         settings(self)?;
-        let key = K::of(key)?;
         let hash = K::hash(key);
         self.shared.chest.try_with(|chest| {
             let Store { layout, table, .. } = &mut chest.store;
-            let mut unsure = false;
+            let mut search = Search::default();
             // SAFETY: a cache of such keys holds the entries that are looked at.
-            let found = table.look(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) });
-            let alive = found.is_some_and(|look| !Clock::has_come(look.deadlines().first()));
-            (!unsure).then_some(alive)
+            let end = table.look(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
+            match search.result(end.as_ref()) {
+                Lookup::Found(look) => Some(!Clock::has_come(look.deadlines().first())),
+                Lookup::Absent => Some(false),
+                Lookup::Unsure => None,
+            }
         })?
+    }
+
+    fn get_item(slf: &Bound<'_, Self>, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<Py<PyAny>> {
+        Cache::get_item(slf, given, key)
+    }
+
+    fn set_item(&self, key: &Key<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let lives = self.shared.settings().limits.lives(None);
+        self.put(value.py(), key, &self.value(value)?, lives)
+    }
+
+    fn delete_item(&self, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<()> {
+        Cache::delete_item(self, given, key)
+    }
+
+    fn contains_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
+        Cache::contains_item(self, py, key)
     }
 }
 
+/// `cache.get(key)`. Saves 24 to 39 % of its instructions (`benches/lanes.py`).
+///
+/// # Safety
+/// As for a method of `Cache` that takes arguments as an array, and names.
 unsafe extern "C" fn get(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
@@ -208,7 +225,7 @@ unsafe extern "C" fn get(
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: the interpreter calls methods attached, with an instance of their class, `count` arguments and those that
-    // `keywords` names, and holds them.
+    // `keywords` names, and holds them until they return.
     unsafe {
         match slots::instance::<Cache>(slf).lane_kinds() {
             Some(kinds) if keywords.is_null() && (count == 1 || count == 2) => {
@@ -219,63 +236,82 @@ unsafe extern "C" fn get(
     }
 }
 
+/// # Safety
+/// As for `get`, with one argument or two, and no names.
 #[inline(never)]
 unsafe extern "C" fn get_of<K: TypedKey>(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    // SAFETY: 1. As in `get`, which passes on what it was called with, one argument or two. 2. A default outlives the
-    // call; None always lives.
+    // SAFETY: 1. The caller is `get`, which passes on what it was called with. 2. The default is a second argument, which is
+    // held until this returns, or None, which always lives.
     unsafe {
-        let value = slots::lane(slf, *args, |py, cache: &Cache, key| {
-            settings(cache)?;
-            let key = K::of(key)?;
-            cache.shared.chest.try_with(|chest| {
-                let value = read::<K, false>(py, chest, key)?;
-                Some(value.unwrap_or_else(|| {
-                    chest.counts.misses += 1;
-                    let default = if count == 2 { *args.add(1) } else { ffi::Py_None() };
-                    ffi::Py_INCREF(default);
-                    default
-                }))
-            })?
+        let value = slots::lane(slf, *args, move |slf: &Bound<'_, Cache>, given| {
+            let (py, cache, key) = (slf.py(), slf.get(), K::of(given)?);
+            let default = move || {
+                let default = if count == 2 { *args.add(1) } else { ffi::Py_None() };
+                Bound::from_borrowed_ptr(py, default).into_ptr()
+            };
+            Some(match get_typed::<K>(cache, py, key) {
+                Lookup::Found(made) => made.into_ptr(),
+                Lookup::Absent => default(),
+                Lookup::Unsure => slots::finish(py, std::ptr::null_mut(), move || {
+                    Ok(cache.find_value(py, &K::key(key))?.map_or_else(default, Py::into_ptr))
+                }),
+            })
         });
         value.unwrap_or_else(|| GET.call(slf, args, count, std::ptr::null_mut()))
     }
 }
 
-/// What `cache.get(key)` gives, in one hold of the lock; `None` where that may take Python code.
+/// What `cache.get(key)` gives, in one hold of the lock.
 #[inline(always)]
-fn get_typed<'py, K: TypedKey>(
+fn get_typed<'py, K: TypedKey>(cache: &Cache, py: Python<'py>, key: K::Key<'_>) -> Lookup<Made<'py>> {
+    if settings(cache).is_none() {
+        return Lookup::Unsure;
+    }
+    let found = cache.shared.chest.try_with(
+        #[inline(always)]
+        |chest| {
+            let found = read::<K, false>(py, chest, key);
+            chest.counts.misses.add(u64::from(matches!(found, Lookup::Absent)));
+            found
+        },
+    );
+    found.unwrap_or(Lookup::Unsure) // somebody else has the lock
+}
+
+/// As [`get_typed`], or in the general way.
+#[inline(always)]
+fn get_converted<'py, K: TypedKey>(
     cache: &Cache,
     py: Python<'py>,
     key: K::Key<'_>,
-) -> Option<PyResult<Option<Bound<'py, PyAny>>>> {
-    settings(cache)?;
-    let value = cache.shared.chest.try_with(|chest| {
-        let value = read::<K, false>(py, chest, key)?;
-        chest.counts.misses += u64::from(value.is_none());
-        Some(value)
-    })??;
-    // SAFETY: a new reference, or NULL with an exception set.
-    Some(value.map(|value| unsafe { Bound::from_owned_ptr_or_err(py, value) }).transpose())
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match get_typed::<K>(cache, py, key) {
+        Lookup::Found(made) => made.into_result(py).map(Some),
+        Lookup::Absent => Ok(None),
+        Lookup::Unsure => find_value(cache, py, &K::key(key)),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn find_value<'py>(cache: &Cache, py: Python<'py>, key: &Key<'_>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    Ok(cache.find_value(py, key)?.map(|value| value.into_bound(py)))
 }
 
 /// What `cache.get(key)` gives. Looks for a tuple in one hold of the lock, where comparing its items takes no Python code.
 #[inline]
-pub(crate) fn get_value<'py>(cache: &Cache, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let py = key.py();
-    let kind = cache.kinds().key;
-    let done = with_key_type!(kind, K => K::of(key).and_then(|key| get_typed::<K>(cache, py, key)));
-    if let Some(done) = done {
-        return done;
+pub(crate) fn get_value<'py>(cache: &Cache, given: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let (py, kind) = (given.py(), cache.kinds().key);
+    let converted = with_key_type!(kind, K => K::of(given).map(|key| get_converted::<K>(cache, py, key)));
+    if let Some(found) = converted {
+        return found;
     }
-    let key = cache.key(key)?;
-    if let Key::Object(object, own_hash) = key
-        && let Some(done) = get_typed::<ObjectKeys>(cache, py, (object, own_hash))
-    {
-        return done;
+    match Key::unusual(kind, given)? {
+        Key::Object(object, own_hash) => get_converted::<ObjectKeys>(cache, py, (object, own_hash)),
+        key => find_value(cache, py, &key),
     }
-    Ok(cache.find_value(py, &key)?.map(|value| value.into_bound(py)))
 }

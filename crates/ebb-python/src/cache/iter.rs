@@ -1,5 +1,6 @@
 //! Walks over a cache. Entries may come, go and expire meanwhile: what is there all along is met exactly once.
 
+use crate::cache::chest::expiry::alive;
 use crate::cache::chest::state::{Chest, this_thread};
 use crate::cache::class::Cache;
 use crate::cache::moment::Moment;
@@ -9,7 +10,8 @@ use crate::python::errors::{out_of_memory, push_with, with_room};
 use crate::python::lock::Guarded;
 use crate::python::make;
 use crate::python::pace::{self, Pace};
-use ebb::{Found, RawTable};
+use crate::table::store::Found;
+use ebb::RawTable;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -80,7 +82,7 @@ impl Walk {
         loop {
             if let Some(found) = self.next_alive(chest, moment, passed)? {
                 self.left = self.left.saturating_sub(1);
-                let entry = chest.store.entry(found);
+                let entry = found.entry();
                 let key = (what != What::Values).then(|| entry.read_key(py));
                 let value = (what != What::Keys).then(|| entry.read_value(py));
                 return Ok(Some((key.transpose()?, value.transpose()?)));
@@ -91,14 +93,21 @@ impl Walk {
     }
 
     /// The next entry of this part that is alive.
-    fn next_alive(&mut self, chest: &Chest, moment: &Moment, passed: &mut Vec<KeptKey>) -> PyResult<Option<Found>> {
+    fn next_alive<'c>(
+        &mut self,
+        chest: &'c mut Chest,
+        moment: &Moment,
+        passed: &mut Vec<KeptKey>,
+    ) -> PyResult<Option<Found<'c, Chest>>> {
+        let mut chest = chest;
         while !self.keys.is_empty() {
             passed.try_reserve(1).map_err(out_of_memory)?;
             let Some((hash, key)) = self.keys.pop() else { break };
-            let found = chest.alive(chest.store.find_kept(hash, &key), moment);
+            let found = alive(Found::kept(chest, hash, &key), moment);
             passed.push(key);
-            if found.is_some() {
-                return Ok(found);
+            match found {
+                Ok(found) => return Ok(Some(found)),
+                Err(none) => chest = none,
             }
         }
         Ok(None)
@@ -119,11 +128,10 @@ fn part_keys(
     moment: &Moment,
     keys: &mut Vec<(u64, KeptKey)>,
 ) -> PyResult<Option<u64>> {
-    let layout = chest.store.layout;
     let mut done = Ok(());
-    let next = chest.store.table.visit_part(position, &|entry| layout.hash(entry), |hash, found| {
-        if done.is_ok() && !chest.is_over(found, moment) {
-            done = push_with(keys, || Ok((hash, chest.store.entry(found).keep_key(py)?)));
+    let next = chest.store.visit(position, |hash, seen| {
+        if done.is_ok() && !moment.is_past(seen.deadlines().first()) {
+            done = push_with(keys, || Ok((hash, seen.entry().keep_key(py)?)));
         }
     });
     if done.is_err() {

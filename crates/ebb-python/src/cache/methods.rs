@@ -1,7 +1,9 @@
 //! The methods of `Cache` for one key, for all, and for the interpreter; those for many keys are in `bulk`.
 
+use crate::cache::chest::expiry::{alive, drop_expired, using};
 use crate::cache::chest::state::Chest;
 use crate::cache::class::Cache;
+use crate::cache::fast::get_value;
 use crate::cache::iter::CacheIterator;
 use crate::cache::limits::Limits;
 use crate::cache::refused::Refused;
@@ -41,7 +43,7 @@ impl Cache {
         Ok(Cache { shared: Kept::new(Shared::new()) })
     }
 
-    /// Fix what the cache is; `_cache.Cache.__init__` calls it.
+    /// Fix what the cache is; `Cache.__init__` calls it.
     #[allow(clippy::too_many_arguments)] // as many as a cache has settings
     fn _configure(
         &self,
@@ -116,17 +118,11 @@ impl Cache {
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let py = key.py();
-        let (key, moment) = (self.key(key)?, self.moment(py)?);
-        self.locate(py, &key, &moment, |chest, _, found, _| chest.alive(found, &moment).is_some())
+        self.contains_item(key.py(), &self.key(key)?)
     }
 
     fn __getitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let cache = slf.get();
-        match cache.find_value(key.py(), &cache.key(key)?)? {
-            Some(value) => Ok(value),
-            None => call_missing(slf.as_any(), key),
-        }
+        Cache::get_item(slf, key, &slf.get().key(key)?)
     }
 
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -134,8 +130,7 @@ impl Cache {
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let deleted = self.delete(key.py(), &self.key(key)?)?;
-        if deleted { Ok(()) } else { Err(missing(key)) }
+        self.delete_item(key, &self.key(key)?)
     }
 
     fn __iter__(slf: &Bound<'_, Self>) -> CacheIterator {
@@ -174,8 +169,12 @@ impl Cache {
 
     /// The value of `key`, or `default`. A use of the entry. O(1).
     #[pyo3(signature = (key, /, default=None))]
-    fn get(&self, key: &Bound<'_, PyAny>, default: Option<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
-        Ok(self.find_value(key.py(), &self.key(key)?)?.or(default))
+    fn get<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(get_value(self, key)?.or(default))
     }
 
     /// As `get`, but no use of the entry; and a `key` that can't be one here is not there.
@@ -183,8 +182,8 @@ impl Cache {
         let py = key.py();
         let Some(possible) = Key::new_if_possible(self.kinds().key, key)? else { return Ok(default) };
         let moment = self.moment(py)?;
-        let read = self.locate(py, &possible, &moment, |chest, _, found, _| {
-            chest.alive(found, &moment).map(|found| chest.store.read_value(py, found))
+        let read = self.locate(py, &possible, &moment, |found, _, _| {
+            alive(found, &moment).ok().map(|found| found.entry().read_value(py))
         })?;
         Ok(self.kinds().finish(py, read)?.unwrap_or(default))
     }
@@ -226,8 +225,8 @@ impl Cache {
         let py = key.py();
         let lives = self.shared.settings().limits.lives(seconds(ttl)?);
         let (key, moment) = (self.key(key)?, self.moment(py)?);
-        self.locate(py, &key, &moment, |chest, _, found, _| {
-            chest.alive(found, &moment).map(|found| chest.touch(found, lives, &moment)).is_some()
+        self.locate(py, &key, &moment, |found, _, _| {
+            alive(found, &moment).map(|mut found| found.touch(lives, &moment)).is_ok()
         })
     }
 
@@ -235,9 +234,9 @@ impl Cache {
     fn expires_in<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = key.py();
         let (typed, moment) = (self.key(key)?, self.moment(py)?);
-        let left = self.locate(py, &typed, &moment, |chest, _, found, _| {
-            let deadlines = chest.store.table.deadlines(chest.alive(found, &moment)?);
-            Some(chest.limits.seconds_left(deadlines.first(), &moment))
+        let left = self.locate(py, &typed, &moment, |found, _, _| {
+            let found = alive(found, &moment).ok()?;
+            Some(found.holder().limits.seconds_left(found.deadlines().first(), &moment))
         })?;
         left.map_or_else(|| Err(missing(key)), |left| make::float_or_none(py, left))
     }
@@ -269,7 +268,7 @@ impl Cache {
     /// Remove everything and give all memory back. O(n).
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         let contents = self.sweep_and(py, |chest, _| {
-            chest.counts.cleared += chest.store.table.len() as u64;
+            chest.counts.cleared.add(chest.store.table.len() as u64);
             chest.take()
         })?;
         self.release_cleared(py, contents);
@@ -284,11 +283,11 @@ impl Cache {
 
     /// Count a memoized call that took the result of another.
     fn _count_coalesced(&self, py: Python<'_>) {
-        self.shared.chest.with(py, |chest| chest.counts.coalesced += 1);
+        self.shared.chest.with(py, |chest| chest.counts.coalesced.add(1));
     }
 
     fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let (counts, (table, payload)) = self.sweep_and(py, |chest, _| (chest.counts, chest.store.stats()))?;
+        let (counts, (table, payload)) = self.sweep_and(py, |chest, _| (chest.counts.clone(), chest.store.stats()))?;
         let dict = make::dict(py)?;
         note(&dict, counts.named())?;
         describe(&dict, &table, payload, OWN_BYTES)?;
@@ -332,6 +331,28 @@ impl Cache {
 }
 
 impl Cache {
+    /// `slf[given]`, where `key` is what was given.
+    #[inline]
+    pub(crate) fn get_item(slf: &Bound<'_, Self>, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<Py<PyAny>> {
+        match slf.get().find_value(given.py(), key)? {
+            Some(value) => Ok(value),
+            None => call_missing(slf.as_any(), given),
+        }
+    }
+
+    /// `del self[given]`, where `key` is what was given.
+    #[inline]
+    pub(crate) fn delete_item(&self, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<()> {
+        let deleted = self.delete(given.py(), key)?;
+        if deleted { Ok(()) } else { Err(missing(given)) }
+    }
+
+    #[inline]
+    pub(crate) fn contains_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
+        let moment = self.moment(py)?;
+        self.locate(py, key, &moment, |found, _, _| alive(found, &moment).is_ok())
+    }
+
     /// See `_get_with_lifetime`.
     pub(crate) fn get_with_lifetime(
         &self,
@@ -340,11 +361,10 @@ impl Cache {
     ) -> PyResult<Option<(Py<PyAny>, f64)>> {
         let py = key.py();
         let (key, moment) = (self.key(key)?, self.moment(py)?);
-        let read = self.locate(py, &key, &moment, |chest, _, found, _| {
-            let found = if peeking { chest.alive(found, &moment)? } else { chest.using(found, &moment)? };
-            let deadlines = chest.store.table.deadlines(found);
-            let left = chest.limits.seconds_left(deadlines.hard, &moment).unwrap_or(f64::INFINITY);
-            Some((chest.store.read_value(py, found), left))
+        let read = self.locate(py, &key, &moment, |found, _, _| {
+            let found = if peeking { alive(found, &moment) } else { using(found, &moment) }.ok()?;
+            let left = found.holder().limits.seconds_left(found.deadlines().hard, &moment);
+            Some((found.entry().read_value(py), left.unwrap_or(f64::INFINITY)))
         })?;
         let Some((read, left)) = read else { return Ok(None) };
         Ok(self.kinds().finish(py, Some(read))?.map(|value| (value, left)))
@@ -388,11 +408,11 @@ impl Cache {
         count: bool,
     ) -> PyResult<Option<PyResult<Read>>> {
         let (moment, lives) = (self.moment(py)?, self.shared.settings().limits.lives(None));
-        let read = self.locate(py, key, &moment, |chest, hash, found, step| {
-            let alive = if count { chest.using(found, &moment) } else { chest.alive(found, &moment) };
-            match alive {
-                Some(found) => Ok(Some(chest.store.read_value(py, found))),
-                None => chest.put(step, found, New { hash, key, value }, lives).map(|()| None),
+        let read = self.locate(py, key, &moment, |found, hash, step| {
+            let found = drop_expired(found, step)?;
+            match if count { using(found, &moment) } else { found } {
+                Ok(found) => Ok(Some(found.entry().read_value(py))),
+                absent => Chest::put(absent, step, New { hash, key, value }, lives).map(|()| None),
             }
         })?;
         read.map_err(|refused| self.refusal(py, refused))

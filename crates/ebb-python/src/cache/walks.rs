@@ -5,13 +5,15 @@ use crate::cache::class::Cache;
 use crate::cache::gone::{Cause, Gone};
 use crate::cache::moment::Moment;
 use crate::cache::step::Step;
+use crate::kinds::entry::Entry;
 use crate::kinds::read::Read;
 use crate::python::errors::out_of_memory;
 use crate::python::gate::forks;
 use crate::python::make;
 use crate::python::pace::Pace;
 use crate::table::parts::{Part, Parts};
-use ebb::{Deadlines, Found, RawTable};
+use crate::table::store::Found;
+use ebb::{Deadlines, RawTable};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
@@ -54,9 +56,9 @@ fn begin_walk(chest: &mut Chest) -> bool {
 /// Read what is alive of a part of the table.
 fn read_part(py: Python<'_>, chest: &Chest, part: Part, moment: &Moment) -> PyResult<Vec<Alive>> {
     let (mut alive, mut done) = (Vec::new(), Ok(())); // as for a map's `read_part`
-    chest.store.visit_part(part, |_, found| {
+    chest.store.visit_part(part, |_, seen| {
         if done.is_ok() {
-            done = read(py, chest, found, moment, &mut alive);
+            done = read(py, seen.entry(), seen.deadlines(), moment, &mut alive);
         }
     });
     done.map(|()| alive)
@@ -64,18 +66,24 @@ fn read_part(py: Python<'_>, chest: &Chest, part: Part, moment: &Moment) -> PyRe
 
 /// Read what is alive of those that the walk comes to next.
 fn read_on(py: Python<'_>, chest: &mut Chest, moment: &Moment) -> PyResult<Vec<Alive>> {
-    let (mut alive, layout) = (Vec::new(), chest.store.layout);
+    let mut alive = Vec::new();
     for _ in 0..BATCH {
-        let Some(found) = chest.store.table.next_of_walk(&|entry| layout.hash(entry)) else { break };
-        read(py, chest, found, moment, &mut alive)?;
+        let Ok(found) = Found::next_of_walk(&mut *chest) else { break };
+        read(py, found.entry(), found.deadlines(), moment, &mut alive)?;
     }
     Ok(alive)
 }
 
-fn read(py: Python<'_>, chest: &Chest, found: Found, moment: &Moment, alive: &mut Vec<Alive>) -> PyResult<()> {
-    if !chest.is_over(found, moment) {
+fn read(
+    py: Python<'_>,
+    entry: Entry<'_>,
+    deadlines: Deadlines,
+    moment: &Moment,
+    alive: &mut Vec<Alive>,
+) -> PyResult<()> {
+    if !moment.is_past(deadlines.first()) {
         alive.try_reserve(1).map_err(out_of_memory)?;
-        alive.push((chest.store.read_pair(py, found)?, chest.store.table.deadlines(found)));
+        alive.push((entry.read_pair(py)?, deadlines));
     }
     Ok(())
 }
@@ -120,10 +128,10 @@ fn expire_in_step(cache: &Cache, py: Python<'_>, moment: &Moment, reads: &mut Ve
 /// Remove some that have expired; whether there are more.
 fn expire_some(chest: &mut Chest, reads: &mut Vec<(Read, Read)>, step: &mut Step<'_, '_>) -> PyResult<bool> {
     let mut steps = BATCH;
-    while let Some(found) = chest.next_expired(step.moment.time(), &mut steps) {
+    while let Ok(found) = Found::expired(&mut *chest, step.moment.time(), &mut steps) {
         reads.try_reserve(1).map_err(out_of_memory)?;
-        let read = chest.store.read_pair(step.py, found)?;
-        chest.depart(step, found, Cause::Expired)?;
+        let read = found.entry().read_pair(step.py)?;
+        found.depart(step, Cause::Expired)?;
         reads.push(read);
     }
     Ok(chest.is_due(step.moment))

@@ -29,8 +29,9 @@ impl<'a> Key<'a> {
         with_key_type!(kind, K => K::of(object).map(K::key))
     }
 
+    /// As `new`, for the other objects.
     #[cold]
-    fn unusual(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
+    pub(crate) fn unusual(kind: KeyKind, object: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
         match kind {
             KeyKind::Object => Ok(Key::Object(object.as_borrowed(), calls::hash(object)? as i64)),
             KeyKind::Int => Ok(Key::Int(int(object, "key")?)),

@@ -4,6 +4,7 @@
 
 use crate::kinds::kind::{KeyKind, ValueKind};
 use crate::kinds::layout::{Layout, word};
+use crate::kinds::lookup::Match;
 use crate::kinds::plain;
 use crate::kinds::read::{Read, eight, read_inline, read_text};
 use crate::python::errors::copy_of;
@@ -219,45 +220,67 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Whether an entry's key is this object, where that takes no Python code; else it is `unsure`, and taken for it.
+/// Whether an entry's key is this object.
 ///
 /// # Safety
 /// The entry is one that a table of object keys holds.
 #[inline(always)]
-pub(crate) unsafe fn is_object(entry: &[u8], hash: u64, object: &Bound<'_, PyAny>, unsure: &mut bool) -> bool {
+pub(crate) unsafe fn is_object(entry: &[u8], hash: u64, object: &Bound<'_, PyAny>) -> Match {
     // SAFETY: as the caller says.
     let candidate = unsafe { ObjectRef::new(&entry[8..16]) };
-    candidate.is(object)
-        || word(entry) == hash
-            && candidate.builtin_equal(object).unwrap_or_else(|| {
-                *unsure = true;
-                true
-            })
+    if candidate.is(object) {
+        return Match::Yes;
+    }
+    if word(entry) != hash {
+        return Match::No;
+    }
+    candidate.builtin_equal(object).map_or(Match::Unsure, Match::of)
 }
 
-/// The value that `bytes` are, where that takes no codec: a new reference, or NULL with an exception set.
+/// An object, or none where it could not be made: then an exception is set.
+#[must_use]
+pub(crate) struct Made<'py>(Option<Bound<'py, PyAny>>);
+
+impl<'py> Made<'py> {
+    #[inline(always)]
+    fn of(py: Python<'py>, made: PyResult<Bound<'py, PyAny>>) -> Self {
+        Made(made.map_err(|error| restore(py, error)).ok())
+    }
+
+    /// As the interpreter takes it: a new reference, or NULL.
+    #[inline(always)]
+    pub(crate) fn into_ptr(self) -> *mut ffi::PyObject {
+        self.0.map_or(std::ptr::null_mut(), Bound::into_ptr)
+    }
+
+    #[inline(always)]
+    pub(crate) fn into_result(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.ok_or_else(|| PyErr::fetch(py))
+    }
+}
+
+#[cold]
+fn restore(py: Python<'_>, error: PyErr) {
+    error.restore(py);
+}
+
+/// The value that `bytes` are, where that takes no codec.
 ///
 /// # Safety
 /// A table holds the bytes, as a value of this kind.
 #[inline(always)]
-pub(crate) unsafe fn new_object(py: Python<'_>, kind: ValueKind, bytes: &[u8]) -> Option<*mut ffi::PyObject> {
+pub(crate) unsafe fn new_object<'py>(py: Python<'py>, kind: ValueKind, bytes: &[u8]) -> Option<Made<'py>> {
     let made = match kind {
         ValueKind::Record(_) => return None,
         ValueKind::Str => match read_text(py, bytes) {
-            Ok(Read::Done(text)) => return Some(text.into_ptr()),
+            Ok(Read::Done(text)) => return Some(Made(Some(text.into_bound(py)))),
             _ => return None,
         },
         // SAFETY: as the caller says.
-        ValueKind::Object => return Some(unsafe { ObjectRef::new(bytes) }.to_object(py).into_ptr()),
+        ValueKind::Object => return Some(Made(Some(unsafe { ObjectRef::new(bytes) }.bind(py).to_owned()))),
         ValueKind::Int => make::signed(py, i64::from_ne_bytes(eight(bytes))),
         ValueKind::Float => make::float(py, f64::from_ne_bytes(eight(bytes))),
         ValueKind::Bytes => make::bytes(py, bytes),
     };
-    Some(made.map_or_else(|error| raise(py, error), Bound::into_ptr))
-}
-
-#[cold]
-fn raise(py: Python<'_>, error: PyErr) -> *mut ffi::PyObject {
-    error.restore(py);
-    std::ptr::null_mut()
+    Some(Made::of(py, made))
 }

@@ -7,6 +7,7 @@ pub(crate) mod given;
 pub(crate) mod hash;
 pub(crate) mod kind;
 pub(crate) mod layout;
+pub(crate) mod lookup;
 pub(crate) mod new;
 pub(crate) mod plain;
 pub(crate) mod read;

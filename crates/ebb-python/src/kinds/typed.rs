@@ -6,6 +6,7 @@ use crate::kinds::entry::{Leaving, ObjectRef, is_object};
 use crate::kinds::hash::{hash_int, hash_text};
 use crate::kinds::kind::ValueKind;
 use crate::kinds::layout::{Layout, word};
+use crate::kinds::lookup::Match;
 use crate::kinds::new::{Key, Value};
 use crate::kinds::plain::{self, plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash};
 use pyo3::prelude::*;
@@ -25,11 +26,11 @@ pub(crate) trait TypedKey {
     fn hash(key: Self::Key<'_>) -> u64;
     /// As the store's own methods take it.
     fn key(key: Self::Key<'_>) -> Key<'_>;
-    /// Whether an entry has this key; where that takes Python code to say, it is `unsure`, and taken for it.
+    /// Whether an entry has this key.
     ///
     /// # Safety
     /// A table of such keys holds the entry, in this layout.
-    unsafe fn is(key: Self::Key<'_>, hash: u64, layout: &Layout, entry: &[u8], unsure: &mut bool) -> bool;
+    unsafe fn compare(key: Self::Key<'_>, hash: u64, layout: &Layout, entry: &[u8]) -> Match;
     /// The hash of an entry's key.
     fn rehash(layout: &Layout, entry: &[u8]) -> u64;
     /// Where in an entry the value is.
@@ -69,8 +70,8 @@ impl TypedKey for IntKeys {
     }
 
     #[inline(always)]
-    unsafe fn is(key: i64, _: u64, _: &Layout, entry: &[u8], _: &mut bool) -> bool {
-        word(entry) == key as u64
+    unsafe fn compare(key: i64, _: u64, _: &Layout, entry: &[u8]) -> Match {
+        Match::of(word(entry) == key as u64)
     }
 
     #[inline(always)]
@@ -112,9 +113,9 @@ impl TypedKey for ObjectKeys {
     }
 
     #[inline(always)]
-    unsafe fn is((object, _): Self::Key<'_>, hash: u64, _: &Layout, entry: &[u8], unsure: &mut bool) -> bool {
+    unsafe fn compare((object, _): Self::Key<'_>, hash: u64, _: &Layout, entry: &[u8]) -> Match {
         // SAFETY: as the caller says.
-        unsafe { is_object(entry, hash, &object, unsure) }
+        unsafe { is_object(entry, hash, &object) }
     }
 
     #[inline(always)]
@@ -170,8 +171,8 @@ macro_rules! text_keys {
             }
 
             #[inline(always)]
-            unsafe fn is(key: &[u8], _: u64, layout: &Layout, entry: &[u8], _: &mut bool) -> bool {
-                layout.text_key(entry) == key
+            unsafe fn compare(key: &[u8], _: u64, layout: &Layout, entry: &[u8]) -> Match {
+                Match::of(layout.text_key(entry) == key)
             }
 
             #[inline(always)]
@@ -193,6 +194,20 @@ macro_rules! text_keys {
 
 text_keys!(StrKeys, plain_text);
 text_keys!(BytesKeys, plain_bytes);
+
+/// The object that was a value and was replaced, if it was one: to be dropped once the table is unlocked.
+#[must_use]
+pub(crate) struct Replaced(pub(crate) Option<Leaving>);
+
+impl Replaced {
+    /// Drop it. Runs `__del__`, so never under a lock.
+    #[inline(always)]
+    pub(crate) fn release(self, py: Python<'_>) {
+        if let Some(object) = self.0 {
+            object.release(py);
+        }
+    }
+}
 
 /// Values that are written alike.
 pub(crate) trait TypedValue {

@@ -2,7 +2,7 @@
 
 use crate::kinds::new::{Key, New, Value};
 use crate::table::batches::in_batches;
-use crate::table::store::Store;
+use crate::table::store::{Found, Store};
 use ebb::OutOfMemory;
 use std::convert::Infallible;
 
@@ -37,7 +37,7 @@ fn set_new<'a>(
     let hash_at = |i| key_at(i).hash();
     in_batches(store, count, hash_at, |store, i, hash| {
         let key = key_at(i);
-        let is_new = store.find_inline(hash, &key).is_none();
+        let is_new = !store.has_inline(hash, &key);
         let list = if is_new { &mut *new } else { &mut others };
         list.try_reserve(1).map_err(|_| OutOfMemory)?;
         list.push(i);
@@ -56,15 +56,14 @@ fn overwrite_all<'a>(
     let hash_at = |i| key_at(others[i]).hash();
     in_batches(store, others.len(), hash_at, |store, i, hash| {
         let key = key_at(others[i]);
-        let found = store.find_inline(hash, &key).expect("found a moment ago");
-        store.overwrite(found, New { hash, key: &key, value: &value_at(others[i]) }).map(drop)
+        let mut found = Found::inline(store, hash, &key).unwrap_or_else(|_| unreachable!("found a moment ago"));
+        found.overwrite(New { hash, key: &key, value: &value_at(others[i]) }).map(drop)
     })
 }
 
 /// Remove a key of an inline map; whether it was there.
 fn remove_one(store: &mut Store, key: &Key<'_>) -> bool {
-    let found = store.find_inline(key.hash(), key);
-    found.map(|found| store.remove_inline(found)).is_some()
+    Found::inline(store, key.hash(), key).map(Found::remove_inline).is_ok()
 }
 
 /// Remove many keys of an inline map; how many were there. A key that changes meanwhile, in an array that is written to,
@@ -73,8 +72,8 @@ pub(super) fn remove_all<'a>(store: &mut Store, count: usize, key_at: impl Fn(us
     let mut removed = 0;
     let hash_at = |i| key_at(i).hash();
     let Ok(()) = in_batches(store, count, hash_at, |store, i, hash| {
-        if let Some(found) = store.find_inline(hash, &key_at(i)) {
-            store.remove_inline(found);
+        if let Ok(found) = Found::inline(store, hash, &key_at(i)) {
+            found.remove_inline();
             removed += 1;
         }
         Ok::<_, Infallible>(())

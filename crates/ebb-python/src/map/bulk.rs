@@ -14,7 +14,7 @@ use crate::python::calls::buffer;
 use crate::python::errors::out_of_memory;
 use crate::python::make;
 use crate::python::pace::Pace;
-use crate::table::store::Store;
+use crate::table::store::{Found, Store};
 use ebb::RawTable;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
@@ -61,7 +61,7 @@ impl Map {
     fn remove_each(&self, py: Python<'_>, keys: &[Key<'_>], pace: &mut Pace) -> PyResult<usize> {
         let mut removed = 0;
         for key in keys {
-            let dropped = self.locate(py, key, |store, _, found| found.map(|found| store.remove(found)))?;
+            let dropped = self.locate(py, key, |found, _| found.ok().map(|found| found.remove().1))?;
             removed += usize::from(dropped.map(|dropped| dropped.release(py)).is_some());
             pace.step(py)?;
         }
@@ -94,7 +94,7 @@ impl Map {
         find_some_at_a_time(py, &keys, &absent, self.kinds().codec.as_ref(), &mut pace, |keys, reads| {
             self.store.with(py, |store| {
                 read_all(store, keys, reads, |store, hash, key| {
-                    store.find_inline(hash, key).map(|found| store.read_value(py, found))
+                    Found::inline(store, hash, key).ok().map(|found| found.entry().read_value(py))
                 })
             })
         })
@@ -143,9 +143,9 @@ impl Map {
         let mut next = 0;
         self.store.with_detached(py, move |store| {
             let places = take_places(&mut next, lookups.len(), value_bytes);
-            lookups.fill(places, store, |store, hash, key| {
+            lookups.fill(places, store, |store, hash, key, answer| {
                 let entry = store.table.get(hash, |entry| word(entry) == key as u64);
-                entry.map(|entry| layout.value(entry))
+                entry.into_iter().for_each(|entry| answer.give(layout.value(entry)));
             });
             (next == lookups.len()).then_some(())
         })

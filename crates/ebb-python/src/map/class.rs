@@ -1,19 +1,20 @@
-//! `ebbmap._core.Map`: what has to be native. The rest of the mapping protocol is in `ebbmap/_map.py`.
+//! `ebbmap._core.Map`: what has to be native. The rest of the mapping protocol is in `ebbmap/_internal/map.py`.
 
 use crate::kinds::given::Kinds;
 use crate::kinds::kind::ValueKind;
 use crate::kinds::layout::no_room;
 use crate::kinds::new::{Key, New, Value};
-use crate::python::errors::{error, out_of_memory};
+use crate::mapping::methods::call_missing;
+use crate::python::errors::{error, missing, out_of_memory};
 use crate::python::lock::Guarded;
 use crate::python::pace::Pace;
 use crate::python::release::release_nested;
 use crate::table::dropped::Dropped;
 use crate::table::parts::Parts;
 use crate::table::search;
-use crate::table::store::Store;
+use crate::table::store::{Found, Searched, Store};
 use crate::table::take::{Seen, take_out, take_out_pair};
-use ebb::{Found, RawTable};
+use ebb::{OutOfMemory, RawTable};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use std::sync::OnceLock;
@@ -37,9 +38,9 @@ impl Map {
         &self,
         py: Python<'_>,
         key: &Key<'_>,
-        work: impl FnOnce(&mut Store, u64, Option<Found>) -> R,
+        work: impl FnOnce(Searched<'_, Store>, u64) -> R,
     ) -> PyResult<R> {
-        search::locate(&self.store, py, key, work)
+        search::locate(&self.store, py, key, &mut (), |found, hash, ()| work(found, hash), |_, ()| ())
     }
 
     pub(crate) fn key<'a>(&self, key: &'a Bound<'_, PyAny>) -> PyResult<Key<'a>> {
@@ -53,7 +54,7 @@ impl Map {
 
     #[inline]
     pub(crate) fn find_value(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let read = self.locate(py, key, |store, _, found| found.map(|found| store.read_value(py, found)))?;
+        let read = self.locate(py, key, |found, _| found.ok().map(|found| found.entry().read_value(py)))?;
         self.kinds().finish(py, read)
     }
 
@@ -63,9 +64,31 @@ impl Map {
     }
 
     pub(crate) fn set_typed(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyResult<()> {
-        let done = self.locate(py, key, |store, hash, found| store.set(found, New { hash, key, value }))?;
+        let done = self.locate(py, key, |found, hash| set(found, New { hash, key, value }))?;
         done.map_err(|_| self.no_room(py, key, value))?.release(py); // what was replaced
         Ok(())
+    }
+
+    /// `slf[given]`, where `key` is what was given.
+    #[inline]
+    pub(crate) fn get_item(slf: &Bound<'_, Self>, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<Py<PyAny>> {
+        match slf.get().find_value(given.py(), key)? {
+            Some(value) => Ok(value),
+            None => call_missing(slf.as_any(), given),
+        }
+    }
+
+    /// `del self[given]`, where `key` is what was given.
+    #[inline]
+    pub(crate) fn delete_item(&self, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<()> {
+        let py = given.py();
+        let removed = self.locate(py, key, |found, _| found.ok().map(|found| found.remove().1))?;
+        removed.map(|removed| removed.release(py)).ok_or_else(|| missing(given))
+    }
+
+    #[inline]
+    pub(crate) fn contains_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
+        self.locate(py, key, |found, _| found.is_ok())
     }
 
     #[cold]
@@ -76,9 +99,9 @@ impl Map {
     /// Take an entry out and give its value; where that can't be made, the entry stays.
     pub(super) fn take(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
         let take = || {
-            let taken = self.locate(py, key, |store, _, found| {
-                let found = found?;
-                Some(store.value_to_take(py, found).map(|value| store.remove_made(found, value)))
+            let taken = self.locate(py, key, |found, _| {
+                let found = found.ok()?;
+                Some(found.value_to_take(py).map(|value| found.remove_made(value)))
             })?;
             released(py, taken)
         };
@@ -89,8 +112,8 @@ impl Map {
     pub(super) fn take_any<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let take = || {
             let taken = self.store.with(py, |store| {
-                let found = store.table.any()?;
-                Some(store.pair_to_take(py, found).map(|pair| store.remove_made(found, pair)))
+                let found = Found::any(store).ok()?;
+                Some(found.pair_to_take(py).map(|pair| found.remove_made(pair)))
             });
             released(py, taken)
         };
@@ -99,7 +122,7 @@ impl Map {
 
     /// Take out what was seen, if nobody else has changed it; whether it was.
     fn take_seen(&self, py: Python<'_>, seen: &Seen) -> bool {
-        let dropped = self.store.with(py, |store| store.find_seen(seen).map(|found| store.remove(found)));
+        let dropped = self.store.with(py, |store| Found::seen(store, seen).ok().map(|found| found.remove().1));
         dropped.map(|dropped| dropped.release(py)).is_some()
     }
 
@@ -139,9 +162,9 @@ impl Map {
 
     /// The value that is there; nothing if there is none, and `value` was set.
     fn read_or_set(&self, py: Python<'_>, key: &Key<'_>, value: &Value<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let read = self.locate(py, key, |store, hash, found| match found {
-            Some(found) => Ok(Some(store.read_value(py, found))),
-            None => store.insert(New { hash, key, value }).map(|()| None),
+        let read = self.locate(py, key, |found, hash| match found {
+            Ok(found) => Ok(Some(found.entry().read_value(py))),
+            Err(store) => store.insert(New { hash, key, value }).map(|()| None),
         })?;
         self.kinds().finish(py, read.map_err(|_| self.no_room(py, key, value))?)
     }
@@ -156,6 +179,15 @@ impl Map {
         let are_others = refused.is_err() && self.kinds().layout() != layout;
         let message = format_args!("the kinds of a map can't be changed once it is made");
         if are_others { Err(error::<PyTypeError>(py, message)) } else { Ok(()) }
+    }
+}
+
+/// Insert or replace; what was replaced.
+#[inline]
+fn set(found: Searched<'_, Store>, new: New<'_>) -> Result<Dropped, OutOfMemory> {
+    match found {
+        Ok(mut found) => found.overwrite(new),
+        Err(store) => store.insert(new).map(|()| Dropped::nothing()),
     }
 }
 

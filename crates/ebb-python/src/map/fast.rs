@@ -1,30 +1,20 @@
-//! `m[key]`, `m[key] = value`, `del m[key]` and `key in m` for the keys and values that most are, without PyO3's
-//! trampolines (about 15 ns of 50). A lane takes what needs no Python code and can't fail; everything else, errors
-//! included, goes to the slot that PyO3 made.
-#![allow(unsafe_code)] // references to objects
+//! The lanes of a map: `m[key]`, `m[key] = value`, `del m[key]` and `key in m`. See [`slots`](crate::mapping::slots).
 
-use crate::kinds::entry::{Leaving, new_object};
+use crate::kinds::entry::Made;
 use crate::kinds::given::Kinds;
-use crate::kinds::new::New;
+use crate::kinds::lookup::Lookup;
+use crate::kinds::new::Key;
 use crate::kinds::typed::{TypedKey, TypedValue};
 use crate::map::class::Map;
 use crate::mapping::slots::{HasLanes, Lanes};
-use crate::table::dropped::Dropped;
-use crate::table::store::{Store, rehasher};
+use crate::table::store::{Found, rehasher};
 use ebb::RawTable;
-use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
-static LANES: Lanes = Lanes::of::<Map>();
-
-/// Remember the slots that PyO3 made for `Map`.
-pub(crate) fn remember(map: &Bound<'_, PyType>) {
-    LANES.remember(map);
-}
+static LANES: Lanes<Map> = Lanes::new();
 
 impl HasLanes for Map {
-    fn lanes() -> &'static Lanes {
+    fn lanes() -> &'static Lanes<Map> {
         &LANES
     }
 
@@ -34,98 +24,53 @@ impl HasLanes for Map {
     }
 
     #[inline(always)]
-    fn lane_get<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<*mut ffi::PyObject> {
-        let key = K::of(key)?;
+    fn lane_get<'py, K: TypedKey>(&self, py: Python<'py>, key: K::Key<'_>) -> Option<Made<'py>> {
         let hash = K::hash(key);
-        self.store.try_with(py, |store| {
-            let (layout, mut unsure) = (&store.layout, false);
-            // SAFETY: a map of such keys holds the entries that are looked at.
-            let entry = store.table.get(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) })?;
-            if unsure {
-                return None;
-            }
-            // SAFETY: the table holds the value.
-            unsafe { new_object(py, layout.value, &entry[K::value(layout, entry)]) }
-        })?
+        self.store.try_with(py, |store| store.get_typed::<K>(py, hash, key))?
     }
 
     #[inline(always)]
-    fn lane_set<K: TypedKey, V: TypedValue>(
-        &self,
-        py: Python<'_>,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-    ) -> Option<()> {
-        let key = K::of(key)?;
+    fn lane_set<K: TypedKey, V: TypedValue>(&self, key: K::Key<'_>, value: &Bound<'_, PyAny>) -> Option<()> {
         let hash = K::hash(key);
-        let replaced = self.store.try_with(py, |store| {
-            let Store { layout, table, .. } = &mut *store;
-            let value = V::of(layout.value, value)?;
-            let mut unsure = false;
-            // SAFETY: a map of such keys holds the entries that are looked at.
-            let found = table.get_mut(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) });
-            if unsure {
-                return None;
-            }
-            let Some(entry) = found else {
-                return store.insert_typed::<K, V>(hash, key, value).ok().map(|()| None);
-            };
-            let range = K::value(layout, entry);
-            if range.len() != V::len(value) {
-                return resize(store, New { hash, key: &K::key(key), value: &V::value(value) });
-            }
-            let at = &mut entry[range];
-            // SAFETY: the table holds the value, which is written over.
-            let replaced = unsafe { V::take(at) };
-            V::write(value, at);
-            V::keep(value);
-            Some(replaced)
+        let replaced = self.store.try_with(value.py(), |store| {
+            let value = V::of(store.layout.value, value)?;
+            store.set_typed::<K, V>(hash, key, value)
         })??;
-        if let Some(replaced) = replaced {
-            replaced.release(py); // may run `__del__`
-        }
+        replaced.release(value.py()); // may run `__del__`
         Some(())
     }
 
     #[inline(always)]
-    fn lane_delete<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<()> {
-        let key = K::of(key)?;
+    fn lane_delete<K: TypedKey>(&self, py: Python<'_>, key: K::Key<'_>) -> Option<()> {
         let hash = K::hash(key);
         let dropped = self.store.try_with(py, |store| {
-            let (layout, mut unsure) = (&store.layout, false);
-            store.table.prefetch_removal(&rehasher::<K>(layout));
-            // SAFETY: a map of such keys holds the entries that are looked at.
-            let (found, entry) =
-                store.table.locate(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) })?;
-            if unsure {
-                return None;
-            }
-            // SAFETY: the table holds the entry, which is removed.
-            let dropped = unsafe { Dropped::of::<K>(layout, entry) };
-            store.forget::<K>(found);
-            Some(dropped)
+            store.table.prefetch_removal(&rehasher::<K>(&store.layout));
+            let Lookup::Found(found) = Found::typed::<K>(store, hash, key) else { return None };
+            Some(found.remove_typed::<K>().1)
         })??;
         dropped.release(py); // may run `__del__`
         Some(())
     }
 
     #[inline(always)]
-    fn lane_contains<K: TypedKey>(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Option<bool> {
-        let key = K::of(key)?;
+    fn lane_contains<K: TypedKey>(&self, py: Python<'_>, key: K::Key<'_>) -> Option<bool> {
         let hash = K::hash(key);
-        self.store.try_with(py, |store| {
-            let (layout, mut unsure) = (&store.layout, false);
-            // SAFETY: a map of such keys holds the entries that are looked at.
-            let found =
-                store.table.get(hash, |entry| unsafe { K::is(key, hash, layout, entry, &mut unsure) }).is_some();
-            (!unsure).then_some(found)
-        })?
+        self.store.try_with(py, |store| store.has_typed::<K>(hash, key))?
     }
-}
 
-/// Set a key to a value of another length than it has.
-#[inline(never)]
-fn resize(store: &mut Store, new: New<'_>) -> Option<Option<Leaving>> {
-    let found = store.find_plain(new.hash, new.key).ok()?;
-    store.set(found, new).ok().map(Dropped::into_value)
+    fn get_item(slf: &Bound<'_, Self>, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<Py<PyAny>> {
+        Map::get_item(slf, given, key)
+    }
+
+    fn set_item(&self, key: &Key<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.set_typed(value.py(), key, &self.value(value)?)
+    }
+
+    fn delete_item(&self, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<()> {
+        Map::delete_item(self, given, key)
+    }
+
+    fn contains_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
+        Map::contains_item(self, py, key)
+    }
 }

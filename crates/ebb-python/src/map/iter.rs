@@ -74,9 +74,9 @@ fn read_part(py: Python<'_>, store: &Store, part: Part) -> PyResult<Vec<(Read, R
     let mut done = Ok(());
     // Where one can't be made, those before it are dropped under the lock: the table has these objects too, or they are
     // of builtin types.
-    store.visit_part(part, |_, found| {
+    store.visit_part(part, |_, seen| {
         if done.is_ok() {
-            done = push_with(&mut reads, || store.read_pair(py, found));
+            done = push_with(&mut reads, || seen.entry().read_pair(py));
         }
     });
     done.map(|()| reads)

@@ -5,9 +5,9 @@ use crate::kinds::new::Key;
 use crate::map::class::Map;
 use crate::map::iter::{MapIterator, snapshot};
 use crate::mapping::iter::What;
-use crate::mapping::methods::{Fallback, call_missing, describe, pop};
+use crate::mapping::methods::{Fallback, describe, pop};
 use crate::mapping::slots::made_without_arguments;
-use crate::python::errors::{error, missing};
+use crate::python::errors::error;
 use crate::python::lock::Guarded;
 use crate::python::make;
 use crate::table::store::Store;
@@ -31,7 +31,7 @@ impl Map {
         Map { kinds: OnceLock::new(), store: Guarded::new(Store::new(Kinds::OBJECTS.layout())) }
     }
 
-    /// Fix the kinds of key and value; `_map.Map.__init__` calls it.
+    /// Fix the kinds of key and value; `Map.__init__` calls it.
     fn _set_kinds(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         self.set_kinds(key.py(), Kinds::of(key, value)?)
     }
@@ -46,16 +46,11 @@ impl Map {
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        self.locate(key.py(), &self.key(key)?, |_, _, found| found.is_some())
+        self.contains_item(key.py(), &self.key(key)?)
     }
 
     fn __getitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let py = key.py();
-        let map = slf.get();
-        match map.find_value(py, &map.key(key)?)? {
-            Some(value) => Ok(value),
-            None => call_missing(slf.as_any(), key),
-        }
+        Map::get_item(slf, key, &slf.get().key(key)?)
     }
 
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -63,9 +58,7 @@ impl Map {
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = key.py();
-        let removed = self.locate(py, &self.key(key)?, |store, _, found| found.map(|found| store.remove(found)))?;
-        removed.map(|removed| removed.release(py)).ok_or_else(|| missing(key))
+        self.delete_item(key, &self.key(key)?)
     }
 
     fn __iter__(slf: &Bound<'_, Self>) -> MapIterator {

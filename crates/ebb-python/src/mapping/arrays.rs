@@ -5,7 +5,7 @@ use crate::kinds::hash::hash_int;
 use crate::kinds::new::Value;
 use crate::python::errors::{error, with_room};
 use crate::table::batches::in_batches;
-use crate::table::search::Holder;
+use crate::table::store::Holder;
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -183,13 +183,13 @@ impl<'a> Lookups<'a> {
         self.keys.len
     }
 
-    /// Fill in what `find` gives for each hash and key at some places, and zeros where that is nothing.
+    /// Fill in what `find` answers for each hash and key at some places, and zeros where that is nothing.
     #[inline]
     pub(crate) fn fill<H: Holder>(
         &mut self,
         places: Range<usize>,
         holder: &mut H,
-        find: impl Fn(&mut H, u64, i64) -> Option<&[u8]>,
+        find: impl Fn(&mut H, u64, i64, &mut Answer<'_, '_>),
     ) {
         let Lookups { keys, values, found, value_bytes } = self;
         let Ok(()) = in_batches(
@@ -198,14 +198,31 @@ impl<'a> Lookups<'a> {
             |i| hash_int(keys.get(places.start + i)),
             |holder, i, hash| {
                 let i = places.start + i;
-                let value = find(holder, hash, keys.get(i));
-                match value {
-                    Some(value) => values.write(i * *value_bytes, value),
-                    None => values.clear(i * *value_bytes, *value_bytes),
+                let mut answer = Answer { values: &mut *values, at: i * *value_bytes, is_given: false };
+                find(holder, hash, keys.get(i), &mut answer);
+                let is_given = answer.is_given;
+                if !is_given {
+                    values.clear(i * *value_bytes, *value_bytes);
                 }
-                found.write(i, &[u8::from(value.is_some())]);
+                found.write(i, &[u8::from(is_given)]);
                 Ok::<_, Infallible>(())
             },
         );
+    }
+}
+
+/// The place of a value that is looked up.
+pub(crate) struct Answer<'a, 'b> {
+    values: &'a mut Room<'b>,
+    at: usize,
+    is_given: bool,
+}
+
+impl Answer<'_, '_> {
+    /// The value's bytes.
+    #[inline(always)]
+    pub(crate) fn give(&mut self, value: &[u8]) {
+        self.values.write(self.at, value);
+        self.is_given = true;
     }
 }

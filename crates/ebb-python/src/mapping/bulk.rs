@@ -11,7 +11,7 @@ use crate::python::errors::{error, push_with, with_room};
 use crate::python::make;
 use crate::python::pace::Pace;
 use crate::table::batches::in_batches;
-use crate::table::search::Holder;
+use crate::table::store::Holder;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;

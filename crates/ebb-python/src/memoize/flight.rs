@@ -1,4 +1,4 @@
-//! A call that others wait for, as `ebbmap/_flights.py` knows it: what must not be left half done.
+//! A call that others wait for, as `ebbmap/_internal/flights.py` knows it: what must not be left half done.
 //!
 //! An exception that a signal handler or another thread raises comes between two steps of Python code, also between a
 //! `finally` and the body of the function that it calls. Here is no such step.

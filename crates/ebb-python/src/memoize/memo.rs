@@ -1,4 +1,4 @@
-//! A memoized function: how a call becomes a key, and the way to a result that is there. `ebbmap/_memoize.py` makes it,
+//! A memoized function: how a call becomes a key, and the way to a result that is there. `ebbmap/_internal/memoize.py` makes it,
 //! and `flight` makes the calls whose results are not there.
 
 use crate::cache::class::Cache;

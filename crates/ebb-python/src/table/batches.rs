@@ -1,6 +1,6 @@
 //! Many keys in one hold of the lock: the cache lines of a batch are asked for before any is needed.
 
-use crate::table::search::Holder;
+use crate::table::store::Holder;
 use ebb::RawTable;
 use std::ops::Range;
 

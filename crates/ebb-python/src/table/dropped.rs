@@ -11,6 +11,10 @@ pub(crate) struct Dropped {
 }
 
 impl Dropped {
+    pub(crate) fn nothing() -> Self {
+        Dropped { key: None, value: None }
+    }
+
     /// The object that was an entry's value, if it was one.
     #[inline(always)]
     pub(super) fn of_value(value: Option<Leaving>) -> Self {

@@ -3,6 +3,7 @@
 pub(crate) mod batches;
 pub(crate) mod contents;
 pub(crate) mod dropped;
+pub(crate) mod found;
 pub(crate) mod parts;
 pub(crate) mod search;
 pub(crate) mod store;

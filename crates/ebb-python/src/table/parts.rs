@@ -1,7 +1,7 @@
 //! Parts of a table, to be walked over with pauses between.
 
-use crate::table::store::Store;
-use ebb::{Found, OutOfMemory, RawTable};
+use crate::table::store::{Seen, Store};
+use ebb::{OutOfMemory, RawTable};
 use pyo3::prelude::*;
 
 /// A part of a table: the entries whose hashes, read backwards, are in a range. As a hash never changes, an entry that is
@@ -44,13 +44,12 @@ impl Iterator for Parts {
 
 impl<T: RawTable> Store<T> {
     /// Call `visit` with every entry of a part of the table, and its hash. O(the part).
-    pub(crate) fn visit_part(&self, part: Part, mut visit: impl FnMut(u64, Found)) {
-        let layout = self.layout;
+    pub(crate) fn visit_part(&self, part: Part, mut visit: impl FnMut(u64, Seen<'_, T>)) {
         let mut position = Some(part.first);
         while let Some(at) = position.filter(|&at| at <= part.last) {
-            position = self.table.visit_part(at, &|entry| layout.hash(entry), |hash, found| {
+            position = self.visit(at, |hash, seen| {
                 if hash.reverse_bits() <= part.last {
-                    visit(hash, found);
+                    visit(hash, seen);
                 }
             });
         }
@@ -62,10 +61,9 @@ impl Store {
     /// runs out it has some of them.
     pub(crate) fn copy_part(&self, py: Python<'_>, part: Part, copy: &mut Store) -> Result<usize, OutOfMemory> {
         let mut done = Ok(0);
-        self.visit_part(part, |hash, found| {
+        self.visit_part(part, |hash, seen| {
             if let Ok(copied) = done {
-                let entry = self.entry(found);
-                done = copy.insert_copy(py, hash, entry).map(|()| copied + 1);
+                done = copy.insert_copy(py, hash, seen.entry()).map(|()| copied + 1);
             }
         });
         done

@@ -5,14 +5,14 @@ use crate::kinds::new::Key;
 use crate::python::calls;
 use crate::python::errors::out_of_memory;
 use crate::python::lock::Guarded;
-use crate::table::store::Store;
-use ebb::{Found, OutOfMemory, RawTable};
+use crate::table::store::{Found, Holder, Searched};
+use ebb::OutOfMemory;
 use pyo3::prelude::*;
 use std::collections::HashMap;
 
 /// What a search for an object key comes to.
-enum Probe {
-    Known(Option<Found>),
+enum Probe<'h, H: Holder> {
+    Known(Searched<'h, H>),
     /// Whether one of these keys of the table equals the one sought has to be asked of them, outside the lock.
     Ask(Vec<Py<PyAny>>),
 }
@@ -86,75 +86,74 @@ impl<'a, 'py> Search<'a, 'py> {
     }
 
     /// What it comes to. The table has the keys to be asked too, so dropping them here ends none.
-    fn end(self, found: Option<Found>) -> Result<Probe, OutOfMemory> {
+    fn end<H: Holder>(self, found: Searched<'_, H>) -> Result<Probe<'_, H>, OutOfMemory> {
         match found {
-            None if !self.ask.is_empty() => Ok(Probe::Ask(self.ask)),
-            None if self.left_out => Err(OutOfMemory),
+            Err(_) if !self.ask.is_empty() => Ok(Probe::Ask(self.ask)),
+            Err(_) if self.left_out => Err(OutOfMemory),
             _ => Ok(Probe::Known(found)),
         }
     }
 }
 
-impl<T: RawTable> Store<T> {
-    /// Search for an object key, with what has been asked so far. O(keys of this hash).
-    fn probe(&self, hash: u64, key: &Bound<'_, PyAny>, asked: &Asked) -> Result<Probe, OutOfMemory> {
-        let mut search = Search::new(key, hash, asked);
-        let found = self.find(hash, |entry| search.is(entry));
-        search.end(found)
-    }
+/// Search for an object key, with what has been asked so far. O(keys of this hash).
+fn probe<'h, H: Holder>(
+    holder: &'h mut H,
+    hash: u64,
+    key: &Bound<'_, PyAny>,
+    asked: &Asked,
+) -> Result<Probe<'h, H>, OutOfMemory> {
+    let mut search = Search::new(key, hash, asked);
+    let found = Found::find(holder, hash, |entry| search.is(entry));
+    search.end(found)
 }
 
-/// What has a store.
-pub(crate) trait Holder {
-    type Table: RawTable;
-    fn store(&mut self) -> &mut Store<Self::Table>;
-}
-
-impl<T: RawTable> Holder for Store<T> {
-    type Table = T;
-
-    #[inline(always)]
-    fn store(&mut self) -> &mut Store<T> {
-        self
-    }
-}
-
-/// Find `key` and do `work` with it, in one step that nobody sees half of. Objects are asked whether they are
+/// Find `key`, do `work` with what is found, and then `end` with what was searched, in one step that nobody sees half
+/// of. Both have the context. Objects are asked whether they are
 /// equal outside the lock; an answer holds for as long as this search has a reference to who gave it, so the
 /// search need not start from nothing when the table was changed meanwhile.
 #[inline]
-pub(crate) fn locate<H: Holder, const BEYOND: bool, R>(
+pub(crate) fn locate<H: Holder, const BEYOND: bool, C, R>(
     guarded: &Guarded<H, BEYOND>,
     py: Python<'_>,
     key: &Key<'_>,
-    work: impl FnOnce(&mut H, u64, Option<Found>) -> R,
+    context: &mut C,
+    work: impl FnOnce(Searched<'_, H>, u64, &mut C) -> R,
+    end: impl FnOnce(&mut H, &mut C),
 ) -> PyResult<R> {
     let hash = key.hash();
     match key {
         Key::Int(int) => Ok(guarded.with(py, |holder| {
-            let found = holder.store().find_int(hash, *int);
-            work(holder, hash, found)
+            let result = work(Found::int(holder, hash, *int), hash, context);
+            end(holder, context);
+            result
         })),
         Key::Text(text) => Ok(guarded.with(py, |holder| {
-            let found = holder.store().find_text(hash, text);
-            work(holder, hash, found)
+            let result = work(Found::text(holder, hash, text), hash, context);
+            end(holder, context);
+            result
         })),
-        Key::Object(object, _) => locate_object(guarded, py, hash, object, work),
+        Key::Object(object, _) => locate_object(guarded, (hash, object), context, work, end),
     }
 }
 
-fn locate_object<H: Holder, const BEYOND: bool, R>(
+fn locate_object<H: Holder, const BEYOND: bool, C, R>(
     guarded: &Guarded<H, BEYOND>,
-    py: Python<'_>,
-    hash: u64,
-    key: &Bound<'_, PyAny>,
-    work: impl FnOnce(&mut H, u64, Option<Found>) -> R,
+    (hash, key): (u64, &Bound<'_, PyAny>),
+    context: &mut C,
+    work: impl FnOnce(Searched<'_, H>, u64, &mut C) -> R,
+    end: impl FnOnce(&mut H, &mut C),
 ) -> PyResult<R> {
-    let (mut asked, mut work) = (Asked::default(), Some(work));
+    let (mut asked, mut rest) = (Asked::default(), Some((work, end)));
     loop {
-        let step = guarded.with(py, |holder| match holder.store().probe(hash, key, &asked)? {
-            Probe::Known(found) => Ok(Step::Done((work.take().expect("used once"))(holder, hash, found))),
-            Probe::Ask(candidates) => Ok::<_, OutOfMemory>(Step::Ask(candidates)),
+        let step = guarded.with(key.py(), |holder| {
+            let found = match probe(holder, hash, key, &asked)? {
+                Probe::Known(found) => found,
+                Probe::Ask(candidates) => return Ok(Step::Ask(candidates)),
+            };
+            let (work, end) = rest.take().expect("used once");
+            let result = work(found, hash, context);
+            end(holder, context);
+            Ok::<_, OutOfMemory>(Step::Done(result))
         });
         match step.map_err(out_of_memory)? {
             Step::Done(result) => return Ok(result),

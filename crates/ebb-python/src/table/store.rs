@@ -4,15 +4,15 @@
 //! written is counted. So an entry of the table is what [`Entry`] says.
 #![allow(unsafe_code)] // says that entries are the table's
 
-use crate::kinds::entry::{Entry, ObjectRef, is_object};
+use crate::kinds::entry::{Entry, Made, ObjectRef, new_object};
 use crate::kinds::kind::{KeyKind, ValueKind};
 use crate::kinds::layout::{Layout, word};
+use crate::kinds::lookup::{Lookup, Search};
 use crate::kinds::new::{Key, New};
 use crate::kinds::plain::keep;
-use crate::kinds::read::Read;
-use crate::kinds::typed::{TypedKey, TypedValue, with_key_type};
+use crate::kinds::typed::{Replaced, TypedKey, TypedValue, with_key_type};
 use crate::table::dropped::Dropped;
-use ebb::{Cursor, Deadlines, Found, OutOfMemory, RawTable, Stats, Table};
+use ebb::{Cursor, Deadlines, EntryRef, Host, OccupiedEntry, OutOfMemory, RawTable, Stats, Table, Time};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -46,15 +46,6 @@ pub(crate) struct Store<T: RawTable = Table> {
 impl Store {
     pub(crate) fn new(layout: Layout) -> Self {
         Store::over(layout, Table::new(layout.entry_size()))
-    }
-
-    /// Insert or replace; `found` is what a search for the key has found.
-    #[inline]
-    pub(crate) fn set(&mut self, found: Option<Found>, new: New<'_>) -> Result<Dropped, OutOfMemory> {
-        let Some(found) = found else {
-            return self.insert(new).map(|()| Dropped::of_value(None));
-        };
-        self.overwrite(found, new).map(|(_, dropped)| dropped)
     }
 
     /// Add an entry whose key a search has not found.
@@ -137,97 +128,24 @@ impl<T: RawTable> Store<T> {
         Store { layout, table, changes: 0, overhead: 0 }
     }
 
-    /// An entry of the table.
-    #[inline(always)]
-    pub(crate) fn entry(&self, found: Found) -> Entry<'_> {
-        // SAFETY: the table holds it.
-        unsafe { Entry::new(self.layout, self.table.entry(found)) }
-    }
-
     /// The next entry that a walk comes to.
     pub(crate) fn next(&self, cursor: &mut Cursor) -> Option<Entry<'_>> {
         // SAFETY: the table holds it.
         self.table.next(cursor).map(|entry| unsafe { Entry::new(self.layout, entry) })
     }
 
-    /// The first entry of a hash that `is` it.
+    /// Whether there is an entry of this hash that `is` it.
     #[inline(always)]
-    pub(crate) fn find(&self, hash: u64, mut is: impl FnMut(Entry<'_>) -> bool) -> Option<Found> {
+    pub(crate) fn has(&self, hash: u64, mut is: impl FnMut(Entry<'_>) -> bool) -> bool {
         // SAFETY: the table holds it.
-        self.table.find(hash, |entry| is(unsafe { Entry::new(self.layout, entry) }))
+        self.table.get(hash, |entry| is(unsafe { Entry::new(self.layout, entry) })).is_some()
     }
 
+    /// Whether there is an entry of this key, which is no object.
     #[inline(always)]
-    pub(crate) fn find_int(&self, hash: u64, key: i64) -> Option<Found> {
-        self.table.find(hash, |entry| word(entry) == key as u64)
-    }
-
-    #[inline]
-    pub(crate) fn find_text(&self, hash: u64, key: &[u8]) -> Option<Found> {
+    pub(crate) fn has_inline(&self, hash: u64, key: &Key<'_>) -> bool {
         let layout = self.layout;
-        self.table.find(hash, |entry| layout.text_key(entry) == key)
-    }
-
-    /// The entry of a key, where finding it takes no Python code; `Err` where it might.
-    #[inline(always)]
-    pub(crate) fn find_plain(&self, hash: u64, key: &Key<'_>) -> Result<Option<Found>, ()> {
-        let Key::Object(object, _) = key else {
-            return Ok(self.find_inline(hash, key));
-        };
-        let mut unsure = false;
-        assert!(self.layout.key == KeyKind::Object);
-        // SAFETY: the table has object keys.
-        let found = self.table.find(hash, |entry| unsafe { is_object(entry, hash, object, &mut unsure) });
-        if unsure { Err(()) } else { Ok(found) }
-    }
-
-    #[inline(always)]
-    pub(crate) fn read_value(&self, py: Python<'_>, found: Found) -> PyResult<Read> {
-        self.entry(found).read_value(py)
-    }
-
-    /// Key and value of an entry as objects.
-    pub(crate) fn read_pair(&self, py: Python<'_>, found: Found) -> PyResult<(Read, Read)> {
-        self.entry(found).read_pair(py)
-    }
-
-    /// The entry of a key that is no object.
-    #[inline(always)]
-    pub(crate) fn find_inline(&self, hash: u64, key: &Key<'_>) -> Option<Found> {
-        match key {
-            Key::Int(int) => self.find_int(hash, *int),
-            Key::Text(text) => self.find_text(hash, text),
-            Key::Object(..) => unreachable!("objects are searched with `probe`"),
-        }
-    }
-
-    /// Give an entry another value; where the entry is then, and what it had. Only a value of variable size may take
-    /// memory.
-    #[inline]
-    pub(crate) fn overwrite(&mut self, found: Found, new: New<'_>) -> Result<(Found, Dropped), OutOfMemory> {
-        let layout = self.layout;
-        assert!(layout.takes(new));
-        if layout.value.is_variable() {
-            return Ok((self.replace(found, new)?, Dropped::of_value(None)));
-        }
-        let (from, bytes) = (layout.key_bytes, layout.value_bytes);
-        let at = &mut self.table.entry_mut(found)[from..from + bytes];
-        // SAFETY: the table's value, which is written over.
-        let replaced = (layout.value == ValueKind::Object).then(|| unsafe { ObjectRef::new(at).take() });
-        new.value.write(at);
-        new.value.keep();
-        Ok((found, Dropped::of_value(replaced)))
-    }
-
-    /// The bytes of an object key.
-    pub(crate) fn key_word(&self, found: Found) -> Option<u64> {
-        let is_object = self.layout.key == KeyKind::Object;
-        is_object.then(|| word(&self.table.entry(found)[8..]))
-    }
-
-    /// The entry whose key is the object of these bytes.
-    pub(crate) fn find_object(&self, hash: u64, object: u64) -> Option<Found> {
-        self.table.find(hash, |entry| word(&entry[8..]) == object)
+        self.table.get(hash, |entry| is_inline(layout, entry, key)).is_some()
     }
 
     /// Whether objects are objects here too, so that nothing else is taken for a reference.
@@ -264,47 +182,16 @@ impl<T: RawTable> Store<T> {
         Ok(())
     }
 
-    /// Give a variable value new bytes. The key stays the one that is there.
-    fn replace(&mut self, found: Found, new: New<'_>) -> Result<Found, OutOfMemory> {
-        let layout = self.layout;
-        let len = layout.entry_len(new);
-        let mut fixed_key = [0; 16];
-        let kept = layout.key_bytes;
-        fixed_key[..kept].copy_from_slice(&self.table.entry(found)[..kept]);
-        self.table.replace(found, len, &|entry| layout.hash(entry), |entry| {
-            layout.write(entry, new);
-            entry[..kept].copy_from_slice(&fixed_key[..kept]);
-        })
-    }
-
-    /// Take an entry out.
-    #[inline(never)]
-    pub(crate) fn remove(&mut self, found: Found) -> Dropped {
-        with_key_type!(self.layout.key, K => self.remove_typed::<K>(found))
-    }
-
-    /// As [`remove`](Self::remove), where the kind of key is known.
+    /// Whether the table has keys of this kind.
     #[inline(always)]
-    pub(crate) fn remove_typed<K: TypedKey>(&mut self, found: Found) -> Dropped {
-        // SAFETY: the table holds the entry, which is removed.
-        let dropped = unsafe { Dropped::of::<K>(&self.layout, self.table.entry(found)) };
-        self.forget::<K>(found);
-        dropped
+    fn check_key<K: TypedKey>(&self) {
+        assert!(K::BYTES == self.layout.key_bytes);
     }
 
-    /// Take an entry without objects out.
-    #[inline(never)]
-    pub(crate) fn remove_inline(&mut self, found: Found) {
-        with_key_type!(self.layout.key, K => self.forget::<K>(found));
-    }
-
-    /// Take an entry out, whose objects are dropped elsewhere.
+    /// An entry of which so many bytes are neither key nor value has been taken out.
     #[inline(always)]
-    pub(crate) fn forget<K: TypedKey>(&mut self, found: Found) {
-        if K::BYTES == 0 && self.layout.both_variable() {
-            self.overhead -= self.layout.overhead(self.table.entry(found));
-        }
-        self.table.remove(found, &rehasher::<K>(&self.layout));
+    fn forgot(&mut self, overhead: usize) {
+        self.overhead -= overhead;
         self.changes += 1;
     }
 
@@ -336,6 +223,332 @@ impl<T: RawTable> Store<T> {
             entry.objects().try_for_each(|object| object.visit(visit))?;
         }
         Ok(())
+    }
+}
+
+/// What has a store.
+///
+/// # Safety
+/// The store is the same each time.
+pub(crate) unsafe trait Holder {
+    type Table: RawTable;
+    fn store(&self) -> &Store<Self::Table>;
+    fn store_mut(&mut self) -> &mut Store<Self::Table>;
+}
+
+// SAFETY: it is itself.
+unsafe impl<T: RawTable> Holder for Store<T> {
+    type Table = T;
+
+    #[inline(always)]
+    fn store(&self) -> &Store<T> {
+        self
+    }
+
+    #[inline(always)]
+    fn store_mut(&mut self) -> &mut Store<T> {
+        self
+    }
+}
+
+/// The holder of a store, as the one that has its table.
+struct Held<'h, H>(&'h mut H);
+
+impl<H: Holder> Host for Held<'_, H> {
+    type Table = H::Table;
+
+    #[inline(always)]
+    fn table(&self) -> &H::Table {
+        &self.0.store().table
+    }
+
+    #[inline(always)]
+    fn table_mut(&mut self) -> &mut H::Table {
+        &mut self.0.store_mut().table
+    }
+}
+
+/// An entry that was found, with what holds its store: nobody else changes that meanwhile.
+pub(crate) struct Found<'h, H: Holder>(OccupiedEntry<Held<'h, H>>);
+
+/// What a search has found; if nothing, what was searched.
+pub(crate) type Searched<'h, H> = Result<Found<'h, H>, &'h mut H>;
+
+impl<'h, H: Holder> Found<'h, H> {
+    fn of(found: Result<OccupiedEntry<Held<'h, H>>, Held<'h, H>>) -> Searched<'h, H> {
+        found.map(Found).map_err(|held| held.0)
+    }
+
+    /// The entry of this hash whose bytes `is` recognises.
+    #[inline(always)]
+    pub(super) fn by_bytes(holder: &'h mut H, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Searched<'h, H> {
+        Self::of(OccupiedEntry::find(Held(holder), hash, is))
+    }
+
+    /// The entry of this hash that `is` it.
+    #[inline(always)]
+    pub(crate) fn find(holder: &'h mut H, hash: u64, mut is: impl FnMut(Entry<'_>) -> bool) -> Searched<'h, H> {
+        let layout = holder.store().layout;
+        // SAFETY: the table holds it.
+        Self::by_bytes(holder, hash, |entry| is(unsafe { Entry::new(layout, entry) }))
+    }
+
+    /// The entry of a key of the table's kind, if no Python code has to be asked.
+    #[inline(always)]
+    pub(crate) fn typed<K: TypedKey>(holder: &'h mut H, hash: u64, key: K::Key<'_>) -> Lookup<Self> {
+        let (layout, mut search) = (holder.store().layout, Search::default());
+        holder.store().check_key::<K>();
+        // SAFETY: the table has such keys.
+        let is = |entry: &[u8]| search.ends_at(unsafe { K::compare(key, hash, &layout, entry) });
+        let end = Self::by_bytes(holder, hash, is).ok();
+        search.result(end)
+    }
+
+    /// Some entry.
+    #[inline]
+    pub(crate) fn any(holder: &'h mut H) -> Searched<'h, H> {
+        Self::of(OccupiedEntry::any(Held(holder)))
+    }
+
+    /// What holds the store.
+    #[inline(always)]
+    pub(crate) fn holder(&self) -> &H {
+        self.0.host().0
+    }
+
+    /// What holds the store: the entry is given up.
+    #[inline(always)]
+    pub(crate) fn into_holder(self) -> &'h mut H {
+        self.0.into_host().0
+    }
+
+    #[inline(always)]
+    fn layout(&self) -> Layout {
+        self.holder().store().layout
+    }
+
+    /// The entry.
+    #[inline(always)]
+    pub(crate) fn entry(&self) -> Entry<'_> {
+        // SAFETY: the table holds it.
+        unsafe { Entry::new(self.layout(), self.0.bytes()) }
+    }
+
+    /// The bytes of an object key.
+    pub(crate) fn key_word(&self) -> Option<u64> {
+        let is_object = self.layout().key == KeyKind::Object;
+        is_object.then(|| word(&self.0.bytes()[8..]))
+    }
+
+    /// Give the entry another value; what it had. Only a value of variable size may take memory.
+    #[inline]
+    pub(crate) fn overwrite(&mut self, new: New<'_>) -> Result<Dropped, OutOfMemory> {
+        let layout = self.layout();
+        assert!(layout.takes(new));
+        if layout.value.is_variable() {
+            return self.replace(new).map(|()| Dropped::of_value(None));
+        }
+        let (from, bytes) = (layout.key_bytes, layout.value_bytes);
+        let at = &mut self.0.bytes_mut()[from..from + bytes];
+        // SAFETY: the table's value, which is written over.
+        let replaced = (layout.value == ValueKind::Object).then(|| unsafe { ObjectRef::new(at).take() });
+        new.value.write(at);
+        new.value.keep();
+        Ok(Dropped::of_value(replaced))
+    }
+
+    /// Give a variable value new bytes. The key stays the one that is there.
+    fn replace(&mut self, new: New<'_>) -> Result<(), OutOfMemory> {
+        let layout = self.layout();
+        let len = layout.entry_len(new);
+        let mut fixed_key = [0; 16];
+        let kept = layout.key_bytes;
+        fixed_key[..kept].copy_from_slice(&self.0.bytes()[..kept]);
+        self.0.replace(len, &|entry| layout.hash(entry), |entry| {
+            layout.write(entry, new);
+            entry[..kept].copy_from_slice(&fixed_key[..kept]);
+        })
+    }
+
+    /// Take the entry out.
+    #[inline(never)]
+    pub(crate) fn remove(self) -> (&'h mut H, Dropped) {
+        with_key_type!(self.layout().key, K => self.remove_typed::<K>())
+    }
+
+    /// As [`remove`](Self::remove), where the kind of key is known.
+    #[inline(always)]
+    pub(crate) fn remove_typed<K: TypedKey>(self) -> (&'h mut H, Dropped) {
+        self.holder().store().check_key::<K>();
+        // SAFETY: the table holds the entry, which is removed.
+        let dropped = unsafe { Dropped::of::<K>(&self.layout(), self.0.bytes()) };
+        (self.forget::<K>(), dropped)
+    }
+
+    /// Take an entry without objects out.
+    #[inline(never)]
+    pub(crate) fn remove_inline(self) -> &'h mut H {
+        debug_assert!(!self.layout().has_objects());
+        with_key_type!(self.layout().key, K => self.forget::<K>())
+    }
+
+    /// Take the entry out, whose objects are dropped elsewhere.
+    #[inline(always)]
+    fn forget<K: TypedKey>(self) -> &'h mut H {
+        let layout = self.layout();
+        let overhead = if K::BYTES == 0 && layout.both_variable() { layout.overhead(self.0.bytes()) } else { 0 };
+        let holder = self.0.remove(&rehasher::<K>(&layout)).0;
+        holder.store_mut().forgot(overhead);
+        holder
+    }
+}
+
+impl<'h, H: Holder<Table = ebb::Cache>> Found<'h, H> {
+    /// An entry that has expired, found in at most so many steps, which are counted down.
+    pub(crate) fn expired(holder: &'h mut H, now: Time, steps: &mut usize) -> Searched<'h, H> {
+        let layout = holder.store().layout;
+        Self::of(OccupiedEntry::expired(Held(holder), now, steps, &|entry| layout.hash(entry)))
+    }
+
+    /// The entry to be evicted next.
+    pub(crate) fn victim(holder: &'h mut H) -> Searched<'h, H> {
+        let layout = holder.store().layout;
+        Self::of(OccupiedEntry::victim(Held(holder), &|entry| layout.hash(entry)))
+    }
+
+    /// The next entry of the walk that was begun last.
+    pub(crate) fn next_of_walk(holder: &'h mut H) -> Searched<'h, H> {
+        let layout = holder.store().layout;
+        Self::of(OccupiedEntry::next_of_walk(Held(holder), &|entry| layout.hash(entry)))
+    }
+
+    /// When the entry expires.
+    #[inline(always)]
+    pub(crate) fn deadlines(&self) -> Deadlines {
+        self.0.deadlines()
+    }
+
+    /// Give the entry other deadlines.
+    #[inline]
+    pub(crate) fn renew(&mut self, deadlines: Deadlines) {
+        self.0.renew(deadlines);
+    }
+
+    /// The entry was used.
+    #[inline]
+    pub(crate) fn mark(&mut self) {
+        self.0.mark();
+    }
+
+    /// See [`ebb::Cache::was_limited`].
+    pub(crate) fn was_limited(&mut self) -> bool {
+        self.0.was_limited()
+    }
+}
+
+/// An entry of a store, to read.
+pub(crate) struct Seen<'s, T: RawTable> {
+    layout: Layout,
+    entry: EntryRef<'s, T>,
+}
+
+impl<'s, T: RawTable> Seen<'s, T> {
+    pub(crate) fn entry(&self) -> Entry<'s> {
+        // SAFETY: the table holds it.
+        unsafe { Entry::new(self.layout, self.entry.bytes()) }
+    }
+}
+
+impl Seen<'_, ebb::Cache> {
+    /// When the entry expires.
+    pub(crate) fn deadlines(&self) -> Deadlines {
+        self.entry.deadlines()
+    }
+}
+
+impl<T: RawTable> Store<T> {
+    /// Call `visit` with every entry of a part of the table, after its hash. See [`RawTable::visit_part`].
+    pub(crate) fn visit(&self, position: u64, mut visit: impl FnMut(u64, Seen<'_, T>)) -> Option<u64> {
+        let layout = self.layout;
+        let rehash = |entry: &[u8]| layout.hash(entry);
+        self.table.visit_part(position, &rehash, |hash, entry| visit(hash, Seen { layout, entry }))
+    }
+}
+
+impl Store {
+    /// The value of a key of the table's kind, if neither Python code nor a codec is needed.
+    #[inline(always)]
+    pub(crate) fn get_typed<'py, K: TypedKey>(&self, py: Python<'py>, hash: u64, key: K::Key<'_>) -> Option<Made<'py>> {
+        let (layout, mut search) = (&self.layout, Search::default());
+        self.check_key::<K>();
+        // SAFETY: the table has such keys.
+        let end = self.table.get(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
+        let Lookup::Found(entry) = search.result(end) else { return None };
+        // SAFETY: the table holds the value.
+        unsafe { new_object(py, layout.value, &entry[K::value(layout, entry)]) }
+    }
+
+    /// Whether there is a key of the table's kind, if no Python code has to be asked.
+    #[inline(always)]
+    pub(crate) fn has_typed<K: TypedKey>(&self, hash: u64, key: K::Key<'_>) -> Option<bool> {
+        let (layout, mut search) = (&self.layout, Search::default());
+        self.check_key::<K>();
+        // SAFETY: the table has such keys.
+        let end = self.table.get(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
+        match search.result(end) {
+            Lookup::Found(_) => Some(true),
+            Lookup::Absent => Some(false),
+            Lookup::Unsure => None,
+        }
+    }
+
+    /// Set a key to a value, both of the table's kinds, if neither Python code nor memory that is not there is needed;
+    /// what it had.
+    #[inline(always)]
+    pub(crate) fn set_typed<K: TypedKey, V: TypedValue>(
+        &mut self,
+        hash: u64,
+        key: K::Key<'_>,
+        value: V::Value<'_>,
+    ) -> Option<Replaced> {
+        self.check_typed::<K, V>();
+        let Store { layout, table, .. } = &mut *self;
+        let mut search = Search::default();
+        // SAFETY: the table has such keys.
+        let end = table.get_mut(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
+        match search.result(end) {
+            Lookup::Unsure => None,
+            Lookup::Absent => self.insert_typed::<K, V>(hash, key, value).ok().map(|()| Replaced(None)),
+            Lookup::Found(entry) => {
+                let range = K::value(layout, entry);
+                if range.len() != V::len(value) {
+                    return self.resize::<K>(key, New { hash, key: &K::key(key), value: &V::value(value) });
+                }
+                let at = &mut entry[range];
+                // SAFETY: the table holds the value, which is written over.
+                let replaced = unsafe { V::take(at) };
+                V::write(value, at);
+                V::keep(value);
+                Some(Replaced(replaced))
+            }
+        }
+    }
+
+    /// Set a key that is there to a value of another length than it has.
+    #[inline(never)]
+    fn resize<K: TypedKey>(&mut self, key: K::Key<'_>, new: New<'_>) -> Option<Replaced> {
+        let Lookup::Found(mut found) = Found::typed::<K>(self, new.hash, key) else { return None };
+        found.overwrite(new).ok().map(|dropped| Replaced(dropped.into_value()))
+    }
+}
+
+/// Whether an entry has this key, which is no object.
+#[inline(always)]
+pub(super) fn is_inline(layout: Layout, entry: &[u8], key: &Key<'_>) -> bool {
+    match key {
+        Key::Int(int) => word(entry) == *int as u64,
+        Key::Text(text) => layout.text_key(entry) == &**text,
+        Key::Object(..) => unreachable!("objects are searched with `probe`"),
     }
 }
 

@@ -6,8 +6,7 @@ use crate::kinds::read::Read;
 use crate::python::errors::copy_of;
 use crate::python::make::RoomForPair;
 use crate::table::dropped::Dropped;
-use crate::table::store::Store;
-use ebb::{Found, RawTable};
+use crate::table::store::{Found, Holder, Searched};
 use pyo3::prelude::*;
 
 /// An entry as it was under one hold of the lock, to be known again under another. Whoever has it holds the objects
@@ -29,53 +28,43 @@ pub(crate) enum Taken<T, R> {
 pub(crate) type TakenValue = Taken<Py<PyAny>, Read>;
 pub(crate) type TakenPair = Taken<(Py<PyAny>, Py<PyAny>), (Read, Read)>;
 
-impl Store {
-    /// Take out an entry if what it becomes is made.
+impl<'h, H: Holder> Found<'h, H> {
+    /// Take the entry out if what it becomes is made.
     #[inline(always)]
-    pub(crate) fn remove_made<T, R>(&mut self, found: Found, taken: Taken<T, R>) -> (Taken<T, R>, Option<Dropped>) {
-        let dropped = matches!(taken, Taken::Made(_)).then(|| self.remove(found));
+    pub(crate) fn remove_made<T, R>(self, taken: Taken<T, R>) -> (Taken<T, R>, Option<Dropped>) {
+        let dropped = matches!(taken, Taken::Made(_)).then(|| self.remove().1);
         (taken, dropped)
-    }
-}
-
-impl<T: RawTable> Store<T> {
-    /// The entry whose very key this is.
-    pub(crate) fn find_kept(&self, hash: u64, key: &KeptKey) -> Option<Found> {
-        match key {
-            KeptKey::Object(object) => self.find_object(hash, object.as_ptr() as usize as u64),
-            KeptKey::Int(int) => self.find_int(hash, *int),
-            KeptKey::Text(text) => self.find_text(hash, text),
-        }
     }
 
     /// The value of an entry that is about to be taken out.
     #[inline(always)]
-    pub(crate) fn value_to_take(&self, py: Python<'_>, found: Found) -> PyResult<TakenValue> {
-        match self.read_value(py, found)? {
+    pub(crate) fn value_to_take(&self, py: Python<'_>) -> PyResult<TakenValue> {
+        match self.entry().read_value(py)? {
             Read::Done(value) => Ok(Taken::Made(value)),
-            read => Ok(Taken::Seen(read, self.see(py, found)?)),
+            read => Ok(Taken::Seen(read, self.see(py)?)),
         }
     }
 
     /// The key and the value of an entry that is about to be taken out.
     #[inline]
-    pub(crate) fn pair_to_take(&self, py: Python<'_>, found: Found) -> PyResult<TakenPair> {
-        match self.read_pair(py, found)? {
+    pub(crate) fn pair_to_take(&self, py: Python<'_>) -> PyResult<TakenPair> {
+        match self.entry().read_pair(py)? {
             (Read::Done(key), Read::Done(value)) => Ok(Taken::Made((key, value))),
-            read => Ok(Taken::Seen(read, self.see(py, found)?)),
+            read => Ok(Taken::Seen(read, self.see(py)?)),
         }
     }
 
-    /// Take note of an entry.
+    /// Take note of the entry.
     #[inline(never)]
-    fn see(&self, py: Python<'_>, found: Found) -> PyResult<Seen> {
-        let entry = self.entry(found);
+    fn see(&self, py: Python<'_>) -> PyResult<Seen> {
+        let entry = self.entry();
         Ok(Seen { hash: entry.hash(), key: entry.keep_key(py)?, entry: copy_of(entry.bytes())? })
     }
 
     /// What was seen, if it is there and still the same.
-    pub(crate) fn find_seen(&self, seen: &Seen) -> Option<Found> {
-        self.find_kept(seen.hash, &seen.key).filter(|&found| *self.table.entry(found) == *seen.entry)
+    pub(crate) fn seen(holder: &'h mut H, seen: &Seen) -> Searched<'h, H> {
+        let found = Self::kept(holder, seen.hash, &seen.key)?;
+        if *found.entry().bytes() == *seen.entry { Ok(found) } else { Err(found.into_holder()) }
     }
 }
 

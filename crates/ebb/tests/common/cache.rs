@@ -237,7 +237,7 @@ impl Model {
         self.cache.find(hash(key), |entry| key_of(entry) == key)
     }
 
-    pub fn find_entry(&mut self, key: u64) -> Option<OccupiedEntry<'_, Cache>> {
+    pub fn find_entry(&mut self, key: u64) -> Option<OccupiedEntry<&mut Cache>> {
         self.cache.find_entry(hash(key), |entry| key_of(entry) == key)
     }
 

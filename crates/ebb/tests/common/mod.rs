@@ -151,7 +151,7 @@ impl Model {
         self.table.find(self.hashing.of(key), |entry| key_of(entry) == key)
     }
 
-    fn find_entry(&mut self, key: u64) -> Option<OccupiedEntry<'_, Table>> {
+    fn find_entry(&mut self, key: u64) -> Option<OccupiedEntry<&mut Table>> {
         self.table.find_entry(self.hashing.of(key), |entry| key_of(entry) == key)
     }
 

@@ -5,7 +5,8 @@ use crate::cache::gone::Cause;
 use crate::cache::limits::Lives;
 use crate::cache::moment::Moment;
 use crate::cache::step::Step;
-use ebb::{Deadlines, Found, Time};
+use crate::table::store::{Found, Searched};
+use ebb::{Deadlines, Time};
 use pyo3::prelude::*;
 
 /// Steps of sweeping that an operation takes on.
@@ -19,59 +20,12 @@ impl Chest {
         self.limits.deadlines(lives, moment)
     }
 
-    /// Whether an entry has expired.
-    #[inline]
-    pub(crate) fn is_over(&self, found: Found, moment: &Moment) -> bool {
-        moment.is_past(self.store.table.deadlines(found).first())
-    }
-
-    /// What was found, if it is alive.
-    #[inline]
-    pub(crate) fn alive(&self, found: Option<Found>, moment: &Moment) -> Option<Found> {
-        found.filter(|&found| !self.is_over(found, moment))
-    }
-
-    /// What was found, if it is alive, as a use of it.
-    #[inline]
-    pub(crate) fn using(&mut self, found: Option<Found>, moment: &Moment) -> Option<Found> {
-        let alive = self.alive(found, moment);
-        match alive {
-            Some(found) => self.hit(found, moment),
-            None => self.counts.misses += 1,
-        }
-        alive
-    }
-
-    /// An entry that is alive was used.
-    #[inline]
-    pub(crate) fn hit(&mut self, found: Found, moment: &Moment) {
-        self.counts.hits += 1;
-        if let Some(idle) = self.limits.idle {
-            let hard = self.store.table.deadlines(found).hard;
-            let idle = self.limits.clock.after(moment.time(), idle);
-            self.store.table.renew(found, Deadlines { hard, idle });
-        }
-        self.store.table.mark(found);
-    }
-
-    /// Let an entry live for another while.
-    pub(crate) fn touch(&mut self, found: Found, lives: Lives, moment: &Moment) {
-        let deadlines = self.deadlines(lives, moment);
-        self.store.table.renew(found, deadlines);
-        self.store.table.mark(found);
-    }
-
-    pub(crate) fn next_expired(&mut self, now: Time, steps: &mut usize) -> Option<Found> {
-        let layout = self.store.layout;
-        self.store.table.next_expired(now, steps, &|entry| layout.hash(entry))
-    }
-
     /// Take out what has expired, in a bounded number of steps. What can't leave for want of memory stays for later,
     /// and those behind it.
     pub(crate) fn sweep(&mut self, step: &mut Step<'_, '_>, mut steps: usize) -> PyResult<()> {
         let now = step.moment.time();
-        while let Some(found) = self.next_expired(now, &mut steps) {
-            self.depart(step, found, Cause::Expired)?;
+        while let Ok(found) = Found::expired(self, now, &mut steps) {
+            found.depart(step, Cause::Expired)?;
         }
         Ok(())
     }
@@ -86,9 +40,8 @@ impl Chest {
 
     /// As [`sweep`](Self::sweep), for entries without objects whose leaving is not announced: it needs no interpreter.
     pub(crate) fn sweep_silently(&mut self, now: Time, mut steps: usize) {
-        while let Some(found) = self.next_expired(now, &mut steps) {
-            self.store.remove_inline(found);
-            self.count(Cause::Expired);
+        while let Ok(found) = Found::expired(self, now, &mut steps) {
+            found.remove_inline().count(Cause::Expired);
         }
     }
 
@@ -115,9 +68,69 @@ impl Chest {
             return Ok(false);
         }
         let mut steps = STEPS_FOR_ROOM;
-        match self.next_expired(step.moment.time(), &mut steps) {
-            Some(found) => self.depart(step, found, Cause::Expired).map(|()| true),
-            None => Ok(false),
+        match Found::expired(self, step.moment.time(), &mut steps) {
+            Ok(found) => found.depart(step, Cause::Expired).map(|_| true),
+            Err(_) => Ok(false),
         }
+    }
+}
+
+/// What was found, if it is alive; what has expired is taken out.
+pub(crate) fn drop_expired<'c>(found: Searched<'c, Chest>, step: &mut Step<'_, '_>) -> PyResult<Searched<'c, Chest>> {
+    match found {
+        Ok(expired) if expired.is_over(step.moment) => Ok(Err(expired.depart(step, Cause::Expired)?)),
+        found => Ok(found),
+    }
+}
+
+/// What was found, if it is alive.
+#[inline]
+pub(crate) fn alive<'c>(found: Searched<'c, Chest>, moment: &Moment) -> Searched<'c, Chest> {
+    match found {
+        Ok(found) if found.is_over(moment) => Err(found.into_holder()),
+        found => found,
+    }
+}
+
+/// What was found, if it is alive, as a use of it.
+#[inline]
+pub(crate) fn using<'c>(found: Searched<'c, Chest>, moment: &Moment) -> Searched<'c, Chest> {
+    match alive(found, moment) {
+        Ok(mut found) => {
+            found.hit(moment);
+            Ok(found)
+        }
+        Err(chest) => {
+            chest.counts.misses.add(1);
+            Err(chest)
+        }
+    }
+}
+
+impl Found<'_, Chest> {
+    /// Whether the entry has expired.
+    #[inline]
+    pub(crate) fn is_over(&self, moment: &Moment) -> bool {
+        moment.is_past(self.deadlines().first())
+    }
+
+    /// The entry, which is alive, was used.
+    #[inline]
+    fn hit(&mut self, moment: &Moment) {
+        let Chest { counts, limits, .. } = self.holder();
+        counts.hits.add(1);
+        if let Some(idle) = limits.idle {
+            let idle = limits.clock.after(moment.time(), idle);
+            let hard = self.deadlines().hard;
+            self.renew(Deadlines { hard, idle });
+        }
+        self.mark();
+    }
+
+    /// Let the entry live for another while.
+    pub(crate) fn touch(&mut self, lives: Lives, moment: &Moment) {
+        let deadlines = self.holder().deadlines(lives, moment);
+        self.renew(deadlines);
+        self.mark();
     }
 }

@@ -1,5 +1,6 @@
 //! Entries come: they are set, within the bounds.
 
+use crate::cache::chest::expiry::drop_expired;
 use crate::cache::chest::state::{Chest, this_thread};
 use crate::cache::gone::{Cause, Departed};
 use crate::cache::limits::{Limits, Lives, always_fits};
@@ -8,7 +9,9 @@ use crate::cache::step::Step;
 use crate::kinds::kind::ValueKind;
 use crate::kinds::new::New;
 use crate::kinds::typed::{TypedKey, TypedValue};
-use ebb::{Deadlines, Found, MAX_ENTRY_BYTES, OutOfMemory};
+use crate::table::found::Again;
+use crate::table::store::{Found, Searched};
+use ebb::{Deadlines, MAX_ENTRY_BYTES, OutOfMemory};
 use pyo3::prelude::*;
 
 /// What an attempt to write an entry has come to.
@@ -25,62 +28,75 @@ impl Written {
 }
 
 impl Chest {
-    /// Set a key; `found` is what a search for it has found. Nothing has changed if it is refused, but for what made
-    /// room.
+    /// Set a key, of which a search has found `found`. Nothing has changed if it is refused, but for what made room.
     pub(crate) fn put(
-        &mut self,
+        found: Searched<'_, Chest>,
         step: &mut Step<'_, '_>,
-        found: Option<Found>,
         new: New<'_>,
         lives: Lives,
     ) -> Result<(), Refused> {
-        let deadlines = self.deadlines(lives, step.moment);
-        self.put_at(step, found, new, deadlines)
+        let chest = found.as_ref().map_or_else(|chest| &**chest, Found::holder);
+        let deadlines = chest.deadlines(lives, step.moment);
+        Chest::put_at(found, step, new, deadlines)
     }
 
     /// As [`put`](Self::put), with the deadlines that the life comes to.
     pub(crate) fn put_at(
-        &mut self,
+        found: Searched<'_, Chest>,
         step: &mut Step<'_, '_>,
-        mut found: Option<Found>,
         new: New<'_>,
         deadlines: Deadlines,
     ) -> Result<(), Refused> {
-        if let Some(expired) = found.filter(|&found| self.is_over(found, step.moment)) {
-            self.depart(step, expired, Cause::Expired)?;
-            found = None;
-        }
-        self.check_fits(new)?;
-        self.store.table.was_limited(); // by what was refused before, and done without
-        if found.is_none() {
-            self.make_room_for_one(step)?;
-        }
-        self.put_within_bytes(step, found, new, deadlines)?;
-        self.counts.sets += 1;
+        let found = Chest::prepare(drop_expired(found, step)?, step, new)?;
+        let chest = Chest::put_within_bytes(found, step, new, deadlines)?;
+        chest.counts.sets.add(1);
         Ok(())
     }
 
-    /// Insert or replace, and make room until it fits.
-    fn put_within_bytes(
-        &mut self,
+    /// See that an entry fits at all, and that there is room for one more if it is new.
+    fn prepare<'c>(
+        found: Searched<'c, Chest>,
         step: &mut Step<'_, '_>,
-        mut found: Option<Found>,
+        new: New<'_>,
+    ) -> Result<Searched<'c, Chest>, Refused> {
+        match found {
+            Ok(mut found) => {
+                found.holder().check_fits(new)?;
+                found.was_limited(); // by what was refused before, and done without
+                Ok(Ok(found))
+            }
+            Err(chest) => {
+                chest.check_fits(new)?;
+                chest.store.table.was_limited(); // as above
+                chest.make_room_for_one(step)?;
+                Ok(Err(chest))
+            }
+        }
+    }
+
+    /// Insert or replace, and make room until it fits.
+    fn put_within_bytes<'c>(
+        mut found: Searched<'c, Chest>,
+        step: &mut Step<'_, '_>,
         new: New<'_>,
         deadlines: Deadlines,
-    ) -> Result<(), Refused> {
-        let kept_key = found.and_then(|found| self.store.key_word(found));
+    ) -> Result<&'c mut Chest, Refused> {
+        let again = found.as_ref().ok().map(|found| Again::of(found, new));
         let mut cleared = false;
         loop {
-            let written = match found {
-                Some(found) => self.replace(step, found, new, deadlines)?,
-                None => Written::of(self.insert(new, deadlines)),
+            let (written, chest) = match found {
+                Ok(found) => found.replace_by(step, new, deadlines)?,
+                Err(chest) => (Written::of(chest.insert(new, deadlines)), chest),
             };
             match written {
-                Written::Done => return Ok(()),
-                Written::NoRoom if !self.store.table.was_limited() => return Err(Refused::OutOfMemory),
-                Written::NoRoom => self.make_room(step, found, &mut cleared)?,
+                Written::Done => return Ok(chest),
+                Written::NoRoom if !chest.store.table.was_limited() => return Err(Refused::OutOfMemory),
+                Written::NoRoom => chest.make_room(step, again, &mut cleared)?,
             }
-            found = found.and_then(|_| self.find_again(new, kept_key));
+            found = match again {
+                Some(again) => again.find(chest),
+                None => Err(chest),
+            };
         }
     }
 
@@ -95,7 +111,7 @@ impl Chest {
     ) -> Result<(), OutOfMemory> {
         self.store.insert_typed_until::<K, V>(hash, key, value, deadlines)?;
         self.last_inserter = this_thread();
-        self.counts.sets += 1;
+        self.counts.sets.add(1);
         Ok(())
     }
 
@@ -103,34 +119,6 @@ impl Chest {
         self.store.insert_until(new, deadlines)?;
         self.last_inserter = this_thread();
         Ok(())
-    }
-
-    fn replace(
-        &mut self,
-        step: &mut Step<'_, '_>,
-        found: Found,
-        new: New<'_>,
-        deadlines: Deadlines,
-    ) -> PyResult<Written> {
-        let told = self.told(step.py, found)?;
-        if told.is_some() || self.store.layout.value == ValueKind::Object {
-            step.gone.reserve()?;
-        }
-        let Ok((found, dropped)) = self.store.overwrite(found, new) else { return Ok(Written::NoRoom) };
-        self.store.table.renew(found, deadlines);
-        self.store.table.mark(found);
-        self.count(Cause::Replaced);
-        step.gone.push_if_any(Departed { cause: Cause::Replaced, told, dropped });
-        Ok(Written::Done)
-    }
-
-    /// An entry that was there a moment ago, if it has not been evicted since. An object is known by its address, as
-    /// equal ones would have to be asked; nobody else has it: evicted keys are still held.
-    fn find_again(&self, new: New<'_>, kept: Option<u64>) -> Option<Found> {
-        match kept {
-            Some(kept) => self.store.find_object(new.hash, kept),
-            None => self.store.find_inline(new.hash, new.key),
-        }
     }
 
     /// Whether an entry fits if it is the only one.
@@ -147,5 +135,27 @@ impl Chest {
             true => Refused::TooLarge(len),
             false => Refused::OutOfMemory,
         })
+    }
+}
+
+impl<'c> Found<'c, Chest> {
+    /// Give the entry another value.
+    fn replace_by(
+        mut self,
+        step: &mut Step<'_, '_>,
+        new: New<'_>,
+        deadlines: Deadlines,
+    ) -> PyResult<(Written, &'c mut Chest)> {
+        let told = self.told(step.py)?;
+        if told.is_some() || self.holder().store.layout.value == ValueKind::Object {
+            step.gone.reserve()?;
+        }
+        let Ok(dropped) = self.overwrite(new) else { return Ok((Written::NoRoom, self.into_holder())) };
+        self.renew(deadlines);
+        self.mark();
+        let chest = self.into_holder();
+        chest.count(Cause::Replaced);
+        step.gone.push_if_any(Departed { cause: Cause::Replaced, told, dropped });
+        Ok((Written::Done, chest))
     }
 }

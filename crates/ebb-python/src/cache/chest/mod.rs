@@ -1,6 +1,6 @@
 //! What a cache holds behind its lock, and the operations on it.
 
-mod expiry;
+pub(crate) mod expiry;
 mod insertion;
 mod removal;
 mod room;

@@ -4,7 +4,9 @@ use crate::cache::chest::state::Chest;
 use crate::cache::gone::Cause;
 use crate::cache::refused::Refused;
 use crate::cache::step::Step;
-use ebb::{Found, RawTable};
+use crate::table::found::Again;
+use crate::table::store::Found;
+use ebb::RawTable;
 use pyo3::prelude::*;
 
 impl Chest {
@@ -18,12 +20,12 @@ impl Chest {
         Ok(())
     }
 
-    /// Give bytes up for an entry that is set anew, or has been `found`: spare pages, then what has expired, then whom
+    /// Give bytes up for an entry that is set anew, or is there `again`: spare pages, then what has expired, then whom
     /// SIEVE names.
     pub(super) fn make_room(
         &mut self,
         step: &mut Step<'_, '_>,
-        found: Option<Found>,
+        again: Option<Again<'_>>,
         cleared: &mut bool,
     ) -> Result<(), Refused> {
         self.store.table.release_spares();
@@ -31,8 +33,8 @@ impl Chest {
             return self.clear_tables(cleared);
         }
         if !self.expire_one(step)? {
-            match found {
-                Some(found) => self.evict_beside(step, found)?,
+            match again {
+                Some(kept) => self.evict_beside(step, kept)?,
                 None => self.evict(step, Cause::EvictedByBytes)?,
             }
         }
@@ -50,24 +52,19 @@ impl Chest {
 
     /// Evict another entry than the one that is being set, which has just been used. If there is no other, its old
     /// value goes before the new one comes.
-    fn evict_beside(&mut self, step: &mut Step<'_, '_>, kept: Found) -> PyResult<()> {
-        let layout = self.store.layout;
+    fn evict_beside(&mut self, step: &mut Step<'_, '_>, kept: Again<'_>) -> PyResult<()> {
         // Twice, as the hand may come all the way round and take its mark away.
         for _ in 0..2 {
-            self.store.table.mark(kept);
-            match self.store.table.victim(&|entry| layout.hash(entry)) {
-                Some(victim) if victim != kept => return self.depart(step, victim, Cause::EvictedByBytes),
+            kept.find(self).into_iter().for_each(|mut found| found.mark());
+            match Found::victim(self) {
+                Ok(victim) if !kept.is(&victim) => return victim.depart(step, Cause::EvictedByBytes).map(drop),
                 _ => {}
             }
         }
-        self.depart(step, kept, Cause::Replaced)
+        kept.find(self).map_or(Ok(()), |found| found.depart(step, Cause::Replaced).map(drop))
     }
 
     fn evict(&mut self, step: &mut Step<'_, '_>, cause: Cause) -> PyResult<()> {
-        let layout = self.store.layout;
-        match self.store.table.victim(&|entry| layout.hash(entry)) {
-            Some(victim) => self.depart(step, victim, cause),
-            None => Ok(()),
-        }
+        Found::victim(self).map_or(Ok(()), |victim| victim.depart(step, cause).map(drop))
     }
 }

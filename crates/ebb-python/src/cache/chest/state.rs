@@ -1,47 +1,64 @@
 //! What a cache holds behind its lock: entries with deadlines, bounds, and counts of all that has happened.
 //!
 //! Each operation on it is one step that runs no Python code. They are in the files beside this one.
+#![allow(unsafe_code)] // a promise about a field
 
 use crate::cache::gone::Cause;
 use crate::cache::limits::Limits;
 use crate::kinds::layout::Layout;
 use crate::table::contents::Contents;
-use crate::table::search::Holder;
-use crate::table::store::Store;
+use crate::table::store::{Holder, Store};
+use std::cell::Cell;
 
 /// Entries that leave under one hold of the lock.
 pub(crate) const BATCH: usize = 256;
 
+/// A number of events. It is counted on while an entry is held, which borrows all else.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Count(Cell<u64>);
+
+impl Count {
+    #[inline(always)]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn add(&self, events: u64) {
+        self.0.set(self.0.get() + events);
+    }
+}
+
 /// What has happened so far.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
-    pub(crate) hits: u64,
-    pub(crate) misses: u64,
-    pub(crate) sets: u64,
-    pub(crate) replaced: u64,
-    pub(crate) expired: u64,
-    pub(crate) evicted_by_count: u64,
-    pub(crate) evicted_by_bytes: u64,
-    pub(crate) deleted: u64,
-    pub(crate) cleared: u64,
-    pub(crate) coalesced: u64,
+    pub(crate) hits: Count,
+    pub(crate) misses: Count,
+    pub(crate) sets: Count,
+    pub(crate) replaced: Count,
+    pub(crate) expired: Count,
+    pub(crate) evicted_by_count: Count,
+    pub(crate) evicted_by_bytes: Count,
+    pub(crate) deleted: Count,
+    pub(crate) cleared: Count,
+    pub(crate) coalesced: Count,
 }
 
 impl Counts {
     /// Each with the name that `stats()` has for it.
     pub(crate) fn named(&self) -> [(&'static str, u64); 11] {
         [
-            ("hits", self.hits),
-            ("misses", self.misses),
-            ("sets", self.sets),
-            ("replaced", self.replaced),
-            ("expired", self.expired),
-            ("evicted_by_count", self.evicted_by_count),
-            ("evicted_by_bytes", self.evicted_by_bytes),
-            ("deleted", self.deleted),
-            ("cleared", self.cleared),
-            ("removed", self.deleted + self.cleared),
-            ("coalesced", self.coalesced),
+            ("hits", self.hits.get()),
+            ("misses", self.misses.get()),
+            ("sets", self.sets.get()),
+            ("replaced", self.replaced.get()),
+            ("expired", self.expired.get()),
+            ("evicted_by_count", self.evicted_by_count.get()),
+            ("evicted_by_bytes", self.evicted_by_bytes.get()),
+            ("deleted", self.deleted.get()),
+            ("cleared", self.cleared.get()),
+            ("removed", self.deleted.get() + self.cleared.get()),
+            ("coalesced", self.coalesced.get()),
         ]
     }
 }
@@ -56,11 +73,17 @@ pub(crate) struct Chest {
     pub(crate) walked_in: Option<u32>,
 }
 
-impl Holder for Chest {
+// SAFETY: a field of it.
+unsafe impl Holder for Chest {
     type Table = ebb::Cache;
 
     #[inline(always)]
-    fn store(&mut self) -> &mut Store<ebb::Cache> {
+    fn store(&self) -> &Store<ebb::Cache> {
+        &self.store
+    }
+
+    #[inline(always)]
+    fn store_mut(&mut self) -> &mut Store<ebb::Cache> {
         &mut self.store
     }
 }
@@ -80,20 +103,20 @@ impl Chest {
 
     /// How many keys were added so far, and all those removed.
     pub(crate) fn inserts(&self) -> u64 {
-        self.counts.sets - self.counts.replaced
+        self.counts.sets.get() - self.counts.replaced.get()
     }
 
-    pub(super) fn count(&mut self, cause: Cause) {
-        let counts = &mut self.counts;
+    pub(super) fn count(&self, cause: Cause) {
+        let counts = &self.counts;
         let count = match cause {
-            Cause::Expired => &mut counts.expired,
-            Cause::EvictedByCount => &mut counts.evicted_by_count,
-            Cause::EvictedByBytes => &mut counts.evicted_by_bytes,
-            Cause::Replaced => &mut counts.replaced,
-            Cause::Deleted => &mut counts.deleted,
-            Cause::Cleared => &mut counts.cleared,
+            Cause::Expired => &counts.expired,
+            Cause::EvictedByCount => &counts.evicted_by_count,
+            Cause::EvictedByBytes => &counts.evicted_by_bytes,
+            Cause::Replaced => &counts.replaced,
+            Cause::Deleted => &counts.deleted,
+            Cause::Cleared => &counts.cleared,
         };
-        *count += 1;
+        count.add(1);
     }
 
     /// Everything, leaving nothing but what was learned; counted as cleared if it is.

@@ -2,7 +2,7 @@
 
 use crate::kinds::layout::word;
 use crate::python::reserve::has_room_for;
-use ebb::{EntrySize, Found, OutOfMemory, RawTable, Table};
+use ebb::{EntrySize, OutOfMemory, RawTable, Table};
 
 /// Hashes that are looked through one by one; more have an index.
 const FEW: usize = 64;
@@ -24,8 +24,8 @@ pub(super) struct Hashes {
 /// Bytes of an entry of the index: the hash.
 const HASH: usize = 8;
 
-fn find_hash(index: &Table, hash: u64) -> Option<Found> {
-    index.find(hash, |entry| word(entry) == hash)
+fn has_hash(index: &Table, hash: u64) -> bool {
+    index.get(hash, |entry| word(entry) == hash).is_some()
 }
 
 fn index_hash(index: &mut Table, hash: u64) -> Result<(), OutOfMemory> {
@@ -34,7 +34,7 @@ fn index_hash(index: &mut Table, hash: u64) -> Result<(), OutOfMemory> {
 
 impl Hashes {
     fn has(&self, hash: u64) -> bool {
-        self.index.as_ref().map_or_else(|| self.all.contains(&hash), |index| find_hash(index, hash).is_some())
+        self.index.as_ref().map_or_else(|| self.all.contains(&hash), |index| has_hash(index, hash))
     }
 
     /// Add a hash, and let go of some that have left: enough are looked at for each that comes that there are never twice
@@ -77,9 +77,9 @@ impl Hashes {
     fn forget_at_hand(&mut self, hash: u64) {
         self.all.swap_remove(self.hand);
         if let Some(index) = &mut self.index
-            && let Some(found) = find_hash(index, hash)
+            && let Some(found) = index.find_entry(hash, |entry| word(entry) == hash)
         {
-            index.remove(found, &|entry| word(entry));
+            found.remove(&|entry| word(entry));
         }
     }
 }

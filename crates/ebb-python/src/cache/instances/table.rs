@@ -8,26 +8,25 @@ use crate::kinds::new::{Key, New, Value};
 use crate::python::errors::out_of_memory;
 use crate::python::lock::Guarded;
 use crate::table::dropped::Dropped;
-use crate::table::store::Store;
-use ebb::Found;
+use crate::table::store::{Found, Store};
 use pyo3::prelude::*;
 
 /// The mark of each instance, by its address.
 pub(crate) struct Instances(Guarded<Option<Store>>);
 
-fn find(marks: &Store, address: usize) -> Option<Found> {
-    marks.find_int(hash_int(address as i64), address as i64)
+fn find(marks: &mut Store, address: usize) -> Option<Found<'_, Store>> {
+    Found::int(marks, hash_int(address as i64), address as i64).ok()
 }
 
-fn mark_at<'py>(py: Python<'py>, marks: &Store, found: Found) -> Option<Bound<'py, InstanceMark>> {
-    let mark = marks.entry(found).value_object()?.bind(py).to_owned();
+fn mark_of<'py>(py: Python<'py>, found: &Found<'_, Store>) -> Option<Bound<'py, InstanceMark>> {
+    let mark = found.entry().value_object()?.bind(py).to_owned();
     mark.cast_into_exact().ok()
 }
 
 /// Take a mark out, with the table's reference to it.
-fn take<'py>(py: Python<'py>, marks: &mut Store, found: Found) -> Option<Taken<'py>> {
-    let mark = mark_at(py, marks, found)?;
-    Some(Taken { mark, dropped: marks.remove(found) })
+fn take<'py>(py: Python<'py>, found: Found<'_, Store>) -> Option<Taken<'py>> {
+    let mark = mark_of(py, &found)?;
+    Some(Taken { mark, dropped: found.remove().1 })
 }
 
 /// A mark that was taken out, whose references are dropped outside the lock.
@@ -45,8 +44,8 @@ pub(super) struct Added<'py> {
 }
 
 /// The mark of this very instance.
-fn known<'py>(marks: &Store, instance: &Bound<'py, PyAny>) -> Option<Bound<'py, InstanceMark>> {
-    let mark = mark_at(instance.py(), marks, find(marks, instance.as_ptr() as usize)?)?;
+fn known<'py>(marks: &mut Store, instance: &Bound<'py, PyAny>) -> Option<Bound<'py, InstanceMark>> {
+    let mark = mark_of(instance.py(), &find(marks, instance.as_ptr() as usize)?)?;
     mark.get().is_of(instance).then_some(mark)
 }
 
@@ -57,7 +56,7 @@ impl Instances {
 
     /// The mark of an instance that has one.
     pub(super) fn get<'py>(&self, instance: &Bound<'py, PyAny>) -> Option<Bound<'py, InstanceMark>> {
-        self.0.with(instance.py(), |marks| known(marks.as_ref()?, instance))
+        self.0.with(instance.py(), |marks| known(marks.as_mut()?, instance))
     }
 
     /// Give an instance a mark; the one that it has, if another thread was quicker.
@@ -72,7 +71,7 @@ impl Instances {
             if let Some(mark) = known(marks, instance) {
                 return Ok(Added { mark, replaced: None });
             }
-            let replaced = find(marks, address).and_then(|found| take(instance.py(), marks, found));
+            let replaced = find(marks, address).and_then(|found| take(instance.py(), found));
             let (hash, key) = (hash_int(address as i64), Key::Int(address as i64));
             let value = Value::Object(mark.as_any().as_borrowed());
             marks.insert(New { hash, key: &key, value: &value }).map_err(out_of_memory)?;
@@ -86,8 +85,8 @@ impl Instances {
         self.0.with(py, |marks| {
             let marks = marks.as_mut()?;
             let found = find(marks, address)?;
-            let is_it = mark_at(py, marks, found)?.get().is_referred_to_by(reference);
-            if is_it { take(py, marks, found) } else { None }
+            let is_it = mark_of(py, &found)?.get().is_referred_to_by(reference);
+            if is_it { take(py, found) } else { None }
         })
     }
 

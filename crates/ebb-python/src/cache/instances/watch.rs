@@ -8,12 +8,12 @@ use crate::cache::instances::table::Taken;
 use crate::cache::moment::Moment;
 use crate::cache::shared::Shared;
 use crate::cache::step::Step;
-use crate::kinds::entry::ObjectRef;
+use crate::kinds::entry::{Entry, ObjectRef};
 use crate::kinds::plain::Identity;
 use crate::python::calls;
 use crate::python::errors::out_of_memory;
 use crate::python::make::name;
-use ebb::Found;
+use crate::table::store::Found;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -74,10 +74,10 @@ fn new_mark<'py>(cache: &Cache, instance: &Bound<'py, PyAny>) -> PyResult<Bound<
     Bound::new(py, InstanceMark { of, reference, hashes: Mutex::default() })
 }
 
-/// The entry of this hash whose key has a mark.
-fn entry_of(chest: &Chest, hash: u64, mark: &Bound<'_, InstanceMark>) -> Option<Found> {
+/// Whether the key of an entry of this hash has a mark.
+fn is_of(entry: Entry<'_>, hash: u64, mark: &Bound<'_, InstanceMark>) -> bool {
     let is_in = |key: ObjectRef<'_>| has_mark(&key.bind(mark.py()), mark);
-    chest.store.find(hash, |entry| entry.hash() == hash && entry.key_object().is_some_and(is_in))
+    entry.hash() == hash && entry.key_object().is_some_and(is_in)
 }
 
 /// Have an entry, which was just set, go when the instance in its key dies. O(1).
@@ -88,7 +88,7 @@ pub(crate) fn note(cache: &Cache, key: &Bound<'_, PyAny>) -> PyResult<()> {
     let hash = typed.hash();
     let noted = cache.shared.chest.with(py, |chest| {
         let mut hashes = mark.get().hashes.lock().unwrap_or_else(PoisonError::into_inner);
-        hashes.add(hash, |hash| entry_of(chest, hash, &mark).is_some())
+        hashes.add(hash, |hash| chest.store.has(hash, |entry| is_of(entry, hash, &mark)))
     });
     if noted.is_err() {
         cache.delete(py, &typed)?; // nothing would remove it
@@ -131,12 +131,12 @@ fn forget_some(
     let on_system_time = cache.settings().is_on_system_time();
     for _ in 0..BATCH {
         let Some(&hash) = hashes.all.last() else { return Ok(true) };
-        let Some(found) = entry_of(chest, hash, mark) else {
+        let Ok(found) = Found::find(&mut *chest, hash, |entry| is_of(entry, hash, mark)) else {
             hashes.all.pop();
             continue;
         };
-        let expired = on_system_time && chest.is_over(found, step.moment);
-        chest.depart(step, found, if expired { Cause::Expired } else { Cause::Deleted })?;
+        let expired = on_system_time && found.is_over(step.moment);
+        found.depart(step, if expired { Cause::Expired } else { Cause::Deleted })?;
     }
     Ok(false)
 }
