@@ -7,7 +7,10 @@ CARGO := PYO3_PYTHON="$(CURDIR)/$(BIN)/python" cargo
 # What the native module is made of: it is rebuilt when one of these is newer.
 NATIVE := $(shell find crates/*/src crates/*/build.rs crates/*/Cargo.toml -type f) Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help lab test test-rust test-python lint format lock wheels clean cargo rust-components
+# Checks that `.ci/check` knows: they take longer, or a tool that few have.
+CHECKS := miri address thread fuzz msrv free-threaded deny coverage mutants
+
+.PHONY: help lab test test-rust test-python test-all lint format lock wheels clean cargo rust-components short $(CHECKS)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -22,6 +25,17 @@ test-rust: .venv/.python | cargo  ## the engine's tests
 
 test-python: .venv/.dev .venv/.go-1.23  ## the package's tests
 	$(BIN)/python -m pytest
+
+# pyenv's interpreters are on PATH only when they are asked for.
+test-all: .venv/.dev  ## the package's tests under each CPython 3.11 to 3.14 found here
+	PYENV_VERSION="$$(pyenv versions --bare 2>/dev/null | grep -E '^3\.1[1-4]\.[0-9]+$$' | paste -sd: -)" \
+	  $(BIN)/nox --session tests -- $(ARGS)
+
+short: .venv/.dev  ## short forms of the checks below, as for every commit
+	bash .ci/check short
+
+$(CHECKS): .venv/.dev
+	bash .ci/check $@ $(ARGS)
 
 lint: .venv/.dev | rust-components  ## format, lint and type checks; changes nothing
 	$(BIN)/ruff format --check

@@ -307,7 +307,7 @@ def test_who_missed_just_before_the_result_was_there_makes_no_other_call(threads
     thread: threading.Thread | None = None
     key, counted = Key(), Counted()
     # Not in a tuple, which keeps its hash from Python 3.14 on.
-    load = Cache().memoize(counted, key=lambda key: key)
+    load = Cache().memoize(key=lambda key: key)(counted)
     begin = threading.Event()
     thread = threads.start(lambda: begin.wait(30) and load(key))
     begin.set()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -199,3 +201,36 @@ def test_a_count_is_a_word_at_most(given: int) -> None:
         OverflowError, match=r"^max_items must be at most 18446744073709551615, not .{1,100}$"
     ):
         item_count(given, "max_items")
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("1h30m", 5400.0),
+        ("2d3h", 183_600.0),
+        (" 1m  30s ", 90.0),
+        ("1s250ms", 1.25),
+        ("1w1d1h1m1s1ms", 694_861.001),
+    ],
+)
+def test_a_duration_of_several_units_is_their_sum(given: str, found: float) -> None:
+    assert seconds(given, "ttl") == found
+
+
+@pytest.mark.parametrize("convert", [byte_count, item_count])
+def test_errors_show_what_was_given(convert: Callable[[object, str], int]) -> None:
+    with pytest.raises(ValueError, match=r"^most must be at least 1( byte)?, not -7$"):
+        convert(-7, "most")
+    with pytest.raises(
+        OverflowError, match=rf"^most must be at most {2 * sys.maxsize + 1}( bytes)?, not {1 << 70}$"
+    ):
+        convert(1 << 70, "most")
+    with pytest.raises(OverflowError, match=r"not <int of thousands of digits>$"):
+        convert(10**5000, "most")
+
+
+def test_long_text_is_cut_in_errors() -> None:
+    with pytest.raises(ValueError, match=rf"not '{'x' * 98}'$"):
+        byte_count("x" * 98, "most")
+    with pytest.raises(ValueError, match=rf"not '{'x' * 59}\.\.\. \(101 characters\)$"):
+        byte_count("x" * 99, "most")
