@@ -103,7 +103,10 @@ impl<H: Host> OccupiedEntry<H> {
     /// The entry of this hash that `is` recognises; the host again if there is none. O(1); usually two cache misses.
     #[inline(always)]
     pub fn find(host: H, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Result<Self, H> {
-        Self::found_by(host, |table| table.locate(hash, is).map(|(found, _)| found))
+        match host.table().locate(hash, is) {
+            Some((found, _)) => Ok(OccupiedEntry { host, found }),
+            None => Err(host),
+        }
     }
 
     /// Some entry; the host again if there is none. O(1) on average.

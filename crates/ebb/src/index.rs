@@ -193,6 +193,7 @@ impl<C: Cells> Index<C> {
     }
 
     /// Let the cell at `place` hold something else.
+    #[inline(always)]
     pub(crate) fn set_content(&mut self, heap: &mut Heap, place: Place, content: C::Content<'_>) {
         let segment = self.segments.get(place.segment as usize);
         let (mut lines, line) = segment.lines_with_mut(heap, self.cells, place.spot.line as usize);

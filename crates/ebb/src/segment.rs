@@ -159,7 +159,7 @@ impl Segment {
     }
 
     /// The lines that line `at` is one of, and which number it has among them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lines_with<'a, C: Cells>(
         self,
         slots: impl ReadSlots<'a>,
@@ -173,7 +173,7 @@ impl Segment {
     }
 
     /// As [`lines_with`](Self::lines_with), to write.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lines_with_mut<C: Cells>(self, heap: &mut Heap, cells: C, at: usize) -> (LinesMut<'_, C>, usize) {
         match at.checked_sub(self.home_lines()) {
             None => (self.lines_mut(heap, cells), at),

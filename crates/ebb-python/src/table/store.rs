@@ -379,9 +379,13 @@ impl<'h, H: Holder> Found<'h, H> {
     /// As [`remove`](Self::remove), where the kind of key is known.
     #[inline(always)]
     pub(crate) fn remove_typed<K: TypedKey>(self) -> (&'h mut H, Dropped) {
+        let layout = self.layout();
         self.holder().store().check_key::<K>();
+        if !layout.has_objects() {
+            return (self.forget::<K>(), Dropped::nothing());
+        }
         // SAFETY: the table holds the entry, which is removed.
-        let dropped = unsafe { Dropped::of::<K>(&self.layout(), self.0.bytes()) };
+        let dropped = unsafe { Dropped::of::<K>(&layout, self.0.bytes()) };
         (self.forget::<K>(), dropped)
     }
 

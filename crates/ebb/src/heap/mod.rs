@@ -192,7 +192,7 @@ impl Heap {
     }
 
     /// Take a slot out: the last of its stack moves into its place, which `moved` tells, unless it was the last itself.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, handle: Handle) -> Removed {
         let Some((id, _)) = stack_in(self.pages.page_of(handle).stack()) else {
             self.release_lone(handle);
