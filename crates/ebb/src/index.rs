@@ -187,8 +187,9 @@ impl<C: Cells> Index<C> {
         let number = place.segment as usize;
         let segment = self.segments.get_mut(number);
         segment.remove(heap, self.cells, place.spot);
+        let segment = *segment;
         self.entries -= 1;
-        self.shrink_if_too_large(heap, number, rehash);
+        self.shrink_if_too_large(heap, number, segment, rehash);
         self.merge_if_due(heap, rehash);
     }
 
@@ -388,17 +389,14 @@ impl Index<Inline> {
         is: impl FnMut(&[u8]) -> bool,
     ) -> Option<&'a mut [u8]> {
         let segment = *self.segments.find(self.number(hash))?;
-        if !segment.has_block() {
-            return None;
-        }
-        segment.find_mut(heap.slot_mut(segment.handle), self.cells, hash, is)
+        segment.find_mut(heap, self.cells, hash, is)
     }
 
     /// The bytes of the entry at `place`, to write.
     #[inline(always)]
     pub(crate) fn content_mut<'a>(&self, heap: &'a mut Heap, place: Place) -> &'a mut [u8] {
         let segment = *self.segments.get(place.segment as usize);
-        segment.entry_in(heap.slot_mut(segment.handle), self.cells, place.spot)
+        segment.entry_mut(heap, self.cells, place.spot)
     }
 
     /// Walk over the blocks of a heap that has no others: each is some segment's.
@@ -421,8 +419,7 @@ impl Index<Handles> {
     /// The entry that was at handle `moved.from` is at `moved.to`.
     #[inline(always)]
     pub(crate) fn relocate(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
-        let found = self.find(heap.slots(), hash, |handle| (handle == moved.from).then_some(()));
-        let (place, ()) = found.expect("a moved entry is indexed");
-        self.set_content(heap, place, moved.to);
+        let segment = *self.segments.get(self.number(hash));
+        segment.relocate(heap, self.cells, hash, moved);
     }
 }

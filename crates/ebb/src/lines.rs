@@ -343,7 +343,7 @@ impl<'a, C: Cells> LinesMut<'a, C> {
 
     /// The lines, to read.
     #[inline(always)]
-    fn as_lines(&self) -> Lines<'_, C> {
+    pub(crate) fn as_lines(&self) -> Lines<'_, C> {
         Lines { block: self.block, count: self.count, cells: self.cells }
     }
 
@@ -422,25 +422,6 @@ impl<'a, C: Cells> LinesMut<'a, C> {
 }
 
 impl<'a> LinesMut<'a, Inline> {
-    /// The bytes of the cell in use of this tag that `is` recognises, to write; else the lines again.
-    #[inline(always)]
-    pub(crate) fn find_cell(
-        self,
-        line: usize,
-        tag: u8,
-        is: &mut impl FnMut(&[u8]) -> bool,
-    ) -> Result<&'a mut [u8], Self> {
-        let Some((slot, ())) = self.as_lines().find_in(line, tag, &mut |entry| is(entry).then_some(())) else {
-            return Err(self);
-        };
-        Ok(self.into_cell(line, slot))
-    }
-
-    /// The block.
-    pub(crate) fn into_block(self) -> &'a mut [u8] {
-        self.block
-    }
-
     /// The bytes of a cell, to write.
     #[inline(always)]
     pub(crate) fn into_cell(self, line: usize, slot: usize) -> &'a mut [u8] {

@@ -7,8 +7,8 @@
 
 use crate::chunks::Plain;
 use crate::head::{MAX_DISPLACEMENT, SATURATED, SLOTS};
-use crate::heap::{Handle, Heap, ReadSlots};
-use crate::lines::{Cells, Inline, Lines, LinesMut, lines_in};
+use crate::heap::{Handle, Heap, Moved, ReadSlots};
+use crate::lines::{Cells, Handles, Inline, Lines, LinesMut, lines_in};
 
 /// Home lines a segment may have.
 pub(crate) const MAX_LINES: usize = 63;
@@ -49,8 +49,9 @@ impl Spot {
 /// Where a segment's block is, and what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
-    /// The block, where there is one.
+    /// The block, where there is one, and where in its page it is.
     pub(crate) handle: Handle,
+    offset: u32,
     /// Home lines in the low six bits: none where there is no block. Then whether there is a stash, and the entries.
     state: u32,
 }
@@ -61,7 +62,7 @@ const COUNT_SHIFT: u32 = STASHED.ilog2() + 1;
 pub(crate) const MAX_ENTRIES: usize = (u32::MAX >> COUNT_SHIFT) as usize;
 
 impl Plain for Segment {
-    const EMPTY: Segment = Segment { handle: 0, state: 0 };
+    const EMPTY: Segment = Segment { handle: 0, offset: 0, state: 0 };
 }
 
 impl Segment {
@@ -77,12 +78,17 @@ impl Segment {
     ) -> Segment {
         debug_assert!((1..=MAX_LINES).contains(&home_lines));
         let stash = if stashed { STASHED } else { 0 };
-        let segment = Segment { handle, state: home_lines as u32 | stash };
+        let segment = Segment { handle, offset: heap.offset_of(handle), state: home_lines as u32 | stash };
         segment.lines_mut(heap, cells).clear();
         if stashed {
             segment.stash_mut(heap, cells).clear();
         }
         segment
+    }
+
+    /// The block is at `handle` now.
+    pub(crate) fn move_to(&mut self, heap: &Heap, handle: Handle) {
+        (self.handle, self.offset) = (handle, heap.offset_of(handle));
     }
 
     pub(crate) fn has_block(self) -> bool {
@@ -113,10 +119,22 @@ impl Segment {
         self.state & STASHED != 0
     }
 
+    /// The bytes of the home lines, of which there are some.
+    #[inline(always)]
+    fn front<'a>(self, slots: impl ReadSlots<'a>, cells: impl Cells) -> &'a [u8] {
+        slots.front(self.handle, self.offset, self.home_lines() * cells.line_bytes())
+    }
+
+    /// As [`front`](Self::front), to write.
+    #[inline(always)]
+    pub(crate) fn front_mut(self, heap: &mut Heap, cells: impl Cells) -> &mut [u8] {
+        heap.front_mut(self.handle, self.offset, self.home_lines() * cells.line_bytes())
+    }
+
     /// The home lines: none where there is no block.
     #[inline(always)]
     pub(crate) fn lines<'a, C: Cells>(self, slots: impl ReadSlots<'a>, cells: C) -> Lines<'a, C> {
-        let block = if self.has_block() { slots.get(self.handle) } else { &[] };
+        let block = if self.has_block() { self.front(slots, cells) } else { &[] };
         Lines::new(block, self.home_lines(), cells)
     }
 
@@ -129,7 +147,7 @@ impl Segment {
     /// The home lines, to write.
     #[inline(always)]
     pub(crate) fn lines_mut<C: Cells>(self, heap: &mut Heap, cells: C) -> LinesMut<'_, C> {
-        let block = if self.has_block() { heap.slot_mut(self.handle) } else { &mut [] };
+        let block = if self.has_block() { self.front_mut(heap, cells) } else { &mut [] };
         self.lines_in(block, cells)
     }
 
@@ -140,13 +158,7 @@ impl Segment {
 
     /// The lines behind the home lines.
     pub(crate) fn stash<'a, C: Cells>(self, slots: impl ReadSlots<'a>, cells: C) -> Lines<'a, C> {
-        let block = if self.has_block() { slots.get(self.handle) } else { &[] };
-        self.stash_in(block, cells)
-    }
-
-    /// As [`stash`](Self::stash), in the segment's block.
-    fn stash_in<C: Cells>(self, block: &[u8], cells: C) -> Lines<'_, C> {
-        let block = if self.has_stash() { &block[self.stash_at(cells)..] } else { &[] };
+        let block = if self.has_stash() { &slots.get(self.handle)[self.stash_at(cells)..] } else { &[] };
         Lines::new(block, lines_in(cells, block.len()), cells)
     }
 
@@ -198,28 +210,16 @@ impl Segment {
     ) {
         if self.has_block() {
             let home = home_of(x_of(hash), self.home_lines());
-            ask(slots.get(self.handle).as_ptr().wrapping_add(cells.head_at(home)));
+            ask(self.front(slots, cells).as_ptr().wrapping_add(cells.head_at(home)));
         }
     }
 
-    /// What `recognise` makes of the entry of this hash that it knows by what its cell holds.
+    /// What `recognise` makes of the entry of this hash that it knows by what its cell holds. The line after home is not
+    /// asked for ahead: few entries are there, and fetching it slows all lookups.
     #[inline(always)]
     pub(crate) fn find<'a, C: Cells, T>(
         self,
         slots: impl ReadSlots<'a>,
-        cells: C,
-        hash: u64,
-        recognise: impl FnMut(C::Content<'a>) -> Option<T>,
-    ) -> Option<(Spot, T)> {
-        if self.has_block() { self.find_in(slots.get(self.handle), cells, hash, recognise) } else { None }
-    }
-
-    /// As [`find`](Self::find), in the segment's block. The line after home is not asked for ahead: few entries are there,
-    /// and fetching it slows all lookups.
-    #[inline(always)]
-    pub(crate) fn find_in<'a, C: Cells, T>(
-        self,
-        block: &'a [u8],
         cells: C,
         hash: u64,
         mut recognise: impl FnMut(C::Content<'a>) -> Option<T>,
@@ -227,25 +227,25 @@ impl Segment {
         let x = x_of(hash);
         let home = home_of(x, self.home_lines());
         if home >= self.home_lines() {
-            return None; // there is no line
+            return None; // there is no block
         }
-        let lines = Lines::new(block, self.home_lines(), cells);
+        let lines = Lines::new(self.front(slots, cells), self.home_lines(), cells);
         lines.prefetch_cells(home);
         if let Some((slot, entry)) = lines.find_in(home, x as u8, &mut recognise) {
             return Some((Spot::new(home, slot), entry));
         }
-        if lines.head(home).overflow() == 0 { None } else { self.find_displaced(block, cells, x, recognise) }
+        if lines.head(home).overflow() == 0 { None } else { self.find_displaced(slots, cells, x, recognise) }
     }
 
     #[cold]
     fn find_displaced<'a, C: Cells, T>(
         self,
-        block: &'a [u8],
+        slots: impl ReadSlots<'a>,
         cells: C,
         x: u16,
         mut recognise: impl FnMut(C::Content<'a>) -> Option<T>,
     ) -> Option<(Spot, T)> {
-        let lines = Lines::new(block, self.home_lines(), cells);
+        let lines = self.lines(slots, cells);
         let home = home_of(x, lines.len());
         let saturated = lines.head(home).overflow() == SATURATED;
         let mut left = lines.head(home).overflow();
@@ -259,17 +259,17 @@ impl Segment {
                 return None;
             }
         }
-        if saturated { self.find_in_stash(block, cells, x as u8, &mut recognise) } else { None }
+        if saturated { self.find_in_stash(slots, cells, x as u8, &mut recognise) } else { None }
     }
 
     fn find_in_stash<'a, C: Cells, T>(
         self,
-        block: &'a [u8],
+        slots: impl ReadSlots<'a>,
         cells: C,
         tag: u8,
         recognise: &mut impl FnMut(C::Content<'a>) -> Option<T>,
     ) -> Option<(Spot, T)> {
-        let stash = self.stash_in(block, cells);
+        let stash = self.stash(slots, cells);
         (0..stash.len()).find_map(|line| {
             let (slot, entry) = stash.find_in(line, tag, recognise)?;
             Some((Spot::new(self.home_lines() + line, slot), entry))
@@ -305,42 +305,46 @@ impl Segment {
         }
     }
 
-    /// As [`find_in`](Self::find_in): the bytes of the entry that `is` recognises, to write.
+    /// The bytes of the entry of this hash that `is` recognises, to write.
     #[inline(always)]
     pub(crate) fn find_mut(
         self,
-        block: &mut [u8],
+        heap: &mut Heap,
         cells: Inline,
         hash: u64,
         mut is: impl FnMut(&[u8]) -> bool,
     ) -> Option<&mut [u8]> {
-        let x = x_of(hash);
-        let home = home_of(x, self.home_lines());
-        if home >= self.home_lines() {
-            return None; // there is no line
-        }
-        let lines = LinesMut::new(block, self.home_lines(), cells);
-        let lines = match lines.find_cell(home, x as u8, &mut is) {
-            Ok(entry) => return Some(entry),
-            Err(lines) if lines.head(home).overflow() == 0 => return None,
-            Err(lines) => lines,
-        };
-        let block = lines.into_block();
-        let (spot, ()) = self.find_displaced(block, cells, x, |entry| is(entry).then_some(()))?;
-        Some(self.entry_in(block, cells, spot))
+        let (spot, ()) = self.find(heap.slots(), cells, hash, |entry| is(entry).then_some(()))?;
+        Some(self.entry_mut(heap, cells, spot))
     }
 
-    /// The bytes of the entry at `spot` in the segment's block, to write.
+    /// The bytes of the entry at `spot`, to write.
     #[inline(always)]
-    pub(crate) fn entry_in(self, block: &mut [u8], cells: Inline, spot: Spot) -> &mut [u8] {
-        let (line, slot) = (spot.line as usize, spot.slot as usize);
-        let home_lines = self.home_lines();
-        if line < home_lines {
-            return LinesMut::new(block, home_lines, cells).into_cell(line, slot);
+    pub(crate) fn entry_mut(self, heap: &mut Heap, cells: Inline, spot: Spot) -> &mut [u8] {
+        let (lines, line) = self.lines_with_mut(heap, cells, spot.line as usize);
+        lines.into_cell(line, spot.slot as usize)
+    }
+
+    /// The entry of this hash that was at handle `moved.from` is at `moved.to`.
+    #[inline(always)]
+    pub(crate) fn relocate(self, heap: &mut Heap, cells: Handles, hash: u64, moved: Moved) {
+        let x = x_of(hash);
+        let mut lines = self.lines_mut(heap, cells);
+        let is_moved = |handle| (handle == moved.from).then_some(());
+        let home = home_of(x, lines.len());
+        match lines.as_lines().find_in(home, x as u8, &mut { is_moved }) {
+            Some((slot, ())) => lines.set_content(home, slot, moved.to),
+            None => self.relocate_displaced(heap, cells, x, moved),
         }
-        let stash = &mut block[self.stash_at(cells)..];
-        let count = lines_in(cells, stash.len());
-        LinesMut::new(stash, count, cells).into_cell(line - home_lines, slot)
+    }
+
+    #[cold]
+    fn relocate_displaced(self, heap: &mut Heap, cells: Handles, x: u16, moved: Moved) {
+        let is_moved = |handle| (handle == moved.from).then_some(());
+        let found = self.find_displaced(heap.slots(), cells, x, is_moved);
+        let (spot, ()) = found.expect("a moved entry is indexed");
+        let (mut lines, line) = self.lines_with_mut(heap, cells, spot.line as usize);
+        lines.set_content(line, spot.slot as usize, moved.to);
     }
 
     /// Call `visit` with what every cell in use holds.

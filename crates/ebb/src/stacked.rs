@@ -235,7 +235,9 @@ impl<O: TableOrder> Positions for Stacked<O> {
     #[inline(always)]
     fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
         let rehash_by_handle = by_handle(self.shape(), rehash);
-        self.count_bytes(0, self.entry(found).len());
+        if self.size == EntrySize::Variable {
+            self.count_bytes(0, self.entry(found).len());
+        }
         self.order.prefetch(&self.heap, found.handle);
         self.index.remove(&mut self.heap, found.place, &rehash_by_handle);
         self.order.leave(&mut self.heap, found.handle);

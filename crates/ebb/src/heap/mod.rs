@@ -127,6 +127,17 @@ impl Heap {
         self.pages.slot_mut(handle)
     }
 
+    /// Where in its page a slot in use is, for [`ReadSlots::front`].
+    pub(crate) fn offset_of(&self, handle: Handle) -> u32 {
+        self.pages.offset_of(handle)
+    }
+
+    /// As [`ReadSlots::front`], to write.
+    #[inline(always)]
+    pub(crate) fn front_mut(&mut self, handle: Handle, offset: u32, len: usize) -> &mut [u8] {
+        self.pages.front_mut(handle, offset, len)
+    }
+
     /// The bytes of a slot in use, to write, and all other slots, to read meanwhile.
     #[inline(always)]
     pub(crate) fn apart(&mut self, handle: Handle) -> (&mut [u8], Others<'_>) {
@@ -203,8 +214,7 @@ impl Heap {
         let used = stack.used;
         let last = handle_of(stack.top, used);
         if last != handle {
-            let (to, others) = self.pages.apart(handle);
-            to.copy_from_slice(others.get(last));
+            self.pages.copy_slot(last, handle);
         }
         if used == 0 {
             self.pop_page(id);

@@ -130,6 +130,10 @@ pub(crate) trait ReadSlots<'a>: Copy {
 
     /// As [`get`](Self::get), and what the heap keeps of the slot's page.
     fn with_stack(self, handle: Handle) -> (&'a [u8], u32);
+
+    /// The first `len` bytes of a slot, in fewer steps: `offset` is where in its page it is, as [`Pages::offset_of`] gives
+    /// it. Panics where there are no such bytes, and where any are being written.
+    fn front(self, handle: Handle, offset: u32, len: usize) -> &'a [u8];
 }
 
 /// All slots of a heap, to read.
@@ -147,6 +151,13 @@ impl<'a> ReadSlots<'a> for Slots<'a> {
         // `apart`, which gives no `Slots`.
         let slot = unsafe { std::slice::from_raw_parts(page.slot(handle), page.slot_bytes as usize) };
         (slot, page.stack)
+    }
+
+    #[inline(always)]
+    fn front(self, handle: Handle, offset: u32, len: usize) -> &'a [u8] {
+        let at = self.pages.bytes_at(handle, offset, len);
+        // SAFETY: as in `with_stack`, of bytes that lie within the page.
+        unsafe { std::slice::from_raw_parts(at, len) }
     }
 }
 
@@ -168,6 +179,12 @@ impl<'a> ReadSlots<'a> for Others<'a> {
         // byte in common.
         let slot = unsafe { std::slice::from_raw_parts(page.slot(handle), page.slot_bytes as usize) };
         (slot, page.stack)
+    }
+
+    fn front(self, handle: Handle, offset: u32, len: usize) -> &'a [u8] {
+        let slot = self.get(handle);
+        assert_eq!(offset, self.pages.offset_of(handle), "an offset is that of its slot");
+        &slot[..len]
     }
 }
 
@@ -213,6 +230,42 @@ impl Pages {
             no_slot(handle);
         }
         page
+    }
+
+    /// Where in its page a slot is, for [`ReadSlots::front`].
+    #[inline(always)]
+    pub(super) fn offset_of(&self, handle: Handle) -> u32 {
+        slot_of(handle).wrapping_mul(self.page_of(handle).slot_bytes)
+    }
+
+    /// The address of so many bytes of a page in use. Panics where it has not as many.
+    #[inline(always)]
+    fn bytes_at(&self, handle: Handle, offset: u32, len: usize) -> *mut u8 {
+        let page = self.get(handle >> SLOT_BITS);
+        if (offset as usize).checked_add(len).is_none_or(|end| end > page.used_bytes()) || len == 0 {
+            no_slot(handle);
+        }
+        // SAFETY: a page with any bytes is in use, and these are among them.
+        unsafe { page.base.add(offset as usize) }
+    }
+
+    /// As [`ReadSlots::front`], to write.
+    #[inline(always)]
+    pub(super) fn front_mut(&mut self, handle: Handle, offset: u32, len: usize) -> &mut [u8] {
+        let at = self.bytes_at(handle, offset, len);
+        // SAFETY: as in `slot_mut`, of bytes that lie within the page.
+        unsafe { std::slice::from_raw_parts_mut(at, len) }
+    }
+
+    /// Copy a slot to another of the same size. Panics where there is no such slot.
+    #[inline(always)]
+    pub(super) fn copy_slot(&mut self, from: Handle, to: Handle) {
+        let (source, target) = (self.page_of(from), self.page_of(to));
+        assert!(source.slot_bytes == target.slot_bytes && from != to, "slots of one size");
+        // SAFETY: `page_of` gives pages in use that have the slots, which are not the same, and no two have a byte in common.
+        unsafe {
+            std::ptr::copy_nonoverlapping(source.slot(from), target.slot(to), source.slot_bytes as usize);
+        }
     }
 
     /// All slots, to read.

@@ -48,8 +48,13 @@ impl<C: Cells> Index<C> {
 
     /// Fewer lines for a segment that has too many, if it has.
     #[inline(always)]
-    pub(super) fn shrink_if_too_large(&mut self, heap: &mut Heap, number: usize, rehash: &impl Rehash<C>) {
-        let segment = *self.segments.get(number);
+    pub(super) fn shrink_if_too_large(
+        &mut self,
+        heap: &mut Heap,
+        number: usize,
+        segment: Segment,
+        rehash: &impl Rehash<C>,
+    ) {
         // Shrinking is never owed: where memory is short it is skipped, and tried again at the next removal.
         if segment.count() == 0 || self.is_too_large(heap, segment) {
             let _ = self.shrink(heap, number, rehash);
@@ -202,7 +207,7 @@ impl<C: Cells> Index<C> {
             }
         };
         debug_assert_eq!(owner.handle, from);
-        owner.handle = to;
+        owner.move_to(heap, to);
     }
 
     /// A new block with all entries of some parts of segments and one more, of `lines` home lines or a few more; none where
