@@ -1,6 +1,6 @@
 //! Time as a cache sees it: moments that can be ordered, of the system's monotonic clock or of one that the caller gives.
 
-#![allow(unsafe_code)] // clock_gettime
+use crate::system::{coarse_millis, millis};
 
 /// A moment or a deadline. Only times of one [`Clock`] can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,19 +34,6 @@ const LAST_MILLI: u64 = (1 << 40) - 1;
 /// Ticks are milliseconds, and at most this many.
 pub(crate) const LAST_TICK: u64 = (1 << 40) - 1;
 
-fn millis_of(clock: libc::clockid_t) -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is a timespec to be written.
-    unsafe { libc::clock_gettime(clock, &mut now) };
-    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
-}
-
-/// The system's clock as it was at its last tick, for a fifth of the cost.
-#[cfg(target_os = "linux")]
-const COARSE: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
-#[cfg(not(target_os = "linux"))]
-const COARSE: libc::clockid_t = libc::CLOCK_MONOTONIC;
-
 /// A look at the system's clock that costs little, to be taken while something else is waited for.
 #[derive(Debug, Clone, Copy)]
 pub struct Glance(u64);
@@ -55,7 +42,7 @@ impl Glance {
     /// Look now.
     #[inline]
     pub fn take() -> Self {
-        Glance(millis_of(COARSE))
+        Glance(coarse_millis())
     }
 
     /// As [`Clock::has_come`], where the look has been taken just before.
@@ -69,7 +56,7 @@ impl Clock {
     /// Now, by the system's clock.
     #[inline]
     pub fn now() -> Time {
-        Time(millis_of(libc::CLOCK_MONOTONIC))
+        Time(millis())
     }
 
     /// Whether a deadline of the system's clock has come: exactly, but with a look at the exact clock only if it is near.

@@ -1,17 +1,22 @@
 //! A hash table that is compact by construction: its memory follows its contents, up and down.
 //!
-//! * [`memory`]: blocks from the operating system, counted.
+//! From below:
+//!
+//! * [`system`]: memory and time from the operating system. [`memory`]: memory, counted. [`clock`]: time.
 //! * [`chunks`]: arrays that grow without copying.
-//! * [`pages`]: pages by number.
 //! * [`heap`]: stacks of equal slots without a hole; removing one moves the last into its place.
+//! * [`tags`], [`head`], [`lines`], [`segment`], [`pour`], [`fill`], [`index`]: hash to entry, by linear hashing over
+//!   segments of lines.
 //! * [`sizes`]: which stack an entry of some length goes to.
-//! * [`head`], [`lines`], [`segment`], [`index`]: hash to entry, by linear hashing over segments of lines.
-//! * [`pour`]: entries of a segment on their way into another block.
-//! * [`fill`]: how full segments get, and how large they are made.
-//! * [`stacked`]: a table of entries in stacks, of any length, and with an order where they have one.
-//! * [`inline`]: a table of small entries, which are in the index itself.
-//! * [`table`]: what both do, and the one that fits the entries.
+//! * [`order`]: what entries may be kept in order by. [`links`], [`expiry`], [`sieve`]: deadlines, and eviction.
+//! * [`positions`], [`entry`], [`raw`]: what every table does. [`walk`] and [`stats`] are of all tables too.
+//! * [`inline`]: a table of small entries, which are in the index itself. [`stacked`]: a table of entries in stacks, of any
+//!   length, and with an order where they have one.
+//! * [`table`] is the one of both that fits the entries. [`cache`] is a table with deadlines and eviction.
 //! * [`thresholds`]: the sizes at which the engine changes what it does, for tests.
+//!
+//! Memory is reached in few files ([`system`], [`chunks`], `heap::pages`, [`lines`]; [`tags`] has instructions of the
+//! processor). What they are asked for they check: no call of a safe function can read or write what is not a table's.
 //!
 //! No operation but `clear` does work that grows with the table, none needs more than a segment's worth of memory
 //! beside what is there, and all that needs memory can fail without harm.
@@ -38,6 +43,7 @@ mod sieve;
 mod sizes;
 mod stacked;
 mod stats;
+mod system;
 mod table;
 mod tags;
 mod walk;

@@ -1,9 +1,10 @@
-//! Finding an entry by a key that takes no Python code to compare.
+//! What is done with entries that were found, and finding them by keys that take no Python code to compare.
 
 use crate::kinds::entry::KeptKey;
 use crate::kinds::layout::{Layout, word};
 use crate::kinds::new::{Key, New};
-use crate::table::store::{Found, Holder, Searched, is_inline};
+use crate::table::store::{Found, Held, Holder, Searched, is_inline};
+use ebb::{Deadlines, OccupiedEntry, OutOfMemory, Time};
 
 impl<'h, H: Holder> Found<'h, H> {
     #[inline(always)]
@@ -39,6 +40,64 @@ impl<'h, H: Holder> Found<'h, H> {
             KeptKey::Int(int) => Self::int(holder, hash, *int),
             KeptKey::Text(text) => Self::text(holder, hash, text),
         }
+    }
+}
+
+impl<H: Holder> Found<'_, H> {
+    /// Give a variable value new bytes. The key stays the one that is there.
+    pub(super) fn replace(&mut self, new: New<'_>) -> Result<(), OutOfMemory> {
+        let layout = self.layout();
+        let len = layout.entry_len(new);
+        let mut fixed_key = [0; 16];
+        let kept = layout.key_bytes;
+        fixed_key[..kept].copy_from_slice(&self.0.bytes()[..kept]);
+        self.0.replace(len, &|entry| layout.hash(entry), |entry| {
+            layout.write(entry, new);
+            entry[..kept].copy_from_slice(&fixed_key[..kept]);
+        })
+    }
+}
+
+impl<'h, H: Holder<Table = ebb::Cache>> Found<'h, H> {
+    /// An entry that has expired, found in at most so many steps, which are counted down.
+    pub(crate) fn expired(holder: &'h mut H, now: Time, steps: &mut usize) -> Searched<'h, H> {
+        let layout = holder.store().layout;
+        Found::of(OccupiedEntry::expired(Held(holder), now, steps, &|entry| layout.hash(entry)))
+    }
+
+    /// The entry to be evicted next.
+    pub(crate) fn victim(holder: &'h mut H) -> Searched<'h, H> {
+        let layout = holder.store().layout;
+        Found::of(OccupiedEntry::victim(Held(holder), &|entry| layout.hash(entry)))
+    }
+
+    /// The next entry of the walk that was begun last.
+    pub(crate) fn next_of_walk(holder: &'h mut H) -> Searched<'h, H> {
+        let layout = holder.store().layout;
+        Found::of(OccupiedEntry::next_of_walk(Held(holder), &|entry| layout.hash(entry)))
+    }
+
+    /// When the entry expires.
+    #[inline(always)]
+    pub(crate) fn deadlines(&self) -> Deadlines {
+        self.0.deadlines()
+    }
+
+    /// Give the entry other deadlines.
+    #[inline]
+    pub(crate) fn renew(&mut self, deadlines: Deadlines) {
+        self.0.renew(deadlines);
+    }
+
+    /// The entry was used.
+    #[inline]
+    pub(crate) fn mark(&mut self) {
+        self.0.mark();
+    }
+
+    /// See [`ebb::Cache::was_limited`].
+    pub(crate) fn was_limited(&mut self) -> bool {
+        self.0.was_limited()
     }
 }
 

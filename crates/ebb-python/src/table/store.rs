@@ -9,10 +9,9 @@ use crate::kinds::kind::{KeyKind, ValueKind};
 use crate::kinds::layout::{Layout, word};
 use crate::kinds::lookup::{Lookup, Search};
 use crate::kinds::new::{Key, New};
-use crate::kinds::plain::keep;
 use crate::kinds::typed::{Replaced, TypedKey, TypedValue, with_key_type};
 use crate::table::dropped::Dropped;
-use ebb::{Cursor, Deadlines, EntryRef, Host, OccupiedEntry, OutOfMemory, RawTable, Stats, Table, Time};
+use ebb::{Cursor, Deadlines, EntryRef, Host, OccupiedEntry, OutOfMemory, RawTable, Stats, Table};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -22,17 +21,6 @@ pub(crate) fn rehasher<K: TypedKey>(layout: &Layout) -> impl Fn(&[u8]) -> u64 {
     |entry| K::rehash(layout, entry)
 }
 
-/// Writes an entry with a key of fixed size.
-#[inline(always)]
-fn writer<K: TypedKey, V: TypedValue>(hash: u64, key: K::Key<'_>, value: V::Value<'_>) -> impl FnOnce(&mut [u8]) {
-    #[inline(always)]
-    move |entry: &mut [u8]| {
-        let (front, rest) = entry.split_at_mut(K::BYTES);
-        K::write(key, hash, front);
-        V::write(value, rest);
-    }
-}
-
 /// The table of one map or cache.
 pub(crate) struct Store<T: RawTable = Table> {
     pub(crate) layout: Layout,
@@ -40,7 +28,7 @@ pub(crate) struct Store<T: RawTable = Table> {
     /// Counts inserts and removals, which end iterations.
     pub(crate) changes: u64,
     /// Bytes of entries that are neither key nor value.
-    overhead: usize,
+    pub(super) overhead: usize,
 }
 
 impl Store {
@@ -48,77 +36,11 @@ impl Store {
         Store::over(layout, Table::new(layout.entry_size()))
     }
 
-    /// Add an entry whose key a search has not found.
-    #[inline]
-    pub(crate) fn insert(&mut self, new: New<'_>) -> Result<(), OutOfMemory> {
-        self.insert_by(new, |table, layout, len| {
-            table.insert(new.hash, len, &|entry| layout.hash(entry), |entry| layout.write(entry, new))
-        })
-    }
-
-    /// As [`insert`](Self::insert), where the kinds are known.
-    #[inline(always)]
-    pub(crate) fn insert_typed<K: TypedKey, V: TypedValue>(
-        &mut self,
-        hash: u64,
-        key: K::Key<'_>,
-        value: V::Value<'_>,
-    ) -> Result<(), OutOfMemory> {
-        if K::BYTES == 0 {
-            return self.insert(New { hash, key: &K::key(key), value: &V::value(value) });
-        }
-        self.check_typed::<K, V>();
-        let Store { layout, table, .. } = self;
-        table.insert(hash, K::BYTES + V::len(value), &rehasher::<K>(layout), writer::<K, V>(hash, key, value))?;
-        self.keep_typed::<K, V>(key, value);
-        Ok(())
-    }
-
     /// An empty store of the same layout, whose table may make as many allocations.
     pub(crate) fn empty_like(&self) -> Store {
         let mut empty = Store::new(self.layout);
         empty.table.set_allowance(self.table.allowance());
         empty
-    }
-
-    /// Add a copy of an entry of another store of the same layout.
-    pub(super) fn insert_copy(&mut self, py: Python<'_>, hash: u64, entry: Entry<'_>) -> Result<(), OutOfMemory> {
-        let (layout, bytes) = (self.layout, entry.bytes());
-        assert!(layout == entry.layout());
-        let write = |to: &mut [u8]| to.copy_from_slice(bytes);
-        self.table.insert(hash, bytes.len(), &|entry| layout.hash(entry), write)?;
-        if layout.both_variable() {
-            self.overhead += layout.overhead(bytes);
-        }
-        entry.objects().for_each(|object| object.keep(py));
-        Ok(())
-    }
-}
-
-impl Store<ebb::Cache> {
-    /// Add an entry whose key a search has not found, to expire at some moment.
-    pub(crate) fn insert_until(&mut self, new: New<'_>, deadlines: Deadlines) -> Result<(), OutOfMemory> {
-        self.insert_by(new, |table, layout, len| {
-            let rehash = |entry: &[u8]| layout.hash(entry);
-            table.insert_until(new.hash, len, deadlines, &rehash, |entry| layout.write(entry, new))
-        })
-    }
-
-    /// As [`insert_until`](Self::insert_until), for keys of a fixed size, where the kinds are known.
-    #[inline(always)]
-    pub(crate) fn insert_typed_until<K: TypedKey, V: TypedValue>(
-        &mut self,
-        hash: u64,
-        key: K::Key<'_>,
-        value: V::Value<'_>,
-        deadlines: Deadlines,
-    ) -> Result<(), OutOfMemory> {
-        self.check_typed::<K, V>();
-        let Store { layout, table, .. } = self;
-        let (len, write) = (K::BYTES + V::len(value), writer::<K, V>(hash, key, value));
-        table.insert_until(hash, len, deadlines, &rehasher::<K>(layout), write)?;
-        self.keep_typed::<K, V>(key, value);
-        Ok(())
     }
 }
 
@@ -146,40 +68,6 @@ impl<T: RawTable> Store<T> {
     pub(crate) fn has_inline(&self, hash: u64, key: &Key<'_>) -> bool {
         let layout = self.layout;
         self.table.get(hash, |entry| is_inline(layout, entry, key)).is_some()
-    }
-
-    /// Whether objects are objects here too, so that nothing else is taken for a reference.
-    #[inline(always)]
-    fn check_typed<K: TypedKey, V: TypedValue>(&self) {
-        assert!(K::BYTES == self.layout.key_bytes && V::ARE_OBJECTS == (self.layout.value == ValueKind::Object));
-    }
-
-    /// An entry of these has been written to stay.
-    #[inline(always)]
-    fn keep_typed<K: TypedKey, V: TypedValue>(&mut self, key: K::Key<'_>, value: V::Value<'_>) {
-        K::keep(key);
-        V::keep(value);
-        self.changes += 1;
-    }
-
-    /// Add an entry whose key a search has not found; `put` puts it into the table.
-    #[inline]
-    fn insert_by(
-        &mut self,
-        new: New<'_>,
-        put: impl FnOnce(&mut T, Layout, usize) -> Result<(), OutOfMemory>,
-    ) -> Result<(), OutOfMemory> {
-        let layout = self.layout;
-        assert!(layout.takes(new));
-        put(&mut self.table, layout, layout.entry_len(new))?;
-        match new.key {
-            Key::Text(text) => self.overhead += layout.prefix(text.len()),
-            Key::Object(object, _) => keep(object),
-            Key::Int(_) => {}
-        }
-        new.value.keep();
-        self.changes += 1;
-        Ok(())
     }
 
     /// Whether the table has keys of this kind.
@@ -252,7 +140,7 @@ unsafe impl<T: RawTable> Holder for Store<T> {
 }
 
 /// The holder of a store, as the one that has its table.
-struct Held<'h, H>(&'h mut H);
+pub(super) struct Held<'h, H>(pub(super) &'h mut H);
 
 impl<H: Holder> Host for Held<'_, H> {
     type Table = H::Table;
@@ -269,13 +157,13 @@ impl<H: Holder> Host for Held<'_, H> {
 }
 
 /// An entry that was found, with what holds its store: nobody else changes that meanwhile.
-pub(crate) struct Found<'h, H: Holder>(OccupiedEntry<Held<'h, H>>);
+pub(crate) struct Found<'h, H: Holder>(pub(super) OccupiedEntry<Held<'h, H>>);
 
 /// What a search has found; if nothing, what was searched.
 pub(crate) type Searched<'h, H> = Result<Found<'h, H>, &'h mut H>;
 
 impl<'h, H: Holder> Found<'h, H> {
-    fn of(found: Result<OccupiedEntry<Held<'h, H>>, Held<'h, H>>) -> Searched<'h, H> {
+    pub(super) fn of(found: Result<OccupiedEntry<Held<'h, H>>, Held<'h, H>>) -> Searched<'h, H> {
         found.map(Found).map_err(|held| held.0)
     }
 
@@ -323,7 +211,7 @@ impl<'h, H: Holder> Found<'h, H> {
     }
 
     #[inline(always)]
-    fn layout(&self) -> Layout {
+    pub(super) fn layout(&self) -> Layout {
         self.holder().store().layout
     }
 
@@ -355,19 +243,6 @@ impl<'h, H: Holder> Found<'h, H> {
         new.value.write(at);
         new.value.keep();
         Ok(Dropped::of_value(replaced))
-    }
-
-    /// Give a variable value new bytes. The key stays the one that is there.
-    fn replace(&mut self, new: New<'_>) -> Result<(), OutOfMemory> {
-        let layout = self.layout();
-        let len = layout.entry_len(new);
-        let mut fixed_key = [0; 16];
-        let kept = layout.key_bytes;
-        fixed_key[..kept].copy_from_slice(&self.0.bytes()[..kept]);
-        self.0.replace(len, &|entry| layout.hash(entry), |entry| {
-            layout.write(entry, new);
-            entry[..kept].copy_from_slice(&fixed_key[..kept]);
-        })
     }
 
     /// Take the entry out.
@@ -404,49 +279,6 @@ impl<'h, H: Holder> Found<'h, H> {
         let holder = self.0.remove(&rehasher::<K>(&layout)).0;
         holder.store_mut().forgot(overhead);
         holder
-    }
-}
-
-impl<'h, H: Holder<Table = ebb::Cache>> Found<'h, H> {
-    /// An entry that has expired, found in at most so many steps, which are counted down.
-    pub(crate) fn expired(holder: &'h mut H, now: Time, steps: &mut usize) -> Searched<'h, H> {
-        let layout = holder.store().layout;
-        Self::of(OccupiedEntry::expired(Held(holder), now, steps, &|entry| layout.hash(entry)))
-    }
-
-    /// The entry to be evicted next.
-    pub(crate) fn victim(holder: &'h mut H) -> Searched<'h, H> {
-        let layout = holder.store().layout;
-        Self::of(OccupiedEntry::victim(Held(holder), &|entry| layout.hash(entry)))
-    }
-
-    /// The next entry of the walk that was begun last.
-    pub(crate) fn next_of_walk(holder: &'h mut H) -> Searched<'h, H> {
-        let layout = holder.store().layout;
-        Self::of(OccupiedEntry::next_of_walk(Held(holder), &|entry| layout.hash(entry)))
-    }
-
-    /// When the entry expires.
-    #[inline(always)]
-    pub(crate) fn deadlines(&self) -> Deadlines {
-        self.0.deadlines()
-    }
-
-    /// Give the entry other deadlines.
-    #[inline]
-    pub(crate) fn renew(&mut self, deadlines: Deadlines) {
-        self.0.renew(deadlines);
-    }
-
-    /// The entry was used.
-    #[inline]
-    pub(crate) fn mark(&mut self) {
-        self.0.mark();
-    }
-
-    /// See [`ebb::Cache::was_limited`].
-    pub(crate) fn was_limited(&mut self) -> bool {
-        self.0.was_limited()
     }
 }
 

@@ -7,12 +7,16 @@ use crate::kinds::layout::Layout;
 use crate::kinds::new::{Key, New, Value};
 use crate::python::errors::out_of_memory;
 use crate::python::lock::Guarded;
+use crate::python::reserve::has_room_for;
 use crate::table::dropped::Dropped;
 use crate::table::store::{Found, Store};
+use ebb::OutOfMemory;
 use pyo3::prelude::*;
 
 /// The mark of each instance, by its address.
-pub(crate) struct Instances(Guarded<Option<Store>>);
+///
+/// In a box, as few caches have any.
+pub(crate) struct Instances(Guarded<Option<Box<Store>>>);
 
 fn find(marks: &mut Store, address: usize) -> Option<Found<'_, Store>> {
     Found::int(marks, hash_int(address as i64), address as i64).ok()
@@ -49,6 +53,13 @@ fn known<'py>(marks: &mut Store, instance: &Bound<'py, PyAny>) -> Option<Bound<'
     mark.get().is_of(instance).then_some(mark)
 }
 
+fn new_store() -> Result<Box<Store>, OutOfMemory> {
+    if !has_room_for::<Store>() {
+        return Err(OutOfMemory);
+    }
+    Ok(Box::new(Store::new(Layout::new(KeyKind::Int, ValueKind::Object))))
+}
+
 impl Instances {
     pub(crate) fn new() -> Self {
         Instances(Guarded::new(None))
@@ -67,7 +78,10 @@ impl Instances {
     ) -> PyResult<Added<'py>> {
         let address = instance.as_ptr() as usize;
         self.0.with(instance.py(), |marks| {
-            let marks = marks.get_or_insert_with(|| Store::new(Layout::new(KeyKind::Int, ValueKind::Object)));
+            if marks.is_none() {
+                *marks = Some(new_store().map_err(out_of_memory)?);
+            }
+            let marks = marks.as_mut().expect("just made");
             if let Some(mark) = known(marks, instance) {
                 return Ok(Added { mark, replaced: None });
             }
