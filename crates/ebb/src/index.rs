@@ -347,7 +347,7 @@ impl<C: Cells> Index<C> {
         rehash: &impl Rehash<C>,
         visit: &mut impl FnMut(C::Content<'a>),
     ) -> usize {
-        let segment = *self.segments.get(number);
+        let segment = self.segments.get(number);
         let lines = segment.lines(slots, self.cells);
         let mut elsewhere = [0u32; MAX_LINES];
         let mut count = 0;
@@ -388,14 +388,14 @@ impl Index<Inline> {
         hash: u64,
         is: impl FnMut(&[u8]) -> bool,
     ) -> Option<&'a mut [u8]> {
-        let segment = *self.segments.find(self.number(hash))?;
+        let segment = self.segments.find(self.number(hash))?;
         segment.find_mut(heap, self.cells, hash, is)
     }
 
     /// The bytes of the entry at `place`, to write.
     #[inline(always)]
     pub(crate) fn content_mut<'a>(&self, heap: &'a mut Heap, place: Place) -> &'a mut [u8] {
-        let segment = *self.segments.get(place.segment as usize);
+        let segment = self.segments.get(place.segment as usize);
         segment.entry_mut(heap, self.cells, place.spot)
     }
 
@@ -419,7 +419,7 @@ impl Index<Handles> {
     /// The entry that was at handle `moved.from` is at `moved.to`.
     #[inline(always)]
     pub(crate) fn relocate(&mut self, heap: &mut Heap, hash: u64, moved: Moved) {
-        let segment = *self.segments.get(self.number(hash));
+        let segment = self.segments.get(self.number(hash));
         segment.relocate(heap, self.cells, hash, moved);
     }
 }

@@ -91,18 +91,18 @@ impl Segment {
         (self.handle, self.offset) = (handle, heap.offset_of(handle));
     }
 
-    pub(crate) fn has_block(self) -> bool {
+    pub(crate) fn has_block(&self) -> bool {
         self.home_lines() > 0
     }
 
     #[inline]
-    pub(crate) fn home_lines(self) -> usize {
+    pub(crate) fn home_lines(&self) -> usize {
         self.state as usize & MAX_LINES
     }
 
     /// Entries.
     #[inline]
-    pub(crate) fn count(self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         (self.state >> COUNT_SHIFT) as usize
     }
 
@@ -115,55 +115,55 @@ impl Segment {
 
     /// Whether there are lines behind the home lines.
     #[inline]
-    pub(crate) fn has_stash(self) -> bool {
+    pub(crate) fn has_stash(&self) -> bool {
         self.state & STASHED != 0
     }
 
     /// The bytes of the home lines, of which there are some.
     #[inline(always)]
-    fn front<'a>(self, slots: impl ReadSlots<'a>, cells: impl Cells) -> &'a [u8] {
-        slots.front(self.handle, self.offset, self.home_lines() * cells.line_bytes())
+    fn front<'a>(&self, slots: impl ReadSlots<'a>, cells: impl Cells) -> &'a [u8] {
+        slots.front(self.handle, self.offset, (self.home_lines() * cells.line_bytes()) as u32)
     }
 
     /// As [`front`](Self::front), to write.
     #[inline(always)]
-    pub(crate) fn front_mut(self, heap: &mut Heap, cells: impl Cells) -> &mut [u8] {
-        heap.front_mut(self.handle, self.offset, self.home_lines() * cells.line_bytes())
+    pub(crate) fn front_mut<'h>(&self, heap: &'h mut Heap, cells: impl Cells) -> &'h mut [u8] {
+        heap.front_mut(self.handle, self.offset, (self.home_lines() * cells.line_bytes()) as u32)
     }
 
     /// The home lines: none where there is no block.
     #[inline(always)]
-    pub(crate) fn lines<'a, C: Cells>(self, slots: impl ReadSlots<'a>, cells: C) -> Lines<'a, C> {
+    pub(crate) fn lines<'a, C: Cells>(&self, slots: impl ReadSlots<'a>, cells: C) -> Lines<'a, C> {
         let block = if self.has_block() { self.front(slots, cells) } else { &[] };
         Lines::new(block, self.home_lines(), cells)
     }
 
     /// The home lines in the segment's block, to write.
     #[inline(always)]
-    pub(crate) fn lines_in<C: Cells>(self, block: &mut [u8], cells: C) -> LinesMut<'_, C> {
+    pub(crate) fn lines_in<'h, C: Cells>(&self, block: &'h mut [u8], cells: C) -> LinesMut<'h, C> {
         LinesMut::new(block, self.home_lines(), cells)
     }
 
     /// The home lines, to write.
     #[inline(always)]
-    pub(crate) fn lines_mut<C: Cells>(self, heap: &mut Heap, cells: C) -> LinesMut<'_, C> {
+    pub(crate) fn lines_mut<'h, C: Cells>(&self, heap: &'h mut Heap, cells: C) -> LinesMut<'h, C> {
         let block = if self.has_block() { self.front_mut(heap, cells) } else { &mut [] };
         self.lines_in(block, cells)
     }
 
     /// Where in the block the stash begins.
-    fn stash_at(self, cells: impl Cells) -> usize {
+    fn stash_at(&self, cells: impl Cells) -> usize {
         self.home_lines() * cells.line_bytes()
     }
 
     /// The lines behind the home lines.
-    pub(crate) fn stash<'a, C: Cells>(self, slots: impl ReadSlots<'a>, cells: C) -> Lines<'a, C> {
+    pub(crate) fn stash<'a, C: Cells>(&self, slots: impl ReadSlots<'a>, cells: C) -> Lines<'a, C> {
         let block = if self.has_stash() { &slots.get(self.handle)[self.stash_at(cells)..] } else { &[] };
         Lines::new(block, lines_in(cells, block.len()), cells)
     }
 
     /// The lines behind the home lines, to write.
-    pub(crate) fn stash_mut<C: Cells>(self, heap: &mut Heap, cells: C) -> LinesMut<'_, C> {
+    pub(crate) fn stash_mut<'h, C: Cells>(&self, heap: &'h mut Heap, cells: C) -> LinesMut<'h, C> {
         let block: &mut [u8] =
             if self.has_stash() { &mut heap.slot_mut(self.handle)[self.stash_at(cells)..] } else { &mut [] };
         let count = lines_in(cells, block.len());
@@ -173,7 +173,7 @@ impl Segment {
     /// The lines that line `at` is one of, and which number it has among them.
     #[inline(always)]
     pub(crate) fn lines_with<'a, C: Cells>(
-        self,
+        &self,
         slots: impl ReadSlots<'a>,
         cells: C,
         at: usize,
@@ -186,7 +186,12 @@ impl Segment {
 
     /// As [`lines_with`](Self::lines_with), to write.
     #[inline(always)]
-    pub(crate) fn lines_with_mut<C: Cells>(self, heap: &mut Heap, cells: C, at: usize) -> (LinesMut<'_, C>, usize) {
+    pub(crate) fn lines_with_mut<'h, C: Cells>(
+        &self,
+        heap: &'h mut Heap,
+        cells: C,
+        at: usize,
+    ) -> (LinesMut<'h, C>, usize) {
         match at.checked_sub(self.home_lines()) {
             None => (self.lines_mut(heap, cells), at),
             Some(at) => (self.stash_mut(heap, cells), at),
@@ -195,14 +200,14 @@ impl Segment {
 
     /// Lines, with those of the stash.
     #[inline]
-    pub(crate) fn total_lines<'a>(self, slots: impl ReadSlots<'a>, cells: impl Cells) -> usize {
+    pub(crate) fn total_lines<'a>(&self, slots: impl ReadSlots<'a>, cells: impl Cells) -> usize {
         self.home_lines() + if self.has_stash() { self.stash(slots, cells).len() } else { 0 }
     }
 
     /// Ask for what a lookup of `hash` reads first, by `ask`.
     #[inline(always)]
     pub(crate) fn prefetch_home<'a>(
-        self,
+        &self,
         slots: impl ReadSlots<'a>,
         cells: impl Cells,
         hash: u64,
@@ -218,7 +223,7 @@ impl Segment {
     /// asked for ahead: few entries are there, and fetching it slows all lookups.
     #[inline(always)]
     pub(crate) fn find<'a, C: Cells, T>(
-        self,
+        &self,
         slots: impl ReadSlots<'a>,
         cells: C,
         hash: u64,
@@ -239,7 +244,7 @@ impl Segment {
 
     #[cold]
     fn find_displaced<'a, C: Cells, T>(
-        self,
+        &self,
         slots: impl ReadSlots<'a>,
         cells: C,
         x: u16,
@@ -263,7 +268,7 @@ impl Segment {
     }
 
     fn find_in_stash<'a, C: Cells, T>(
-        self,
+        &self,
         slots: impl ReadSlots<'a>,
         cells: C,
         tag: u8,
@@ -278,7 +283,12 @@ impl Segment {
 
     /// What the first cell with the tag of `hash` in its home line holds: what a lookup will most likely touch.
     #[inline]
-    pub(crate) fn likely<'a, C: Cells>(self, slots: impl ReadSlots<'a>, cells: C, hash: u64) -> Option<C::Content<'a>> {
+    pub(crate) fn likely<'a, C: Cells>(
+        &self,
+        slots: impl ReadSlots<'a>,
+        cells: C,
+        hash: u64,
+    ) -> Option<C::Content<'a>> {
         let lines = self.lines(slots, cells);
         if lines.is_empty() {
             return None;
@@ -307,27 +317,27 @@ impl Segment {
 
     /// The bytes of the entry of this hash that `is` recognises, to write.
     #[inline(always)]
-    pub(crate) fn find_mut(
-        self,
-        heap: &mut Heap,
+    pub(crate) fn find_mut<'h>(
+        &self,
+        heap: &'h mut Heap,
         cells: Inline,
         hash: u64,
         mut is: impl FnMut(&[u8]) -> bool,
-    ) -> Option<&mut [u8]> {
+    ) -> Option<&'h mut [u8]> {
         let (spot, ()) = self.find(heap.slots(), cells, hash, |entry| is(entry).then_some(()))?;
         Some(self.entry_mut(heap, cells, spot))
     }
 
     /// The bytes of the entry at `spot`, to write.
     #[inline(always)]
-    pub(crate) fn entry_mut(self, heap: &mut Heap, cells: Inline, spot: Spot) -> &mut [u8] {
+    pub(crate) fn entry_mut<'h>(&self, heap: &'h mut Heap, cells: Inline, spot: Spot) -> &'h mut [u8] {
         let (lines, line) = self.lines_with_mut(heap, cells, spot.line as usize);
         lines.into_cell(line, spot.slot as usize)
     }
 
     /// The entry of this hash that was at handle `moved.from` is at `moved.to`.
     #[inline(always)]
-    pub(crate) fn relocate(self, heap: &mut Heap, cells: Handles, hash: u64, moved: Moved) {
+    pub(crate) fn relocate(&self, heap: &mut Heap, cells: Handles, hash: u64, moved: Moved) {
         let x = x_of(hash);
         let mut lines = self.lines_mut(heap, cells);
         let is_moved = |handle| (handle == moved.from).then_some(());
@@ -339,7 +349,7 @@ impl Segment {
     }
 
     #[cold]
-    fn relocate_displaced(self, heap: &mut Heap, cells: Handles, x: u16, moved: Moved) {
+    fn relocate_displaced(&self, heap: &mut Heap, cells: Handles, x: u16, moved: Moved) {
         let is_moved = |handle| (handle == moved.from).then_some(());
         let found = self.find_displaced(heap.slots(), cells, x, is_moved);
         let (spot, ()) = found.expect("a moved entry is indexed");
@@ -349,7 +359,12 @@ impl Segment {
 
     /// Call `visit` with what every cell in use holds.
     #[inline]
-    pub(crate) fn each<'a, C: Cells>(self, slots: impl ReadSlots<'a>, cells: C, mut visit: impl FnMut(C::Content<'a>)) {
+    pub(crate) fn each<'a, C: Cells>(
+        &self,
+        slots: impl ReadSlots<'a>,
+        cells: C,
+        mut visit: impl FnMut(C::Content<'a>),
+    ) {
         for lines in [self.lines(slots, cells), self.stash(slots, cells)] {
             for line in 0..lines.len() {
                 (0..lines.head(line).count()).for_each(|slot| visit(lines.content(line, slot)));

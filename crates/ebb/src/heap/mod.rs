@@ -134,7 +134,7 @@ impl Heap {
 
     /// As [`ReadSlots::front`], to write.
     #[inline(always)]
-    pub(crate) fn front_mut(&mut self, handle: Handle, offset: u32, len: usize) -> &mut [u8] {
+    pub(crate) fn front_mut(&mut self, handle: Handle, offset: u32, len: u32) -> &mut [u8] {
         self.pages.front_mut(handle, offset, len)
     }
 

@@ -9,7 +9,7 @@ mod check;
 
 use crate::chunks::{ChunkArray, Plain};
 use crate::memory::{Block, Memory, OutOfMemory};
-use std::ptr::{NonNull, null_mut};
+use std::ptr::NonNull;
 
 /// Where a slot is: page number above, slot within the page in the low [`SLOT_BITS`] bits.
 pub(crate) type Handle = u32;
@@ -32,8 +32,8 @@ const UNIT: usize = 64;
 /// Slots of one size in a row, all in one block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Page {
-    /// The first slot. Null in a free number.
-    base: *mut u8,
+    /// The first slot. In a free number, no address of memory.
+    base: NonNull<u8>,
     /// The length of the block that the page owns; 0 in a page that is a further part of the block of one below.
     units: u32,
     /// How many pages in use are further parts of the block. In a free number, the free one before it.
@@ -42,6 +42,8 @@ pub(super) struct Page {
     slot_bytes: u32,
     /// Slots; 0 in a free number.
     slots: u32,
+    /// Bytes of all slots, or of as many as 32 bits can say.
+    extent: u32,
     /// What the heap keeps of the page: its stack, and that one's tag.
     stack: u32,
     /// The page below in the stack. In a free number, the next free one.
@@ -49,7 +51,16 @@ pub(super) struct Page {
 }
 
 impl Plain for Page {
-    const EMPTY: Page = Page { base: null_mut(), units: 0, parts: 0, slot_bytes: 0, slots: 0, stack: 0, below: NONE };
+    const EMPTY: Page = Page {
+        base: NonNull::dangling(),
+        units: 0,
+        parts: 0,
+        slot_bytes: 0,
+        slots: 0,
+        extent: 0,
+        stack: 0,
+        below: NONE,
+    };
 }
 
 // SAFETY: the pages of a table own the blocks that they lead to.
@@ -89,7 +100,7 @@ impl Page {
     }
 
     fn is_in_use(&self) -> bool {
-        !self.base.is_null()
+        self.slots > 0
     }
 }
 
@@ -135,7 +146,7 @@ pub(crate) trait ReadSlots<'a>: Copy {
 
     /// The first `len` bytes of a slot, in fewer steps: `offset` is where in its page it is, as [`Pages::offset_of`] gives
     /// it. Panics where there are no such bytes, and where any are being written.
-    fn front(self, handle: Handle, offset: u32, len: usize) -> &'a [u8];
+    fn front(self, handle: Handle, offset: u32, len: u32) -> &'a [u8];
 }
 
 /// All slots of a heap, to read.
@@ -156,10 +167,10 @@ impl<'a> ReadSlots<'a> for Slots<'a> {
     }
 
     #[inline(always)]
-    fn front(self, handle: Handle, offset: u32, len: usize) -> &'a [u8] {
+    fn front(self, handle: Handle, offset: u32, len: u32) -> &'a [u8] {
         let at = self.pages.bytes_at(handle, offset, len);
         // SAFETY: as in `with_stack`, of bytes that lie within the page.
-        unsafe { std::slice::from_raw_parts(at, len) }
+        unsafe { std::slice::from_raw_parts(at, len as usize) }
     }
 }
 
@@ -183,10 +194,10 @@ impl<'a> ReadSlots<'a> for Others<'a> {
         (slot, page.stack)
     }
 
-    fn front(self, handle: Handle, offset: u32, len: usize) -> &'a [u8] {
+    fn front(self, handle: Handle, offset: u32, len: u32) -> &'a [u8] {
         let slot = self.get(handle);
         assert_eq!(offset, self.pages.offset_of(handle), "an offset is that of its slot");
-        &slot[..len]
+        &slot[..len as usize]
     }
 }
 
@@ -198,7 +209,7 @@ impl Page {
     #[inline(always)]
     unsafe fn slot(&self, handle: Handle) -> *mut u8 {
         // SAFETY: as the caller says; the slots of a page follow each other in one block.
-        unsafe { self.base.add(slot_of(handle) as usize * self.slot_bytes as usize) }
+        unsafe { self.base.as_ptr().add(slot_of(handle) as usize * self.slot_bytes as usize) }
     }
 }
 
@@ -242,21 +253,21 @@ impl Pages {
 
     /// The address of so many bytes of a page in use. Panics where it has not as many.
     #[inline(always)]
-    fn bytes_at(&self, handle: Handle, offset: u32, len: usize) -> *mut u8 {
+    fn bytes_at(&self, handle: Handle, offset: u32, len: u32) -> *mut u8 {
         let page = self.get(handle >> SLOT_BITS);
-        if (offset as usize).checked_add(len).is_none_or(|end| end > page.used_bytes()) || len == 0 {
+        if u64::from(offset) + u64::from(len) > u64::from(page.extent) {
             no_slot(handle);
         }
-        // SAFETY: a page with any bytes is in use, and these are among them.
-        unsafe { page.base.add(offset as usize) }
+        // SAFETY: the page has so many bytes; no bytes at all may be anywhere.
+        unsafe { page.base.as_ptr().add(offset as usize) }
     }
 
     /// As [`ReadSlots::front`], to write.
     #[inline(always)]
-    pub(super) fn front_mut(&mut self, handle: Handle, offset: u32, len: usize) -> &mut [u8] {
+    pub(super) fn front_mut(&mut self, handle: Handle, offset: u32, len: u32) -> &mut [u8] {
         let at = self.bytes_at(handle, offset, len);
         // SAFETY: as in `slot_mut`, of bytes that lie within the page.
-        unsafe { std::slice::from_raw_parts_mut(at, len) }
+        unsafe { std::slice::from_raw_parts_mut(at, len as usize) }
     }
 
     /// Copy a slot to another of the same size. Panics where there is no such slot.
@@ -343,9 +354,10 @@ impl Pages {
     pub(super) fn take_part(&mut self, number: u32, room: usize, shape: Shape) {
         let owner = self.owner_below_all_parts(shape.below);
         let (first, before) = (*self.get(owner), *self.get(shape.below));
-        let end_of = |page: &Page| page.base.addr() + page.used_bytes();
-        assert!(end_of(&before) + room <= first.base.addr() + first.bytes(), "a part lies within its block");
-        let base = NonNull::new(before.base.wrapping_add(before.used_bytes())).expect("a page in use");
+        let used = before.base.addr().get() - first.base.addr().get() + before.used_bytes();
+        assert!(room <= first.bytes() - used, "a part lies within its block");
+        // SAFETY: the slots of the page before end within the block.
+        let base = unsafe { before.base.add(before.used_bytes()) };
         self.pages.get_mut(owner as usize).parts += 1;
         self.put(number, base, room, 0, shape);
     }
@@ -379,7 +391,8 @@ impl Pages {
         } else {
             self.unlink(number);
         }
-        let page = Page { base: base.as_ptr(), units, parts: 0, slot_bytes, slots, stack, below };
+        let extent = u32::try_from(slots as usize * slot_bytes as usize).unwrap_or(u32::MAX);
+        let page = Page { base, units, parts: 0, slot_bytes, slots, extent, stack, below };
         *self.pages.get_mut(number as usize) = page;
     }
 
@@ -399,7 +412,7 @@ impl Pages {
             self.release_chunk(memory, chunk);
         }
         // SAFETY: the page owned the block, no part of it is in use, and it is forgotten.
-        (page.units > 0).then(|| unsafe { Block::from_parts(NonNull::new_unchecked(page.base), page.bytes()) })
+        (page.units > 0).then(|| unsafe { Block::from_parts(page.base, page.bytes()) })
     }
 
     /// Give back a chunk with no page in use: at most `PER_CHUNK` steps.
@@ -463,9 +476,8 @@ impl Pages {
     /// Forget all pages, and give their blocks and the table back.
     pub(super) fn clear(&mut self, memory: &mut Memory) {
         for (_, page) in self.in_use().filter(|(_, page)| page.units > 0) {
-            let base = NonNull::new(page.base).expect("a page in use");
             // SAFETY: the page owns the block, and all pages are forgotten here.
-            memory.release(unsafe { Block::from_parts(base, page.bytes()) });
+            memory.release(unsafe { Block::from_parts(page.base, page.bytes()) });
         }
         self.pages.clear(memory);
         self.in_use.clear(memory);

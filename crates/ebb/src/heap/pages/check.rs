@@ -31,10 +31,14 @@ impl Pages {
         for (number, page) in self.in_use().filter(|(_, page)| page.units == 0) {
             let (owner, _) = self.owner_of(number);
             *parts.entry(owner).or_insert(0) += 1;
-            let (first, end) = (self.get(owner), page.base.addr() + page.used_bytes());
-            assert!(first.base < page.base && end <= first.base.addr() + first.bytes(), "a part lies within its block");
+            let (first, end) = (self.get(owner), page.base.addr().get() + page.used_bytes());
+            assert!(
+                first.base < page.base && end <= first.base.addr().get() + first.bytes(),
+                "a part lies within its block"
+            );
         }
         for (number, page) in self.in_use() {
+            assert!(page.extent as usize == page.used_bytes() || page.extent == u32::MAX);
             assert_eq!(page.parts, parts.get(&number).copied().unwrap_or(0));
             assert!(page.units == 0 || page.used_bytes() <= page.bytes(), "slots lie within their block");
         }
