@@ -106,7 +106,11 @@ impl<T: Plain> ChunkArray<T> {
     }
 
     /// Let the root lead to another chunk; to which it led before.
-    fn replace_chunk(&mut self, index: usize, chunk: *mut T) -> *mut T {
+    ///
+    /// # Safety
+    /// `chunk` is null or what [`new_chunk`](Self::new_chunk) gave, of `PER_CHUNK` elements where `index` is not 0, and
+    /// nothing else leads to it but `chunk_0`.
+    unsafe fn replace_chunk(&mut self, index: usize, chunk: *mut T) -> *mut T {
         assert!(index < self.root_capacity as usize, "the root has no place {index}");
         // SAFETY: the root has room for `root_capacity` pointers; zeros are a null pointer.
         unsafe { self.root.add(index).replace(chunk) }
@@ -146,7 +150,8 @@ impl<T: Plain> ChunkArray<T> {
     /// Give back chunk `index` (not 0). Its elements can't be had until [`restore_chunk`](Self::restore_chunk).
     pub(crate) fn release_chunk(&mut self, memory: &mut Memory, index: usize) {
         assert!((1..self.chunks as usize).contains(&index), "chunk {index} can't be released");
-        let chunk = self.replace_chunk(index, null_mut());
+        // SAFETY: null.
+        let chunk = unsafe { self.replace_chunk(index, null_mut()) };
         if let Some(base) = NonNull::new(chunk.cast()) {
             // SAFETY: a chunk after the first is a block of that size, and the root leads to it no more.
             memory.release(unsafe { Block::from_parts(base, OS_PAGE) });
@@ -162,7 +167,8 @@ impl<T: Plain> ChunkArray<T> {
     pub(crate) fn restore_chunk(&mut self, memory: &mut Memory, index: usize) -> Result<(), OutOfMemory> {
         assert!((1..self.chunks as usize).contains(&index) && !self.has_chunk(index), "chunk {index} was not released");
         let chunk = Self::new_chunk(memory, Self::PER_CHUNK)?;
-        self.replace_chunk(index, chunk);
+        // SAFETY: a new chunk of `PER_CHUNK` elements.
+        unsafe { self.replace_chunk(index, chunk) };
         Ok(())
     }
 
@@ -176,8 +182,9 @@ impl<T: Plain> ChunkArray<T> {
         if elements == Self::PER_CHUNK { OS_PAGE } else { elements * size_of::<T>() }
     }
 
-    /// A chunk of empty elements, at most `PER_CHUNK`.
+    /// A chunk of empty elements. Panics where they are more than `PER_CHUNK`.
     fn new_chunk(memory: &mut Memory, elements: usize) -> Result<*mut T, OutOfMemory> {
+        assert!(elements <= Self::PER_CHUNK, "a chunk has no room for {elements}");
         let (base, bytes) = memory.allocate(Self::chunk_bytes(elements))?.into_parts();
         let chunk = base.cast::<T>().as_ptr();
         assert!(elements * size_of::<T>() <= bytes && chunk.is_aligned());
@@ -198,7 +205,8 @@ impl<T: Plain> ChunkArray<T> {
             unsafe { std::ptr::copy_nonoverlapping(self.chunk_0, new, kept) };
         }
         self.drop_first(memory);
-        self.replace_chunk(0, new);
+        // SAFETY: a new chunk.
+        unsafe { self.replace_chunk(0, new) };
         (self.chunk_0, self.first, self.chunks) = (new, elements as u32, 1);
         Ok(())
     }
@@ -206,7 +214,8 @@ impl<T: Plain> ChunkArray<T> {
     fn drop_first(&mut self, memory: &mut Memory) {
         let bytes = Memory::block_bytes(Self::chunk_bytes(self.first as usize));
         if let Some(base) = NonNull::new(self.chunk_0.cast()) {
-            self.replace_chunk(0, null_mut());
+            // SAFETY: null.
+            unsafe { self.replace_chunk(0, null_mut()) };
             (self.chunk_0, self.first) = (null_mut(), 0);
             // SAFETY: chunk 0 is a block made for `first` elements, and nothing leads to it any more.
             memory.release(unsafe { Block::from_parts(base, bytes) });
@@ -217,7 +226,8 @@ impl<T: Plain> ChunkArray<T> {
         let index = self.chunks as usize;
         self.reserve_root(memory, index + 1)?;
         let chunk = Self::new_chunk(memory, Self::PER_CHUNK)?;
-        self.replace_chunk(index, chunk);
+        // SAFETY: a new chunk of `PER_CHUNK` elements.
+        unsafe { self.replace_chunk(index, chunk) };
         self.chunks += 1;
         Ok(())
     }
@@ -240,16 +250,20 @@ impl<T: Plain> ChunkArray<T> {
     /// Give the root another block, with room for `capacity` pointers: all chunks or more.
     fn move_root(&mut self, memory: &mut Memory, capacity: usize) -> Result<(), OutOfMemory> {
         assert!(capacity >= self.chunks as usize);
-        let (base, _) = memory.allocate(capacity * size_of::<*mut T>())?.into_parts();
-        let new = base.cast::<*mut T>().as_ptr();
+        let (root_capacity, bytes) = Self::root_of(capacity).ok_or(OutOfMemory)?;
+        let new = memory.allocate(bytes)?.into_parts().0.cast::<*mut T>().as_ptr();
         if self.chunks > 0 {
             // SAFETY: 1. The old root holds `chunks` pointers, and the new one has room for them. 2. Different blocks.
             unsafe { std::ptr::copy_nonoverlapping(self.root, new, self.chunks as usize) };
         }
         self.release_root(memory);
-        self.root = new;
-        self.root_capacity = capacity as u32;
+        (self.root, self.root_capacity) = (new, root_capacity);
         Ok(())
+    }
+
+    /// A number of pointers as it is kept, and the bytes that they take; `None` where it is beyond either.
+    fn root_of(capacity: usize) -> Option<(u32, usize)> {
+        Some((u32::try_from(capacity).ok()?, capacity.checked_mul(size_of::<*mut T>())?))
     }
 
     fn release_root(&mut self, memory: &mut Memory) {
@@ -343,5 +357,29 @@ mod tests {
         assert!(!is_there(&array, CHUNK) && !is_there(&array, 2 * CHUNK - 1) && !is_there(&array, 3 * CHUNK));
         array.clear(&mut memory);
         assert!(!is_there(&array, 0));
+    }
+
+    /// A size is checked, not cut down to the bits that there are for it.
+    #[test]
+    fn a_root_that_its_capacity_cannot_count_is_refused() {
+        for capacity in [1 << 61, (1 << 61) + 8, 1 << 32, (1 << 32) + 100] {
+            let mut memory = Memory::new();
+            let mut array = ChunkArray::<u16>::new();
+            array.reserve(&mut memory, 1).unwrap();
+            *array.get_mut(0) = 7;
+            array.reserve(&mut memory, 8 * ChunkArray::<u16>::PER_CHUNK + 1).unwrap();
+            assert_eq!(array.move_root(&mut memory, capacity), Err(OutOfMemory));
+            assert_eq!(*array.get(0), 7);
+            array.clear(&mut memory);
+            assert_eq!(memory.held(), 0);
+        }
+    }
+
+    #[test]
+    fn a_chunk_of_more_elements_than_there_may_be_is_a_panic() {
+        for elements in [ChunkArray::<u16>::PER_CHUNK + 1, 1 << 63] {
+            let make = || ChunkArray::<u16>::new_chunk(&mut Memory::new(), elements).is_ok();
+            assert!(std::panic::catch_unwind(make).is_err());
+        }
     }
 }

@@ -15,7 +15,8 @@ const ALIGN: usize = CACHE_LINE;
 ///
 /// # Safety
 /// In a block of `lines` lines, which is `lines * line_bytes` long, all heads and cells of lines below `lines` and of
-/// slots below [`SLOTS`] are in the block, and none overlaps another.
+/// slots below [`SLOTS`] are in the block, and none overlaps another. A value and its copies give the same answers at any
+/// time. `line_bytes` has 32 bits, and is not 0.
 pub(crate) unsafe trait Cells: Debug + Copy {
     /// What a cell holds, on its way to it or read from it.
     type Content<'a>: Copy;

@@ -101,9 +101,10 @@ impl Memory {
         Ok(block)
     }
 
-    /// Give a block back.
+    /// Give a block back. Never panics, also where a block was counted elsewhere: who gives back several is not left half
+    /// done.
     pub(crate) fn release(&mut self, block: Block) {
-        self.held -= block.bytes();
+        self.held = self.held.wrapping_sub(block.bytes());
         self.returned += 1;
         block.release();
     }

@@ -35,11 +35,8 @@ impl Block {
 
     /// Give the block back.
     pub(crate) fn release(self) {
-        if self.bytes < OS_PAGE {
-            heap_release(self);
-        } else {
-            unmap(self);
-        }
+        // SAFETY: blocks of such sizes are made in such ways, and this one is owned: it is its only release.
+        unsafe { if self.bytes < OS_PAGE { heap_release(self.base, self.bytes) } else { unmap(self.base, self.bytes) } }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -73,13 +70,16 @@ fn layout(bytes: usize) -> Layout {
 }
 
 fn heap_allocate(bytes: usize) -> Option<NonNull<u8>> {
-    // SAFETY: the layout is not empty: `bytes` is a positive multiple of ALIGN.
+    assert!(bytes > 0);
+    // SAFETY: the layout is not empty.
     NonNull::new(unsafe { System.alloc_zeroed(layout(bytes)) })
 }
 
-fn heap_release(block: Block) {
-    // SAFETY: 1. `heap_allocate` made the block with the same layout. 2. The block is owned, so this is its only release.
-    unsafe { System.dealloc(block.base.as_ptr(), layout(block.bytes)) }
+/// # Safety
+/// `heap_allocate` gave these bytes, all of them, and nobody uses them any more.
+unsafe fn heap_release(base: NonNull<u8>, bytes: usize) {
+    // SAFETY: as the caller says; the layout depends on the size alone.
+    unsafe { System.dealloc(base.as_ptr(), layout(bytes)) }
 }
 
 fn map(bytes: usize) -> Option<NonNull<u8>> {
@@ -91,24 +91,25 @@ fn map(bytes: usize) -> Option<NonNull<u8>> {
     }
     let base = map_anywhere(bytes)?;
     if huge_pages_always() {
-        advise(base, bytes, NO_HUGE_PAGES);
+        // SAFETY: it was just mapped.
+        unsafe { advise(base, bytes, NO_HUGE_PAGES) };
     }
     Some(base)
 }
 
 /// A mapping that starts on a huge page's boundary: a larger one, less what sticks out.
 fn map_huge(bytes: usize) -> Option<NonNull<u8>> {
-    let base = map_anywhere(bytes + HUGE_PAGE)?;
+    let base = map_anywhere(bytes.checked_add(HUGE_PAGE)?)?;
     let before = base.addr().get().next_multiple_of(HUGE_PAGE) - base.addr().get();
-    // SAFETY: `before <= HUGE_PAGE`, so this is within the mapping.
-    let aligned = unsafe { base.add(before) };
-    for (from, len) in [(base, before), (aligned.map_addr(|a| a.saturating_add(bytes)), HUGE_PAGE - before)] {
-        if len > 0 {
-            unmap(Block { base: from, bytes: len });
-        }
+    // SAFETY: 1. `before < HUGE_PAGE`, so all this is within the mapping. 2. What sticks out nobody knows of. 3. The rest
+    // was just mapped.
+    unsafe {
+        let aligned = base.add(before);
+        let out = [(base, before), (aligned.add(bytes), HUGE_PAGE - before)];
+        out.into_iter().filter(|&(_, len)| len > 0).for_each(|(from, len)| unmap(from, len));
+        advise(aligned, bytes, HUGE_PAGES);
+        Some(aligned)
     }
-    advise(aligned, bytes, HUGE_PAGES);
-    Some(aligned)
 }
 
 fn map_anywhere(bytes: usize) -> Option<NonNull<u8>> {
@@ -126,18 +127,21 @@ fn map_anywhere(bytes: usize) -> Option<NonNull<u8>> {
     if base == libc::MAP_FAILED { None } else { NonNull::new(base.cast()) }
 }
 
-fn unmap(block: Block) {
+/// # Safety
+/// `map` gave these bytes, all of them (outside Miri: or a part of them), and nobody uses them any more.
+unsafe fn unmap(base: NonNull<u8>, bytes: usize) {
     if cfg!(miri) {
-        return heap_release(block);
+        // SAFETY: as the caller says; under Miri `map` has them from there.
+        return unsafe { heap_release(base, bytes) };
     }
-    let base = block.base.as_ptr().cast();
-    // SAFETY: 1. `map` made the block, with this length. 2. It is owned, so nobody else has a pointer to it.
-    let failed = unsafe { libc::munmap(base, block.bytes) } != 0;
+    let base = base.as_ptr().cast();
+    // SAFETY: a mapping of so many bytes, as the caller says.
+    let failed = unsafe { libc::munmap(base, bytes) } != 0;
     if failed {
         // The kernel refuses when the hole would make one mapping too many (vm.max_map_count). The memory itself can
         // still be given back; what stays is a range of addresses.
         // SAFETY: as above.
-        unsafe { libc::madvise(base, block.bytes, libc::MADV_DONTNEED) };
+        unsafe { libc::madvise(base, bytes, libc::MADV_DONTNEED) };
     }
 }
 
@@ -161,8 +165,11 @@ const HUGE_PAGES: libc::c_int = libc::MADV_NORMAL;
 const NO_HUGE_PAGES: libc::c_int = libc::MADV_NORMAL;
 
 /// Advice that the system may ignore.
-fn advise(base: NonNull<u8>, bytes: usize, advice: libc::c_int) {
-    // SAFETY: the range is one that was just mapped; the advice changes no contents.
+///
+/// # Safety
+/// Nobody else uses these bytes of a mapping, or the advice changes no contents.
+unsafe fn advise(base: NonNull<u8>, bytes: usize, advice: libc::c_int) {
+    // SAFETY: as the caller says.
     unsafe { libc::madvise(base.as_ptr().cast(), bytes, advice) };
 }
 

@@ -346,7 +346,8 @@ impl Pages {
     pub(super) fn take(&mut self, number: u32, block: Block, shape: Shape) {
         let (base, bytes) = block.into_parts();
         let units = u32::try_from(bytes / UNIT).expect("a block of less than 256 GiB");
-        self.put(number, base, bytes, units, shape);
+        // SAFETY: a block, which nobody else has.
+        unsafe { self.put(number, base, bytes, units, shape) };
     }
 
     /// Use the next number for a page that is what `room` bytes of the same block have room for behind the page
@@ -359,7 +360,8 @@ impl Pages {
         // SAFETY: the slots of the page before end within the block.
         let base = unsafe { before.base.add(before.used_bytes()) };
         self.pages.get_mut(owner as usize).parts += 1;
-        self.put(number, base, room, 0, shape);
+        // SAFETY: so much is left of the block behind the page below, which is the last in it and is counted as such.
+        unsafe { self.put(number, base, room, 0, shape) };
     }
 
     /// The page that owns the block that a page is in, and how many parts of the block are at or below the page.
@@ -380,7 +382,12 @@ impl Pages {
         owner
     }
 
-    fn put(&mut self, number: u32, base: NonNull<u8>, room: usize, units: u32, shape: Shape) {
+    /// Use the next number for a page over `room` bytes at `base`. Panics where it is not the next.
+    ///
+    /// # Safety
+    /// They are a block of so many [`UNIT`]s, which the page is to own; or, of 0, they lie in the block of the page
+    /// `shape.below`, behind it and all its parts, of which the page has been counted as one.
+    unsafe fn put(&mut self, number: u32, base: NonNull<u8>, room: usize, units: u32, shape: Shape) {
         let Shape { slot_bytes, stack, below } = shape;
         let slots = slots_in(room, slot_bytes as usize) as u32;
         assert!(slots > 0, "a page of {room} bytes has no slot of {slot_bytes}");
@@ -404,6 +411,7 @@ impl Pages {
         if owner != number {
             self.pages.get_mut(owner as usize).parts -= 1;
         }
+        *self.pages.get_mut(number as usize) = Page::EMPTY;
         self.link(number);
         let chunk = number as usize / PER_CHUNK;
         let in_use = self.in_use.get_mut(chunk);
@@ -417,6 +425,7 @@ impl Pages {
 
     /// Give back a chunk with no page in use: at most `PER_CHUNK` steps.
     fn release_chunk(&mut self, memory: &mut Memory, chunk: usize) {
+        assert!(*self.in_use.get(chunk) == 0, "a page of chunk {chunk} is in use");
         let end = ((chunk + 1) * PER_CHUNK).min(self.count);
         for number in chunk * PER_CHUNK..end {
             self.unlink(number as u32);
@@ -451,8 +460,9 @@ impl Pages {
         Ok(self.free)
     }
 
-    /// Put a number at the head of the free list.
+    /// Put a number at the head of the free list. Panics where its page is in use.
     fn link(&mut self, number: u32) {
+        assert!(!self.get(number).is_in_use(), "page {number} is in use");
         let next = self.free;
         *self.pages.get_mut(number as usize) = Page { below: next, parts: NONE, ..Page::EMPTY };
         if next != NONE {
@@ -461,7 +471,9 @@ impl Pages {
         self.free = number;
     }
 
+    /// Take a number out of the free list. Panics where its page is in use.
     fn unlink(&mut self, number: u32) {
+        assert!(!self.get(number).is_in_use(), "page {number} is in use");
         let Page { below: next, parts: previous, .. } = *self.get(number);
         if next != NONE {
             self.pages.get_mut(next as usize).parts = previous;

@@ -180,3 +180,48 @@ fn a_block_is_not_given_up_before_its_parts() {
     assert!(!free(owner));
     heap.check(0);
 }
+
+/// Pages with one that has four slots in a block of its own, and its number.
+fn a_page(memory: &mut Memory) -> (Pages, u32) {
+    let mut pages = Pages::new();
+    let number = pages.next_number(memory).unwrap();
+    let block = memory.allocate(4096).unwrap();
+    pages.take(number, block, Shape { slot_bytes: 1024, stack: LONE, below: NONE });
+    (pages, number)
+}
+
+/// No safe call gives a slot beyond a block.
+#[test]
+fn a_part_with_more_room_than_there_is_is_a_panic() {
+    for room in [1, 1024, usize::MAX, usize::MAX - 4096, isize::MAX as usize] {
+        let mut memory = Memory::new();
+        let (mut pages, below) = a_page(&mut memory);
+        let part = pages.next_number(&mut memory).unwrap();
+        let shape = Shape { slot_bytes: 1024, stack: LONE, below };
+        let taken = catch_unwind(AssertUnwindSafe(|| pages.take_part(part, room, shape))).is_ok();
+        (0..8).filter(|_| taken).for_each(|slot| pages.slot_mut(handle_of(part, slot)).fill(1));
+        pages.clear(&mut memory);
+        assert!(!taken, "{room}");
+    }
+}
+
+/// A heap of several pages, and a memory that has counted as much as one of them.
+fn a_heap_and_another_memory() -> (Heap, Memory) {
+    let (mut heap, mut other) = (Heap::new(), Memory::new());
+    let stack = heap.new_stack(1024, Growth::Alone, 0).unwrap();
+    (0..64).for_each(|_| assert!(heap.push(stack).is_ok()));
+    assert!(heap.pages.in_use().count() > 1);
+    other.allocate(heap.pages.get(0).bytes()).unwrap().release();
+    (heap, other)
+}
+
+/// Giving blocks back is never left half done, whatever was counted: then a block would be given back twice.
+#[test]
+fn giving_back_what_was_not_counted_is_no_panic() {
+    let (mut heap, mut other) = a_heap_and_another_memory();
+    std::mem::swap(&mut heap.memory, &mut other);
+    let _ = catch_unwind(AssertUnwindSafe(|| heap.clear()));
+    std::mem::swap(&mut heap.memory, &mut other);
+    heap.clear();
+    std::mem::forget((other, std::mem::replace(&mut heap.memory, Memory::new())));
+}

@@ -44,3 +44,34 @@ impl Pages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Pages, Shape};
+    use super::NONE;
+    use crate::memory::Memory;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// A block, and a part of it, whose numbers are taken for free: a page loses no block that it is in.
+    #[test]
+    fn a_page_in_use_is_not_in_the_free_list() {
+        let unlink: fn(&mut Pages, &mut Memory, u32) = |pages, _, part| pages.unlink(part);
+        let link: fn(&mut Pages, &mut Memory, u32) = |pages, _, part| pages.link(part);
+        let release: fn(&mut Pages, &mut Memory, u32) = |pages, memory, _| pages.release_chunk(memory, 0);
+        for mistake in [unlink, link, release] {
+            let (mut memory, mut pages) = (Memory::new(), Pages::new());
+            let shape = |slot_bytes, below| Shape { slot_bytes, stack: 0, below };
+            let owner = pages.next_number(&mut memory).unwrap();
+            pages.take(owner, memory.allocate(4096).unwrap(), shape(1500, NONE));
+            let part = pages.next_number(&mut memory).unwrap();
+            pages.take_part(part, 4096 - 3000, shape(1000, owner));
+            let refused = catch_unwind(AssertUnwindSafe(|| mistake(&mut pages, &mut memory, part))).is_err();
+            if let Ok(Some(block)) = catch_unwind(AssertUnwindSafe(|| pages.free(&mut memory, owner))) {
+                memory.release(block);
+            }
+            pages.slot_mut(part << super::super::SLOT_BITS).fill(1);
+            assert!(refused);
+            pages.clear(&mut memory);
+        }
+    }
+}
