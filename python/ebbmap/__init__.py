@@ -16,7 +16,7 @@ import os
 
 from ebbmap import _core
 from ebbmap._core import __version__
-from ebbmap._internal import former
+from ebbmap._internal.former import register as _register_former_modules
 from ebbmap._internal.cache import Cache
 from ebbmap._internal.map import Map
 from ebbmap._internal.views import ItemsView, KeysView, ValuesView
@@ -35,4 +35,4 @@ if hasattr(os, "register_at_fork"):
 
 atexit.register(_core._stop_sweeper)
 
-former.register()
+_register_former_modules()
