@@ -16,8 +16,8 @@ import os
 
 from ebbmap import _core
 from ebbmap._core import __version__
-from ebbmap._internal.former import register as _register_former_modules
 from ebbmap._internal.cache import Cache
+from ebbmap._internal.former import register as _register_former_modules
 from ebbmap._internal.map import Map
 from ebbmap._internal.views import ItemsView, KeysView, ValuesView
 

@@ -52,6 +52,7 @@ mod _core {
     use crate::memoize::method::MemoMethod;
     #[pymodule_export]
     use crate::python::process::_check_interpreter;
+    use pyo3::exceptions::PyImportError;
     use pyo3::panic::PanicException;
     use pyo3::prelude::*;
 
@@ -66,8 +67,12 @@ mod _core {
         crate::forks::watch_forks();
         crate::python::pace::prepare(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-        if !cfg!(feature = "lanes") || !crate::kinds::plain::ints_are_as_expected(py) {
-            return Ok(()); // without the lanes
+        if !crate::kinds::plain::ints_are_as_expected(py) {
+            let message = format_args!("ebbmap reads ints as CPython keeps them, which this interpreter does not");
+            return Err(crate::python::errors::error::<PyImportError>(py, message));
+        }
+        if !cfg!(feature = "lanes") {
+            return Ok(());
         }
         Map::lanes().remember(py);
         Cache::lanes().remember(py);

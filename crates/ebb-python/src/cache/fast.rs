@@ -44,6 +44,7 @@ fn read<'py, K: TypedKey, const EXPECTED: bool>(
     key: K::Key<'_>,
 ) -> Lookup<Made<'py>> {
     let hash = K::hash(key);
+    chest.store.check_key::<K>();
     let Chest { store: Store { layout, table, .. }, counts, limits, .. } = chest;
     let mut glance = None;
     if EXPECTED && !table.never_expires() {
@@ -107,6 +108,7 @@ impl HasLanes for Cache {
         let moment = Moment::later();
         let mut gone = Gone::default();
         let done = self.shared.chest.try_with(|chest| {
+            chest.store.check_typed::<K, V>();
             chest.store.table.prefetch_line(hash); // which comes while the clock is read
             let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
             let (tells, unbounded) = (settings.tells(), !chest.limits.are_bounds());
@@ -184,6 +186,7 @@ impl HasLanes for Cache {
         settings(self)?;
         let hash = K::hash(key);
         self.shared.chest.try_with(|chest| {
+            chest.store.check_key::<K>();
             let Store { layout, table, .. } = &mut chest.store;
             let mut search = Search::default();
             // SAFETY: a cache of such keys holds the entries that are looked at.

@@ -156,6 +156,10 @@ unsafe fn plainly_equal(left: *mut ffi::PyObject, right: *mut ffi::PyObject, dep
             return if kind == &raw mut ffi::PyTuple_Type { tuples_equal(left, right, depth) } else { None };
         }
         let equal = (*kind).tp_richcompare?(left, right, ffi::Py_EQ);
+        if equal.is_null() {
+            ffi::PyErr_Clear(); // a str that was never made ready, and can't be: whoever asks again meets that
+            return None;
+        }
         ffi::Py_DECREF(equal);
         Some(equal == ffi::Py_True())
     }

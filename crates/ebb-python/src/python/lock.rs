@@ -223,11 +223,15 @@ impl<T, const BEYOND: bool> Guarded<T, BEYOND> {
 }
 
 /// Says that this thread has the interpreter.
-pub(crate) trait Attached {}
+///
+/// # Safety
+/// A value of the type is only in threads that have it.
+pub(crate) unsafe trait Attached {}
 
-impl Attached for Python<'_> {}
-/// The garbage collector runs in a thread that has it.
-impl Attached for PyVisit<'_> {}
+// SAFETY: what it is for.
+unsafe impl Attached for Python<'_> {}
+// SAFETY: the garbage collector, which has the interpreter, gives it for the time of a call.
+unsafe impl Attached for PyVisit<'_> {}
 
 impl<T> Guarded<T, false> {
     /// Use the value if nobody does: for those who must never wait, as the garbage collector.

@@ -92,7 +92,7 @@ impl Store<ebb::Cache> {
 impl<T: RawTable> Store<T> {
     /// Whether objects are objects here too, so that nothing else is taken for a reference.
     #[inline(always)]
-    pub(super) fn check_typed<K: TypedKey, V: TypedValue>(&self) {
+    pub(crate) fn check_typed<K: TypedKey, V: TypedValue>(&self) {
         assert!(K::BYTES == self.layout.key_bytes && V::ARE_OBJECTS == (self.layout.value == ValueKind::Object));
     }
 

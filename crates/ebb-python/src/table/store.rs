@@ -72,7 +72,7 @@ impl<T: RawTable> Store<T> {
 
     /// Whether the table has keys of this kind.
     #[inline(always)]
-    fn check_key<K: TypedKey>(&self) {
+    pub(crate) fn check_key<K: TypedKey>(&self) {
         assert!(K::BYTES == self.layout.key_bytes);
     }
 
