@@ -167,7 +167,7 @@ def test_the_documents_figures(classic_and_swiss: tuple[Toolchain, Toolchain], t
     assert measured[inline, "filled"].uncollected // MIB == 461
     assert measured[inline, "filled"].alloc // MIB == 293  # a collection alone: nothing has been deleted
     assert measured[inline, "drained"].alloc // MIB == 293
-    assert measured[behind, "filled"].uncollected // MIB in (181, 182)  # as the collector's threads go
+    assert 178 <= measured[behind, "filled"].uncollected // MIB <= 183  # as the collector's threads go
     assert measured[behind, "drained"].alloc // MIB == 38
 
 

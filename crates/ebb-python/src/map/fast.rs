@@ -43,11 +43,15 @@ impl HasLanes for Map {
     #[inline(always)]
     fn lane_delete<K: TypedKey>(&self, py: Python<'_>, key: K::Key<'_>) -> Option<()> {
         let hash = K::hash(key);
-        let dropped = self.store.try_with(py, |store| {
-            store.table.prefetch_removal(&rehasher::<K>(&store.layout));
-            let Lookup::Found(found) = Found::typed::<K>(store, hash, key) else { return None };
-            Some(found.remove_typed::<K>().1)
-        })??;
+        let dropped = self.store.try_with(
+            py,
+            #[inline(always)]
+            |store| {
+                store.table.prefetch_removal(&rehasher::<K>(&store.layout));
+                let Lookup::Found(found) = Found::typed::<K>(store, hash, key) else { return None };
+                Some(found.remove_typed::<K>().1)
+            },
+        )??;
         dropped.release(py); // may run `__del__`
         Some(())
     }
