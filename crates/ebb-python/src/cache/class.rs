@@ -87,7 +87,6 @@ impl Cache {
     ) -> PyResult<R> {
         let mut gone = Gone::default();
         let mut step = Step { py, moment, gone: &mut gone };
-        let work = |found: Searched<'_, Chest>, hash, step: &mut Step<'_, 'py>| work(found, hash, step);
         let end = |chest: &mut Chest, step: &mut Step<'_, 'py>| self.end_step(chest, step);
         let result = search::locate(&self.shared.chest, py, key, &mut step, work, end);
         self.after_step(py, gone);

@@ -2,6 +2,7 @@
 //! [`slots`](crate::mapping::slots). A cache with a timer of its own always goes the general way, as the timer is Python code.
 #![allow(unsafe_code)] // type slots
 
+use crate::cache::chest::expiry::alive;
 use crate::cache::chest::state::Chest;
 use crate::cache::class::Cache;
 use crate::cache::gone::Gone;
@@ -199,8 +200,9 @@ impl HasLanes for Cache {
         })?
     }
 
-    fn get_item(slf: &Bound<'_, Self>, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<Py<PyAny>> {
-        Cache::get_item(slf, given, key)
+    #[inline]
+    fn find_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.find_value(py, key)
     }
 
     fn set_item(&self, key: &Key<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -208,12 +210,15 @@ impl HasLanes for Cache {
         self.put(value.py(), key, &self.value(value)?, lives)
     }
 
-    fn delete_item(&self, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<()> {
-        Cache::delete_item(self, given, key)
+    #[inline]
+    fn remove_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
+        self.delete(py, key)
     }
 
+    #[inline]
     fn contains_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
-        Cache::contains_item(self, py, key)
+        let moment = self.moment(py)?;
+        self.locate(py, key, &moment, |found, _, _| alive(found, &moment).is_ok())
     }
 }
 

@@ -16,8 +16,8 @@ use crate::kinds::layout::Layout;
 use crate::kinds::new::{Key, New, Value};
 use crate::kinds::read::{Read, read_inline};
 use crate::mapping::iter::What;
-use crate::mapping::methods::{Fallback, call_missing, describe, note, pop};
-use crate::mapping::slots::made_without_arguments;
+use crate::mapping::methods::{Fallback, describe, note, pop};
+use crate::mapping::slots::{HasLanes, made_without_arguments};
 use crate::python::errors::{error, missing, out_of_memory};
 use crate::python::make;
 use crate::python::reserve::has_room_for;
@@ -331,28 +331,6 @@ impl Cache {
 }
 
 impl Cache {
-    /// `slf[given]`, where `key` is what was given.
-    #[inline]
-    pub(crate) fn get_item(slf: &Bound<'_, Self>, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<Py<PyAny>> {
-        match slf.get().find_value(given.py(), key)? {
-            Some(value) => Ok(value),
-            None => call_missing(slf.as_any(), given),
-        }
-    }
-
-    /// `del self[given]`, where `key` is what was given.
-    #[inline]
-    pub(crate) fn delete_item(&self, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<()> {
-        let deleted = self.delete(given.py(), key)?;
-        if deleted { Ok(()) } else { Err(missing(given)) }
-    }
-
-    #[inline]
-    pub(crate) fn contains_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
-        let moment = self.moment(py)?;
-        self.locate(py, key, &moment, |found, _, _| alive(found, &moment).is_ok())
-    }
-
     /// See `_get_with_lifetime`.
     pub(crate) fn get_with_lifetime(
         &self,

@@ -4,8 +4,7 @@ use crate::kinds::given::Kinds;
 use crate::kinds::kind::ValueKind;
 use crate::kinds::layout::no_room;
 use crate::kinds::new::{Key, New, Value};
-use crate::mapping::methods::call_missing;
-use crate::python::errors::{error, missing, out_of_memory};
+use crate::python::errors::{error, out_of_memory};
 use crate::python::lock::Guarded;
 use crate::python::pace::Pace;
 use crate::python::release::release_nested;
@@ -67,28 +66,6 @@ impl Map {
         let done = self.locate(py, key, |found, hash| set(found, New { hash, key, value }))?;
         done.map_err(|_| self.no_room(py, key, value))?.release(py); // what was replaced
         Ok(())
-    }
-
-    /// `slf[given]`, where `key` is what was given.
-    #[inline]
-    pub(crate) fn get_item(slf: &Bound<'_, Self>, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<Py<PyAny>> {
-        match slf.get().find_value(given.py(), key)? {
-            Some(value) => Ok(value),
-            None => call_missing(slf.as_any(), given),
-        }
-    }
-
-    /// `del self[given]`, where `key` is what was given.
-    #[inline]
-    pub(crate) fn delete_item(&self, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<()> {
-        let py = given.py();
-        let removed = self.locate(py, key, |found, _| found.ok().map(|found| found.remove().1))?;
-        removed.map(|removed| removed.release(py)).ok_or_else(|| missing(given))
-    }
-
-    #[inline]
-    pub(crate) fn contains_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
-        self.locate(py, key, |found, _| found.is_ok())
     }
 
     #[cold]

@@ -62,19 +62,23 @@ impl HasLanes for Map {
         self.store.try_with(py, |store| store.has_typed::<K>(hash, key))?
     }
 
-    fn get_item(slf: &Bound<'_, Self>, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<Py<PyAny>> {
-        Map::get_item(slf, given, key)
+    #[inline]
+    fn find_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.find_value(py, key)
     }
 
     fn set_item(&self, key: &Key<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         self.set_typed(value.py(), key, &self.value(value)?)
     }
 
-    fn delete_item(&self, given: &Bound<'_, PyAny>, key: &Key<'_>) -> PyResult<()> {
-        Map::delete_item(self, given, key)
+    #[inline]
+    fn remove_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
+        let removed = self.locate(py, key, |found, _| found.ok().map(|found| found.remove().1))?;
+        Ok(removed.map(|removed| removed.release(py)).is_some())
     }
 
+    #[inline]
     fn contains_item(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<bool> {
-        Map::contains_item(self, py, key)
+        self.locate(py, key, |found, _| found.is_ok())
     }
 }

@@ -6,7 +6,7 @@ use crate::map::class::Map;
 use crate::map::iter::{MapIterator, snapshot};
 use crate::mapping::iter::What;
 use crate::mapping::methods::{Fallback, describe, pop};
-use crate::mapping::slots::made_without_arguments;
+use crate::mapping::slots::{HasLanes, made_without_arguments};
 use crate::python::errors::error;
 use crate::python::lock::Guarded;
 use crate::python::make;

@@ -1,7 +1,7 @@
 //! What is done with entries that were found, and finding them by keys that take no Python code to compare.
 
 use crate::kinds::entry::KeptKey;
-use crate::kinds::layout::{Layout, word};
+use crate::kinds::layout::word;
 use crate::kinds::new::{Key, New};
 use crate::table::store::{Found, Held, Holder, Searched, is_inline};
 use ebb::{Deadlines, OccupiedEntry, OutOfMemory, Time};
@@ -127,11 +127,7 @@ impl<'a> Again<'a> {
         let entry = found.entry();
         match self.object {
             Some(object) => found.key_word() == Some(object),
-            None => self.is_bytes(entry.layout(), entry.bytes()),
+            None => is_inline(entry.layout(), entry.bytes(), self.new.key),
         }
-    }
-
-    fn is_bytes(&self, layout: Layout, entry: &[u8]) -> bool {
-        is_inline(layout, entry, self.new.key)
     }
 }

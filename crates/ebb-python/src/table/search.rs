@@ -108,9 +108,10 @@ fn probe<'h, H: Holder>(
 }
 
 /// Find `key`, do `work` with what is found, and then `end` with what was searched, in one step that nobody sees half
-/// of. Both have the context. Objects are asked whether they are
-/// equal outside the lock; an answer holds for as long as this search has a reference to who gave it, so the
-/// search need not start from nothing when the table was changed meanwhile.
+/// of. Both have the context.
+///
+/// Objects are asked whether they are equal outside the lock. An answer holds for as long as this search has a reference
+/// to who gave it, so the search need not start from nothing when the table was changed meanwhile.
 #[inline]
 pub(crate) fn locate<H: Holder, const BEYOND: bool, C, R>(
     guarded: &Guarded<H, BEYOND>,
@@ -121,19 +122,14 @@ pub(crate) fn locate<H: Holder, const BEYOND: bool, C, R>(
     end: impl FnOnce(&mut H, &mut C),
 ) -> PyResult<R> {
     let hash = key.hash();
-    match key {
-        Key::Int(int) => Ok(guarded.with(py, |holder| {
-            let result = work(Found::int(holder, hash, *int), hash, context);
-            end(holder, context);
-            result
-        })),
-        Key::Text(text) => Ok(guarded.with(py, |holder| {
-            let result = work(Found::text(holder, hash, text), hash, context);
-            end(holder, context);
-            result
-        })),
-        Key::Object(object, _) => locate_object(guarded, (hash, object), context, work, end),
+    if let Key::Object(object, _) = key {
+        return locate_object(guarded, (hash, object), context, work, end);
     }
+    Ok(guarded.with(py, |holder| {
+        let result = work(Found::inline(holder, hash, key), hash, context);
+        end(holder, context);
+        result
+    }))
 }
 
 fn locate_object<H: Holder, const BEYOND: bool, C, R>(

@@ -234,7 +234,7 @@ impl<'h, H: Holder> Found<'h, H> {
         let layout = self.layout();
         assert!(layout.takes(new));
         if layout.value.is_variable() {
-            return self.replace(new).map(|()| Dropped::of_value(None));
+            return self.replace(new).map(|()| Dropped::nothing());
         }
         let (from, bytes) = (layout.key_bytes, layout.value_bytes);
         let at = &mut self.0.bytes_mut()[from..from + bytes];
@@ -312,26 +312,28 @@ impl<T: RawTable> Store<T> {
 }
 
 impl Store {
-    /// The value of a key of the table's kind, if neither Python code nor a codec is needed.
+    /// The bytes of the entry of a key of the table's kind, if no Python code has to be asked.
     #[inline(always)]
-    pub(crate) fn get_typed<'py, K: TypedKey>(&self, py: Python<'py>, hash: u64, key: K::Key<'_>) -> Option<Made<'py>> {
+    fn find_typed<K: TypedKey>(&self, hash: u64, key: K::Key<'_>) -> Lookup<&[u8]> {
         let (layout, mut search) = (&self.layout, Search::default());
         self.check_key::<K>();
         // SAFETY: the table has such keys.
         let end = self.table.get(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
-        let Lookup::Found(entry) = search.result(end) else { return None };
+        search.result(end)
+    }
+
+    /// The value of a key of the table's kind, if neither Python code nor a codec is needed.
+    #[inline(always)]
+    pub(crate) fn get_typed<'py, K: TypedKey>(&self, py: Python<'py>, hash: u64, key: K::Key<'_>) -> Option<Made<'py>> {
+        let Lookup::Found(entry) = self.find_typed::<K>(hash, key) else { return None };
         // SAFETY: the table holds the value.
-        unsafe { new_object(py, layout.value, &entry[K::value(layout, entry)]) }
+        unsafe { new_object(py, self.layout.value, &entry[K::value(&self.layout, entry)]) }
     }
 
     /// Whether there is a key of the table's kind, if no Python code has to be asked.
     #[inline(always)]
     pub(crate) fn has_typed<K: TypedKey>(&self, hash: u64, key: K::Key<'_>) -> Option<bool> {
-        let (layout, mut search) = (&self.layout, Search::default());
-        self.check_key::<K>();
-        // SAFETY: the table has such keys.
-        let end = self.table.get(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
-        match search.result(end) {
+        match self.find_typed::<K>(hash, key) {
             Lookup::Found(_) => Some(true),
             Lookup::Absent => Some(false),
             Lookup::Unsure => None,
