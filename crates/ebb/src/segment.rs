@@ -119,16 +119,22 @@ impl Segment {
         self.state & STASHED != 0
     }
 
+    /// Bytes of the home lines; the stash begins behind them.
+    #[inline(always)]
+    fn home_bytes(&self, cells: impl Cells) -> usize {
+        self.home_lines() * cells.line_bytes()
+    }
+
     /// The bytes of the home lines, of which there are some.
     #[inline(always)]
     fn front<'a>(&self, slots: impl ReadSlots<'a>, cells: impl Cells) -> &'a [u8] {
-        slots.front(self.handle, self.offset, (self.home_lines() * cells.line_bytes()) as u32)
+        slots.front(self.handle, self.offset, self.home_bytes(cells) as u32)
     }
 
     /// As [`front`](Self::front), to write.
     #[inline(always)]
     pub(crate) fn front_mut<'h>(&self, heap: &'h mut Heap, cells: impl Cells) -> &'h mut [u8] {
-        heap.front_mut(self.handle, self.offset, (self.home_lines() * cells.line_bytes()) as u32)
+        heap.front_mut(self.handle, self.offset, self.home_bytes(cells) as u32)
     }
 
     /// The home lines: none where there is no block.
@@ -151,21 +157,16 @@ impl Segment {
         self.lines_in(block, cells)
     }
 
-    /// Where in the block the stash begins.
-    fn stash_at(&self, cells: impl Cells) -> usize {
-        self.home_lines() * cells.line_bytes()
-    }
-
     /// The lines behind the home lines.
     pub(crate) fn stash<'a, C: Cells>(&self, slots: impl ReadSlots<'a>, cells: C) -> Lines<'a, C> {
-        let block = if self.has_stash() { &slots.get(self.handle)[self.stash_at(cells)..] } else { &[] };
+        let block = if self.has_stash() { &slots.get(self.handle)[self.home_bytes(cells)..] } else { &[] };
         Lines::new(block, lines_in(cells, block.len()), cells)
     }
 
     /// The lines behind the home lines, to write.
     pub(crate) fn stash_mut<'h, C: Cells>(&self, heap: &'h mut Heap, cells: C) -> LinesMut<'h, C> {
         let block: &mut [u8] =
-            if self.has_stash() { &mut heap.slot_mut(self.handle)[self.stash_at(cells)..] } else { &mut [] };
+            if self.has_stash() { &mut heap.slot_mut(self.handle)[self.home_bytes(cells)..] } else { &mut [] };
         let count = lines_in(cells, block.len());
         LinesMut::new(block, count, cells)
     }
@@ -340,9 +341,9 @@ impl Segment {
     pub(crate) fn relocate(&self, heap: &mut Heap, cells: Handles, hash: u64, moved: Moved) {
         let x = x_of(hash);
         let mut lines = self.lines_mut(heap, cells);
-        let is_moved = |handle| (handle == moved.from).then_some(());
+        let mut is_moved = |handle| (handle == moved.from).then_some(());
         let home = home_of(x, lines.len());
-        match lines.as_lines().find_in(home, x as u8, &mut { is_moved }) {
+        match lines.as_lines().find_in(home, x as u8, &mut is_moved) {
             Some((slot, ())) => lines.set_content(home, slot, moved.to),
             None => self.relocate_displaced(heap, cells, x, moved),
         }

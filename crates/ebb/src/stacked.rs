@@ -236,7 +236,7 @@ impl<O: TableOrder> Positions for Stacked<O> {
     fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
         let rehash_by_handle = by_handle(self.shape(), rehash);
         if self.size == EntrySize::Variable {
-            self.count_bytes(0, self.entry(found).len());
+            self.variable_bytes -= self.entry(found).len();
         }
         self.order.prefetch(&self.heap, found.handle);
         self.index.remove(&mut self.heap, found.place, &rehash_by_handle);

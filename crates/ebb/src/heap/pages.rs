@@ -42,8 +42,6 @@ pub(super) struct Page {
     slot_bytes: u32,
     /// Slots; 0 in a free number.
     slots: u32,
-    /// Bytes of all slots, or of as many as 32 bits can say.
-    extent: u32,
     /// What the heap keeps of the page: its stack, and that one's tag.
     stack: u32,
     /// The page below in the stack. In a free number, the next free one.
@@ -51,16 +49,8 @@ pub(super) struct Page {
 }
 
 impl Plain for Page {
-    const EMPTY: Page = Page {
-        base: NonNull::dangling(),
-        units: 0,
-        parts: 0,
-        slot_bytes: 0,
-        slots: 0,
-        extent: 0,
-        stack: 0,
-        below: NONE,
-    };
+    const EMPTY: Page =
+        Page { base: NonNull::dangling(), units: 0, parts: 0, slot_bytes: 0, slots: 0, stack: 0, below: NONE };
 }
 
 // SAFETY: the pages of a table own the blocks that they lead to.
@@ -85,6 +75,7 @@ impl Page {
     }
 
     /// Bytes of all slots.
+    #[inline(always)]
     pub(super) fn used_bytes(&self) -> usize {
         self.slots as usize * self.slot_bytes as usize
     }
@@ -255,7 +246,7 @@ impl Pages {
     #[inline(always)]
     fn bytes_at(&self, handle: Handle, offset: u32, len: u32) -> *mut u8 {
         let page = self.get(handle >> SLOT_BITS);
-        if u64::from(offset) + u64::from(len) > u64::from(page.extent) {
+        if u64::from(offset) + u64::from(len) > page.used_bytes() as u64 {
             no_slot(handle);
         }
         // SAFETY: the page has so many bytes; no bytes at all may be anywhere.
@@ -398,8 +389,7 @@ impl Pages {
         } else {
             self.unlink(number);
         }
-        let extent = u32::try_from(slots as usize * slot_bytes as usize).unwrap_or(u32::MAX);
-        let page = Page { base, units, parts: 0, slot_bytes, slots, extent, stack, below };
+        let page = Page { base, units, parts: 0, slot_bytes, slots, stack, below };
         *self.pages.get_mut(number as usize) = page;
     }
 
