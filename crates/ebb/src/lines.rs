@@ -238,8 +238,7 @@ fn no_line(line: usize, lines: usize) -> ! {
 /// Panics unless a block of `len` bytes has room for so many lines.
 #[inline(always)]
 fn check_room(len: usize, lines: usize, cells: impl Cells) {
-    // Numbers of 32 bits have a product of 64.
-    if lines > u32::MAX as usize || lines as u64 * cells.line_bytes() as u64 > len as u64 {
+    if lines.checked_mul(cells.line_bytes()).is_none_or(|bytes| bytes > len) {
         no_line(lines - 1, len / cells.line_bytes());
     }
 }
@@ -411,9 +410,19 @@ impl<'a, C: Cells> LinesMut<'a, C> {
 
     #[inline(always)]
     fn copy_cell(&mut self, from: Cell, to: Cell) {
-        let cells = self.cells;
-        let content = cells.own(self.as_lines().content(from.0, from.1));
-        cells.write(self.cell_mut(to), cells.lend(&content));
+        let bytes = self.cells.cell_bytes();
+        let from = self.cell_mut(from).as_ptr();
+        let to = self.cell_mut(to).as_mut_ptr();
+        // SAFETY: both cells are in the block, by `cell_mut`, which is all this has; they may be the same one.
+        // Constant lengths are moves in registers: those of handles, and of an int with a word or two.
+        unsafe {
+            match bytes {
+                4 => std::ptr::copy(from, to, 4),
+                16 => std::ptr::copy(from, to, 16),
+                24 => std::ptr::copy(from, to, 24),
+                _ => std::ptr::copy(from, to, bytes),
+            }
+        }
     }
 
     /// No cell is in use.

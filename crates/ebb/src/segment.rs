@@ -128,13 +128,13 @@ impl Segment {
     /// The bytes of the home lines, of which there are some.
     #[inline(always)]
     fn front<'a>(&self, slots: impl ReadSlots<'a>, cells: impl Cells) -> &'a [u8] {
-        slots.front(self.handle, self.offset, self.home_bytes(cells) as u32)
+        slots.front(self.handle, self.offset, self.home_bytes(cells))
     }
 
     /// As [`front`](Self::front), to write.
     #[inline(always)]
     pub(crate) fn front_mut<'h>(&self, heap: &'h mut Heap, cells: impl Cells) -> &'h mut [u8] {
-        heap.front_mut(self.handle, self.offset, self.home_bytes(cells) as u32)
+        heap.front_mut(self.handle, self.offset, self.home_bytes(cells))
     }
 
     /// The home lines: none where there is no block.

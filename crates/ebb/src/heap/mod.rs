@@ -134,7 +134,7 @@ impl Heap {
 
     /// As [`ReadSlots::front`], to write.
     #[inline(always)]
-    pub(crate) fn front_mut(&mut self, handle: Handle, offset: u32, len: u32) -> &mut [u8] {
+    pub(crate) fn front_mut(&mut self, handle: Handle, offset: u32, len: usize) -> &mut [u8] {
         self.pages.front_mut(handle, offset, len)
     }
 
@@ -205,7 +205,8 @@ impl Heap {
     /// Take a slot out: the last of its stack moves into its place, which `moved` tells, unless it was the last itself.
     #[inline(always)]
     pub(crate) fn remove(&mut self, handle: Handle) -> Removed {
-        let Some((id, _)) = stack_in(self.pages.page_of(handle).stack()) else {
+        let target = self.pages.target(handle);
+        let Some((id, _)) = stack_in(target.stack()) else {
             self.release_lone(handle);
             return Removed { stack: None, moved: None };
         };
@@ -214,7 +215,7 @@ impl Heap {
         let used = stack.used;
         let last = handle_of(stack.top, used);
         if last != handle {
-            self.pages.copy_slot(last, handle);
+            target.copy_from(last);
         }
         if used == 0 {
             self.pop_page(id);

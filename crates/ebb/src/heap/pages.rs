@@ -137,7 +137,7 @@ pub(crate) trait ReadSlots<'a>: Copy {
 
     /// The first `len` bytes of a slot, in fewer steps: `offset` is where in its page it is, as [`Pages::offset_of`] gives
     /// it. Panics where there are no such bytes, and where any are being written.
-    fn front(self, handle: Handle, offset: u32, len: u32) -> &'a [u8];
+    fn front(self, handle: Handle, offset: u32, len: usize) -> &'a [u8];
 }
 
 /// All slots of a heap, to read.
@@ -158,10 +158,10 @@ impl<'a> ReadSlots<'a> for Slots<'a> {
     }
 
     #[inline(always)]
-    fn front(self, handle: Handle, offset: u32, len: u32) -> &'a [u8] {
+    fn front(self, handle: Handle, offset: u32, len: usize) -> &'a [u8] {
         let at = self.pages.bytes_at(handle, offset, len);
         // SAFETY: as in `with_stack`, of bytes that lie within the page.
-        unsafe { std::slice::from_raw_parts(at, len as usize) }
+        unsafe { std::slice::from_raw_parts(at, len) }
     }
 }
 
@@ -185,10 +185,10 @@ impl<'a> ReadSlots<'a> for Others<'a> {
         (slot, page.stack)
     }
 
-    fn front(self, handle: Handle, offset: u32, len: u32) -> &'a [u8] {
+    fn front(self, handle: Handle, offset: u32, len: usize) -> &'a [u8] {
         let slot = self.get(handle);
         assert_eq!(offset, self.pages.offset_of(handle), "an offset is that of its slot");
-        &slot[..len as usize]
+        &slot[..len]
     }
 }
 
@@ -201,6 +201,33 @@ impl Page {
     unsafe fn slot(&self, handle: Handle) -> *mut u8 {
         // SAFETY: as the caller says; the slots of a page follow each other in one block.
         unsafe { self.base.as_ptr().add(slot_of(handle) as usize * self.slot_bytes as usize) }
+    }
+}
+
+/// A slot that another is to be copied into. Invariant: it is one of `pages`, which is not changed meanwhile.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    pages: &'a mut Pages,
+    slot: *mut u8,
+    slot_bytes: u32,
+    stack: u32,
+}
+
+impl Target<'_> {
+    /// What the heap keeps of the slot's page.
+    #[inline(always)]
+    pub(super) fn stack(&self) -> u32 {
+        self.stack
+    }
+
+    /// Copy another slot of the same size here. Panics where there is none.
+    #[inline(always)]
+    pub(super) fn copy_from(self, handle: Handle) {
+        let page = self.pages.page_of(handle);
+        assert!(page.slot_bytes == self.slot_bytes, "slots of one size");
+        // SAFETY: 1. `page_of` gives a page in use that has the slot; this one is in use too. 2. Slots are the same or have
+        // no byte in common. 3. `&mut Pages` makes this the only way to both.
+        unsafe { std::ptr::copy(page.slot(handle), self.slot, self.slot_bytes as usize) };
     }
 }
 
@@ -244,9 +271,9 @@ impl Pages {
 
     /// The address of so many bytes of a page in use. Panics where it has not as many.
     #[inline(always)]
-    fn bytes_at(&self, handle: Handle, offset: u32, len: u32) -> *mut u8 {
+    fn bytes_at(&self, handle: Handle, offset: u32, len: usize) -> *mut u8 {
         let page = self.get(handle >> SLOT_BITS);
-        if u64::from(offset) + u64::from(len) > page.used_bytes() as u64 {
+        if (offset as usize).checked_add(len).is_none_or(|end| end > page.used_bytes()) {
             no_slot(handle);
         }
         // SAFETY: the page has so many bytes; no bytes at all may be anywhere.
@@ -255,21 +282,20 @@ impl Pages {
 
     /// As [`ReadSlots::front`], to write.
     #[inline(always)]
-    pub(super) fn front_mut(&mut self, handle: Handle, offset: u32, len: u32) -> &mut [u8] {
+    pub(super) fn front_mut(&mut self, handle: Handle, offset: u32, len: usize) -> &mut [u8] {
         let at = self.bytes_at(handle, offset, len);
         // SAFETY: as in `slot_mut`, of bytes that lie within the page.
-        unsafe { std::slice::from_raw_parts_mut(at, len as usize) }
+        unsafe { std::slice::from_raw_parts_mut(at, len) }
     }
 
-    /// Copy a slot to another of the same size. Panics where there is no such slot.
+    /// A slot that another is to be copied into. Panics where there is none.
     #[inline(always)]
-    pub(super) fn copy_slot(&mut self, from: Handle, to: Handle) {
-        let (source, target) = (self.page_of(from), self.page_of(to));
-        assert!(source.slot_bytes == target.slot_bytes && from != to, "slots of one size");
-        // SAFETY: `page_of` gives pages in use that have the slots, which are not the same, and no two have a byte in common.
-        unsafe {
-            std::ptr::copy_nonoverlapping(source.slot(from), target.slot(to), source.slot_bytes as usize);
-        }
+    pub(super) fn target(&mut self, handle: Handle) -> Target<'_> {
+        let page = self.page_of(handle);
+        let (slot_bytes, stack) = (page.slot_bytes, page.stack);
+        // SAFETY: `page_of` gives a page in use that has the slot.
+        let slot = unsafe { page.slot(handle) };
+        Target { pages: self, slot, slot_bytes, stack }
     }
 
     /// All slots, to read.
