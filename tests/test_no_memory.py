@@ -206,6 +206,7 @@ fragile = pytest.mark.skipif(
         pytest.param("", "type('M', (Map,), {})()", marks=fragile),
         pytest.param("", "type('C', (Cache,), {})(ttl=5)", marks=fragile),
         pytest.param("", "Cache().memoize(abs)", marks=fragile),
+        pytest.param("C = type('C', (Flight,), {})", "C()", marks=fragile),
     ],
 )
 def test_an_instance_with_attributes_that_can_not_be_made(before: str, made: str) -> None:
@@ -214,6 +215,7 @@ def test_an_instance_with_attributes_that_can_not_be_made(before: str, made: str
         f"""
         import _testcapi
         from ebbmap import Cache, Map
+        from ebbmap._core import Flight
         {before}
         for nth in range(1, 80):
             for count in (1, 8):

@@ -114,7 +114,7 @@ impl Cache {
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        self.sweep_and(py, |chest, _| chest.store.table.len())
+        self.sweep_and(py, |chest, _| chest.store.table().len())
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -268,7 +268,7 @@ impl Cache {
     /// Remove everything and give all memory back. O(n).
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         let contents = self.sweep_and(py, |chest, _| {
-            chest.counts.cleared.add(chest.store.table.len() as u64);
+            chest.counts.cleared.add(chest.store.table().len() as u64);
             chest.take()
         })?;
         self.release_cleared(py, contents);
@@ -278,7 +278,7 @@ impl Cache {
     /// Bytes held now: entries with their deadlines, index, spare pages and this object's own. O(1).
     #[getter]
     fn nbytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        make::size(py, self.shared.chest.with(py, |chest| chest.store.table.bytes()) + OWN_BYTES)
+        make::size(py, self.shared.chest.with(py, |chest| chest.store.table().bytes()) + OWN_BYTES)
     }
 
     /// Count a memoized call that took the result of another.
@@ -298,14 +298,14 @@ impl Cache {
     fn _check(&self, py: Python<'_>) {
         self.shared.chest.with(py, |chest| {
             chest.store.check();
-            assert!(chest.store.table.len() <= chest.limits.max_items);
-            assert!(chest.store.table.bytes() <= chest.limits.max_bytes);
+            assert!(chest.store.table().len() <= chest.limits.max_items);
+            assert!(chest.store.table().bytes() <= chest.limits.max_bytes);
         });
     }
 
     /// Let only so many more allocations succeed (`None`: all). For tests.
     fn _set_allowance(&self, py: Python<'_>, allocations: Option<u64>) {
-        self.shared.chest.with(py, |chest| chest.store.table.set_allowance(allocations.unwrap_or(u64::MAX)));
+        self.shared.chest.with(py, |chest| chest.store.set_allowance(allocations));
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

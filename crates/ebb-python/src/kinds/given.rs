@@ -131,7 +131,7 @@ impl Kinds {
     /// The layout, if keys can come as an array of ints; `what` has these kinds.
     pub(crate) fn int_keys_layout(&self, py: Python<'_>, what: &str) -> PyResult<Layout> {
         let layout = self.layout();
-        let plain = layout.key == KeyKind::Int && !layout.has_objects();
+        let plain = layout.key_kind() == KeyKind::Int && !layout.has_objects();
         plain.then_some(layout).ok_or_else(|| {
             let message = format_args!("only a {what} of int keys and inline values takes an array of keys");
             error::<PyTypeError>(py, message)
@@ -141,7 +141,7 @@ impl Kinds {
     /// The layout, if keys and values can come and go as arrays.
     pub(crate) fn array_layout(&self, py: Python<'_>, what: &str) -> PyResult<Layout> {
         let layout = self.layout();
-        let plain = layout.key == KeyKind::Int && !layout.has_objects() && !layout.value.is_variable();
+        let plain = layout.key_kind() == KeyKind::Int && !layout.has_objects() && !layout.value_kind().is_variable();
         plain.then_some(layout).ok_or_else(|| {
             let message = format_args!("only a {what} of int keys and values of a fixed size takes arrays");
             error::<PyTypeError>(py, message)

@@ -16,11 +16,11 @@ use std::ops::Range;
 /// Where in an entry what is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    pub(crate) key: KeyKind,
-    pub(crate) value: ValueKind,
+    key: KeyKind,
+    value: ValueKind,
     /// Bytes of a fixed key, which a fixed value follows, and of that value.
-    pub(crate) key_bytes: usize,
-    pub(crate) value_bytes: usize,
+    key_bytes: usize,
+    value_bytes: usize,
 }
 
 #[inline]
@@ -31,6 +31,28 @@ pub(crate) fn word(bytes: &[u8]) -> u64 {
 impl Layout {
     pub(crate) fn new(key: KeyKind, value: ValueKind) -> Self {
         Layout { key, value, key_bytes: key.fixed_bytes(), value_bytes: value.fixed_bytes() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn key_kind(self) -> KeyKind {
+        self.key
+    }
+
+    #[inline(always)]
+    pub(crate) fn value_kind(self) -> ValueKind {
+        self.value
+    }
+
+    /// Bytes of a key, where all have as many; otherwise 0.
+    #[inline(always)]
+    pub(crate) fn key_bytes(self) -> usize {
+        self.key_bytes
+    }
+
+    /// Whether values are references to objects.
+    #[inline(always)]
+    pub(crate) fn has_object_values(self) -> bool {
+        self.value == ValueKind::Object
     }
 
     pub(crate) fn both_variable(self) -> bool {
@@ -49,6 +71,7 @@ impl Layout {
         }
     }
 
+    #[inline]
     pub(crate) fn has_objects(self) -> bool {
         self.key == KeyKind::Object || self.value == ValueKind::Object
     }
@@ -74,7 +97,13 @@ impl Layout {
         if self.value_bytes == 0 {
             return self.rest(entry).1;
         }
-        &entry[self.key_bytes..self.key_bytes + self.value_bytes]
+        &entry[self.fixed_value()]
+    }
+
+    /// Where in an entry a value of fixed size is.
+    #[inline(always)]
+    pub(crate) fn fixed_value(self) -> Range<usize> {
+        self.key_bytes..self.key_bytes + self.value_bytes
     }
 
     /// Where in an entry the value is.
@@ -83,7 +112,7 @@ impl Layout {
         if self.value_bytes == 0 {
             return entry.len() - self.rest(entry).1.len()..entry.len(); // a variable value comes last
         }
-        self.key_bytes..self.key_bytes + self.value_bytes
+        self.fixed_value()
     }
 
     /// The table's hash of an entry's key.
@@ -93,6 +122,16 @@ impl Layout {
             KeyKind::Object => word(entry),
             KeyKind::Int => hash_int(word(entry) as i64),
             KeyKind::Str | KeyKind::Bytes => hash_text(self.text_key(entry)),
+        }
+    }
+
+    /// Whether an entry has this key, which is no object.
+    #[inline(always)]
+    pub(crate) fn has_key(self, entry: &[u8], key: &Key<'_>) -> bool {
+        match key {
+            Key::Int(int) => word(entry) == *int as u64,
+            Key::Text(text) => self.text_key(entry) == &**text,
+            Key::Object(..) => unreachable!("objects are searched with `probe`"),
         }
     }
 
@@ -132,7 +171,7 @@ impl Layout {
         match value {
             Value::Object(_) => self.value == ValueKind::Object,
             Value::Word(_) => matches!(self.value, ValueKind::Int | ValueKind::Float),
-            Value::Bytes(_) => self.value != ValueKind::Object, // words come as bytes from arrays
+            Value::Bytes(_) | Value::Lent(_) => self.value != ValueKind::Object, // words are lent too
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::kinds::hash::{hash_int, hash_text};
 use crate::kinds::plain::{keep, word_of};
-use crate::python::errors::copy_of;
+use crate::python::buffer::Elements;
+use crate::python::errors::{copy_of, with_room};
 use pyo3::prelude::*;
 use std::borrow::Cow;
 
@@ -41,6 +42,8 @@ pub(crate) enum Value<'a> {
     Object(Borrowed<'a, 'a, PyAny>),
     Word([u8; 8]),
     Bytes(Cow<'a, [u8]>),
+    /// Bytes of an array, which others may write to meanwhile: only the copy in the table is read.
+    Lent(Elements<'a, u8>),
 }
 
 impl Value<'_> {
@@ -50,6 +53,7 @@ impl Value<'_> {
             Value::Object(object) => Value::Object(*object),
             Value::Word(word) => Value::Word(*word),
             Value::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
+            Value::Lent(elements) => Value::Lent(*elements),
         }
     }
 
@@ -59,6 +63,12 @@ impl Value<'_> {
             Value::Object(_) => Ok(Vec::new()),
             Value::Word(word) => copy_of(word),
             Value::Bytes(bytes) => copy_of(bytes),
+            Value::Lent(elements) => {
+                let mut bytes = with_room(elements.len())?;
+                bytes.resize(elements.len(), 0);
+                elements.copy_to(&mut bytes);
+                Ok(bytes)
+            }
         }
     }
 
@@ -67,6 +77,7 @@ impl Value<'_> {
         match self {
             Value::Object(_) | Value::Word(_) => 8,
             Value::Bytes(bytes) => bytes.len(),
+            Value::Lent(elements) => elements.len(),
         }
     }
 
@@ -77,6 +88,7 @@ impl Value<'_> {
             Value::Object(object) => to.copy_from_slice(&word_of(object)),
             Value::Word(word) => to.copy_from_slice(word),
             Value::Bytes(bytes) => to.copy_from_slice(bytes),
+            Value::Lent(elements) => elements.copy_to(to),
         }
     }
 

@@ -15,10 +15,16 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 /// A kind of key.
-pub(crate) trait TypedKey {
+///
+/// # Safety
+/// `BYTES` is what [`Layout::key_bytes`] says of such keys. `write` writes one: if `ARE_OBJECTS`, a hash and a reference,
+/// which `keep` counts. `value` gives what [`Layout::value_range`] does.
+pub(crate) unsafe trait TypedKey {
     type Key<'a>: Copy;
     /// Bytes at the start of an entry; 0 where keys vary in length.
     const BYTES: usize;
+    /// Whether they are references to objects.
+    const ARE_OBJECTS: bool = false;
 
     /// The key that an object is; `None` where that takes Python code, or may fail.
     fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<Self::Key<'a>>;
@@ -50,7 +56,8 @@ pub(crate) trait TypedKey {
 
 pub(crate) struct IntKeys;
 
-impl TypedKey for IntKeys {
+// SAFETY: eight bytes, and no object; a value comes last, after the key.
+unsafe impl TypedKey for IntKeys {
     type Key<'a> = i64;
     const BYTES: usize = 8;
 
@@ -92,10 +99,12 @@ impl TypedKey for IntKeys {
 
 pub(crate) struct ObjectKeys;
 
-impl TypedKey for ObjectKeys {
+// SAFETY: a hash and a reference that `keep` counts, 16 bytes; a value comes last, after the key.
+unsafe impl TypedKey for ObjectKeys {
     /// An object and its own hash.
     type Key<'a> = (Borrowed<'a, 'a, PyAny>, i64);
     const BYTES: usize = 16;
+    const ARE_OBJECTS: bool = true;
 
     #[inline(always)]
     fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<Self::Key<'a>> {
@@ -151,7 +160,8 @@ macro_rules! text_keys {
     ($kind:ident, $of:ident) => {
         pub(crate) struct $kind;
 
-        impl TypedKey for $kind {
+        // SAFETY: they vary in length, and are no objects; the layout says where the value is.
+        unsafe impl TypedKey for $kind {
             type Key<'a> = &'a [u8];
             const BYTES: usize = 0;
 
@@ -210,7 +220,10 @@ impl Replaced {
 }
 
 /// Values that are written alike.
-pub(crate) trait TypedValue {
+///
+/// # Safety
+/// If `ARE_OBJECTS`, `write` writes a reference to an object, which `keep` counts, and `take` takes it.
+pub(crate) unsafe trait TypedValue {
     type Value<'a>: Copy;
     /// Whether they are references to objects.
     const ARE_OBJECTS: bool = false;
@@ -235,7 +248,8 @@ pub(crate) trait TypedValue {
 
 pub(crate) struct ObjectValues;
 
-impl TypedValue for ObjectValues {
+// SAFETY: `write` writes a reference, `keep` counts it, and `take` takes it.
+unsafe impl TypedValue for ObjectValues {
     type Value<'a> = Borrowed<'a, 'a, PyAny>;
     const ARE_OBJECTS: bool = true;
 
@@ -274,7 +288,8 @@ impl TypedValue for ObjectValues {
 /// Ints and floats.
 pub(crate) struct WordValues;
 
-impl TypedValue for WordValues {
+// SAFETY: no objects.
+unsafe impl TypedValue for WordValues {
     type Value<'a> = [u8; 8];
 
     #[inline(always)]
@@ -305,7 +320,8 @@ impl TypedValue for WordValues {
 /// Strs and bytes.
 pub(crate) struct TextValues;
 
-impl TypedValue for TextValues {
+// SAFETY: no objects.
+unsafe impl TypedValue for TextValues {
     type Value<'a> = &'a [u8];
 
     #[inline(always)]

@@ -1,12 +1,11 @@
 //! Entries are added to a store: written in its layout, with a reference counted for each object.
 
 use crate::kinds::entry::Entry;
-use crate::kinds::kind::ValueKind;
 use crate::kinds::layout::Layout;
 use crate::kinds::new::{Key, New};
 use crate::kinds::plain::keep;
 use crate::kinds::typed::{TypedKey, TypedValue};
-use crate::table::store::{Store, rehasher};
+use crate::table::store::{Store, check_value, rehasher};
 use ebb::{Deadlines, OutOfMemory, RawTable};
 use pyo3::prelude::*;
 
@@ -49,7 +48,7 @@ impl Store {
     }
 
     /// Add a copy of an entry of another store of the same layout.
-    pub(super) fn insert_copy(&mut self, py: Python<'_>, hash: u64, entry: Entry<'_>) -> Result<(), OutOfMemory> {
+    pub(crate) fn insert_copy(&mut self, py: Python<'_>, hash: u64, entry: Entry<'_>) -> Result<(), OutOfMemory> {
         let (layout, bytes) = (self.layout, entry.bytes());
         assert!(layout == entry.layout());
         let write = |to: &mut [u8]| to.copy_from_slice(bytes);
@@ -90,10 +89,11 @@ impl Store<ebb::Cache> {
 }
 
 impl<T: RawTable> Store<T> {
-    /// Whether objects are objects here too, so that nothing else is taken for a reference.
+    /// Whether the table has keys and values of these kinds.
     #[inline(always)]
-    pub(crate) fn check_typed<K: TypedKey, V: TypedValue>(&self) {
-        assert!(K::BYTES == self.layout.key_bytes && V::ARE_OBJECTS == (self.layout.value == ValueKind::Object));
+    pub(super) fn check_typed<K: TypedKey, V: TypedValue>(&self) {
+        self.check_key::<K>();
+        check_value::<V>(&self.layout);
     }
 
     /// An entry of these has been written to stay.
