@@ -14,7 +14,7 @@ use crate::kinds::given::Kinds;
 use crate::kinds::kind::ValueKind;
 use crate::kinds::layout::Layout;
 use crate::kinds::new::{Key, New, Value};
-use crate::kinds::read::{Read, read_inline};
+use crate::kinds::read::Read;
 use crate::mapping::iter::What;
 use crate::mapping::methods::{Fallback, describe, note, pop};
 use crate::mapping::slots::{HasLanes, made_without_arguments};
@@ -370,11 +370,9 @@ impl Cache {
             return Ok(value);
         }
         let value = self.value(default)?;
+        let made = self.kinds().read_back(py, &value, default)?; // before it is set: nothing fails after that
         let read = self.read_or_set(py, key, &value, is_object)?;
-        match self.kinds().finish(py, read)? {
-            Some(value) => Ok(value),
-            None => self.read_back(py, &value, default),
-        }
+        Ok(self.kinds().finish(py, read)?.unwrap_or(made))
     }
 
     /// The value that is there, as a use of it if it is to `count`; nothing if there is none, and `value` was set.
@@ -394,15 +392,6 @@ impl Cache {
             }
         })?;
         read.map_err(|refused| self.refusal(py, refused))
-    }
-
-    /// What a value that was just set reads as: the object itself, unless it is kept as something else.
-    fn read_back(&self, py: Python<'_>, value: &Value<'_>, given: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        if self.kinds().value == ValueKind::Object {
-            return Ok(given.clone().unbind());
-        }
-        let bytes = value.to_bytes()?;
-        read_inline(py, self.kinds().value, &bytes)?.finish(py, self.kinds().codec.as_ref())
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::kinds::codec::Codec;
 use crate::kinds::kind::{KeyKind, ValueKind};
 use crate::kinds::layout::Layout;
-use crate::kinds::read::Read;
+use crate::kinds::new::Value;
+use crate::kinds::read::{Read, read_inline};
 use crate::python::calls;
 use crate::python::errors::{Shown, error};
 use crate::python::make::{self, Name, pair};
@@ -106,6 +107,14 @@ impl Kinds {
             Some(Ok(Read::Done(object))) => Ok(Some(object)),
             Some(read) => read?.finish(py, self.codec.as_ref()).map(Some),
         }
+    }
+
+    /// What a value reads as once it is set: the object itself, unless it is kept as something else.
+    pub(crate) fn read_back(&self, py: Python<'_>, value: &Value<'_>, given: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        if self.value == ValueKind::Object {
+            return Ok(given.clone().unbind());
+        }
+        read_inline(py, self.value, &value.bytes()?)?.finish(py, self.codec.as_ref())
     }
 
     /// A key and a value that were read, as objects.

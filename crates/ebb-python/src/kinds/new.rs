@@ -3,7 +3,6 @@
 use crate::kinds::hash::{hash_int, hash_text};
 use crate::kinds::plain::{keep, word_of};
 use crate::python::buffer::Elements;
-use crate::python::errors::{copy_of, with_room};
 use pyo3::prelude::*;
 use std::borrow::Cow;
 
@@ -57,19 +56,14 @@ impl Value<'_> {
         }
     }
 
-    /// A copy of the bytes of a value that is no object.
-    pub(crate) fn to_bytes(&self) -> PyResult<Vec<u8>> {
-        match self {
-            Value::Object(_) => Ok(Vec::new()),
-            Value::Word(word) => copy_of(word),
-            Value::Bytes(bytes) => copy_of(bytes),
-            Value::Lent(elements) => {
-                let mut bytes = with_room(elements.len())?;
-                bytes.resize(elements.len(), 0);
-                elements.copy_to(&mut bytes);
-                Ok(bytes)
-            }
-        }
+    /// The bytes of a value that is no object.
+    pub(crate) fn bytes(&self) -> PyResult<Cow<'_, [u8]>> {
+        Ok(match self {
+            Value::Object(_) => Cow::Borrowed(&[]),
+            Value::Word(word) => Cow::Borrowed(word),
+            Value::Bytes(bytes) => Cow::Borrowed(bytes),
+            Value::Lent(elements) => Cow::Owned(elements.copied()?),
+        })
     }
 
     #[inline]

@@ -133,11 +133,9 @@ impl Map {
         if !is_object && let Some(value) = self.find_value(py, key)? {
             return Ok(value);
         }
-        match self.read_or_set(py, key, &self.value(default)?)? {
-            Some(value) => Ok(value),
-            None if is_object => Ok(default.clone().unbind()),
-            None => self.find_value(py, key).map(|value| value.unwrap_or_else(|| default.clone().unbind())),
-        }
+        let value = self.value(default)?;
+        let made = self.kinds().read_back(py, &value, default)?; // before it is set: nothing fails after that
+        Ok(self.read_or_set(py, key, &value)?.unwrap_or(made))
     }
 
     /// The value that is there; nothing if there is none, and `value` was set.

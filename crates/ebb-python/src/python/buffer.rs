@@ -4,7 +4,7 @@
 //! copies from it and to it.
 #![allow(unsafe_code)] // memory that belongs to others
 
-use crate::python::errors::error;
+use crate::python::errors::{error, with_room};
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -51,6 +51,14 @@ impl Elements<'_, u8> {
     pub(crate) fn part(&self, from: usize, len: usize) -> Self {
         assert!(from <= self.len && len <= self.len - from);
         Elements { first: self.first.wrapping_add(from), len, buffer: PhantomData }
+    }
+
+    /// A copy of the bytes.
+    pub(crate) fn copied(&self) -> PyResult<Vec<u8>> {
+        let mut bytes = with_room(self.len)?;
+        bytes.resize(self.len, 0);
+        self.copy_to(&mut bytes);
+        Ok(bytes)
     }
 
     /// Copy the bytes to where there is room for just so many.
