@@ -51,7 +51,8 @@ fn read<'py, K: TypedKey, const EXPECTED: bool>(
         store.table().prefetch_line(hash); // which comes while the clock is read
         glance = Some(Glance::take());
     }
-    let mut look = match store.look::<K>(hash, key) {
+    let mut end = store.look::<K>(hash, key);
+    let look = match end.result() {
         Lookup::Found(look) => look,
         Lookup::Absent => return Lookup::Absent,
         Lookup::Unsure => return Lookup::Unsure,
@@ -105,15 +106,16 @@ impl HasLanes for Cache {
         let done = self.shared.chest.try_with(|chest| {
             chest.store.table().prefetch_line(hash); // which comes while the clock is read
             let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
-            let (tells, unbounded) = (settings.tells(), !chest.limits.are_bounds());
-            let done = match chest.store.look::<K>(hash, key) {
+            let tells = settings.tells();
+            let mut end = chest.store.look::<K>(hash, key);
+            let done = match end.result() {
                 Lookup::Unsure => None,
                 Lookup::Found(look) if tells || moment.is_past(look.deadlines().first()) => None,
-                Lookup::Found(mut look) => look.overwrite::<V>(value, deadlines).inspect(|_| {
+                Lookup::Found(look) => look.overwrite::<V>(value, deadlines).inspect(|_| {
                     chest.counts.sets.add(1);
                     chest.counts.replaced.add(1);
                 }),
-                Lookup::Absent if unbounded && K::BYTES > 0 => {
+                Lookup::Absent if K::BYTES > 0 && !chest.limits.are_bounds() => {
                     let inserted = chest.insert_typed::<K, V>(hash, key, value, deadlines);
                     inserted.ok().map(|()| Replaced(None))
                 }
@@ -163,7 +165,7 @@ impl HasLanes for Cache {
     fn lane_contains<K: TypedKey>(&self, _: Python<'_>, key: K::Key<'_>) -> Option<bool> {
         settings(self)?;
         let hash = K::hash(key);
-        self.shared.chest.try_with(|chest| match chest.store.look::<K>(hash, key) {
+        self.shared.chest.try_with(|chest| match chest.store.look::<K>(hash, key).result() {
             Lookup::Found(look) => Some(!Clock::has_come(look.deadlines().first())),
             Lookup::Absent => Some(false),
             Lookup::Unsure => None,

@@ -5,7 +5,7 @@
 use crate::kinds::entry::{Leaving, ObjectRef, is_object};
 use crate::kinds::hash::{hash_int, hash_text};
 use crate::kinds::kind::ValueKind;
-use crate::kinds::layout::{Layout, word};
+use crate::kinds::layout::{Layout, TextPlace, word};
 use crate::kinds::lookup::Match;
 use crate::kinds::new::{Key, Value};
 use crate::kinds::plain::{self, plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash};
@@ -21,6 +21,8 @@ use std::ops::Range;
 /// which `keep` counts. `value` gives what [`Layout::value_range`] does.
 pub(crate) unsafe trait TypedKey {
     type Key<'a>: Copy;
+    /// Where in an entry the key is, as far as that varies.
+    type Place: Copy;
     /// Bytes at the start of an entry; 0 where keys vary in length.
     const BYTES: usize;
     /// Whether they are references to objects.
@@ -32,13 +34,14 @@ pub(crate) unsafe trait TypedKey {
     fn hash(key: Self::Key<'_>) -> u64;
     /// As the store's own methods take it.
     fn key(key: Self::Key<'_>) -> Key<'_>;
+    fn place(layout: &Layout) -> Self::Place;
     /// Whether an entry has this key.
     ///
     /// # Safety
-    /// A table of such keys holds the entry, in this layout.
-    unsafe fn compare(key: Self::Key<'_>, hash: u64, layout: &Layout, entry: &[u8]) -> Match;
+    /// A table of such keys holds the entry.
+    unsafe fn compare(key: Self::Key<'_>, hash: u64, place: Self::Place, entry: &[u8]) -> Match;
     /// The hash of an entry's key.
-    fn rehash(layout: &Layout, entry: &[u8]) -> u64;
+    fn rehash(place: Self::Place, entry: &[u8]) -> u64;
     /// Where in an entry the value is.
     fn value(layout: &Layout, entry: &[u8]) -> Range<usize>;
     /// Write a key of `BYTES`; an object's reference is not counted until `keep`.
@@ -59,6 +62,7 @@ pub(crate) struct IntKeys;
 // SAFETY: eight bytes, and no object; a value comes last, after the key.
 unsafe impl TypedKey for IntKeys {
     type Key<'a> = i64;
+    type Place = ();
     const BYTES: usize = 8;
 
     #[inline(always)]
@@ -77,12 +81,15 @@ unsafe impl TypedKey for IntKeys {
     }
 
     #[inline(always)]
-    unsafe fn compare(key: i64, _: u64, _: &Layout, entry: &[u8]) -> Match {
+    fn place(_: &Layout) {}
+
+    #[inline(always)]
+    unsafe fn compare(key: i64, _: u64, (): (), entry: &[u8]) -> Match {
         Match::of(word(entry) == key as u64)
     }
 
     #[inline(always)]
-    fn rehash(_: &Layout, entry: &[u8]) -> u64 {
+    fn rehash((): (), entry: &[u8]) -> u64 {
         hash_int(word(entry) as i64)
     }
 
@@ -103,6 +110,7 @@ pub(crate) struct ObjectKeys;
 unsafe impl TypedKey for ObjectKeys {
     /// An object and its own hash.
     type Key<'a> = (Borrowed<'a, 'a, PyAny>, i64);
+    type Place = ();
     const BYTES: usize = 16;
     const ARE_OBJECTS: bool = true;
 
@@ -122,13 +130,16 @@ unsafe impl TypedKey for ObjectKeys {
     }
 
     #[inline(always)]
-    unsafe fn compare((object, _): Self::Key<'_>, hash: u64, _: &Layout, entry: &[u8]) -> Match {
+    fn place(_: &Layout) {}
+
+    #[inline(always)]
+    unsafe fn compare((object, _): Self::Key<'_>, hash: u64, (): (), entry: &[u8]) -> Match {
         // SAFETY: as the caller says.
         unsafe { is_object(entry, hash, &object) }
     }
 
     #[inline(always)]
-    fn rehash(_: &Layout, entry: &[u8]) -> u64 {
+    fn rehash((): (), entry: &[u8]) -> u64 {
         word(entry)
     }
 
@@ -163,6 +174,7 @@ macro_rules! text_keys {
         // SAFETY: they vary in length, and are no objects; the layout says where the value is.
         unsafe impl TypedKey for $kind {
             type Key<'a> = &'a [u8];
+            type Place = TextPlace;
             const BYTES: usize = 0;
 
             #[inline(always)]
@@ -181,13 +193,18 @@ macro_rules! text_keys {
             }
 
             #[inline(always)]
-            unsafe fn compare(key: &[u8], _: u64, layout: &Layout, entry: &[u8]) -> Match {
-                Match::of(layout.text_key(entry) == key)
+            fn place(layout: &Layout) -> TextPlace {
+                layout.text_place()
             }
 
             #[inline(always)]
-            fn rehash(layout: &Layout, entry: &[u8]) -> u64 {
-                hash_text(layout.text_key(entry))
+            unsafe fn compare(key: &[u8], _: u64, place: TextPlace, entry: &[u8]) -> Match {
+                Match::of(place.key(entry) == key)
+            }
+
+            #[inline(always)]
+            fn rehash(place: TextPlace, entry: &[u8]) -> u64 {
+                hash_text(place.key(entry))
             }
 
             #[inline(always)]

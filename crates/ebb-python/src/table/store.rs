@@ -6,14 +6,12 @@
 #![allow(unsafe_code)] // says that entries are the table's
 
 use crate::kinds::entry::{Entry, Made, ObjectRef, new_object};
-use crate::kinds::kind::KeyKind;
 use crate::kinds::layout::Layout;
 use crate::kinds::lookup::{Lookup, Search};
 use crate::kinds::new::{Key, New};
 use crate::kinds::typed::{Replaced, TypedKey, TypedValue};
 use crate::table::dropped::Dropped;
-use ebb::{Cursor, Deadlines, EntryRef, Host, Look, OccupiedEntry, OutOfMemory, RawTable, Stats, Table};
-use pyo3::gc::{PyTraverseError, PyVisit};
+use ebb::{Cursor, Deadlines, EntryRef, Host, Look, OccupiedEntry, OutOfMemory, RawTable, Table};
 use pyo3::prelude::*;
 use std::marker::PhantomData;
 
@@ -23,8 +21,9 @@ mod upkeep;
 
 /// The hash of an entry: of one type for each kind of key, so that what takes it is compiled once for each.
 #[inline(always)]
-fn rehasher<K: TypedKey>(layout: &Layout) -> impl Fn(&[u8]) -> u64 {
-    |entry| K::rehash(layout, entry)
+fn rehasher<K: TypedKey>(layout: &Layout) -> impl Fn(&[u8]) -> u64 + use<K> {
+    let place = K::place(layout);
+    move |entry| K::rehash(place, entry)
 }
 
 /// The table of one map or cache.
@@ -96,8 +95,18 @@ impl<T: RawTable> Store<T> {
 
     /// Whether the table has keys of this kind.
     #[inline(always)]
-    pub(crate) fn check_key<K: TypedKey>(&self) {
+    fn check_key<K: TypedKey>(&self) {
         assert!(K::BYTES == self.layout.key_bytes());
+    }
+
+    /// Where keys of this kind are, if the table has such keys.
+    ///
+    /// # Panics
+    /// If it has others.
+    #[inline(always)]
+    fn place<K: TypedKey>(&self) -> K::Place {
+        self.check_key::<K>();
+        K::place(&self.layout)
     }
 
     /// An entry of which so many bytes are neither key nor value has been taken out.
@@ -105,36 +114,6 @@ impl<T: RawTable> Store<T> {
     fn forgot(&mut self, overhead: usize) {
         self.overhead -= overhead;
         self.changes += 1;
-    }
-
-    /// Bytes of keys and values; an object counts as the pointer it is here.
-    pub(crate) fn payload_bytes(&self) -> usize {
-        let hashes = if self.layout.key_kind() == KeyKind::Object { 8 * self.table.len() } else { 0 };
-        self.table.entry_bytes() - hashes - self.overhead
-    }
-
-    pub(crate) fn stats(&self) -> (Stats, usize) {
-        (self.table.stats(), self.payload_bytes())
-    }
-
-    /// Walk every invariant.
-    pub(crate) fn check(&self) {
-        let layout = self.layout;
-        self.table.check(&|entry| layout.hash(entry));
-        let mut overhead = 0;
-        let mut cursor = Cursor::default();
-        while let Some(entry) = self.table.next(&mut cursor) {
-            overhead += if layout.both_variable() { layout.overhead(entry) } else { 0 };
-        }
-        assert_eq!(overhead, self.overhead);
-    }
-
-    pub(crate) fn traverse(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let mut cursor = Cursor::default();
-        while let Some(entry) = self.next(&mut cursor) {
-            entry.objects().try_for_each(|object| object.visit(visit))?;
-        }
-        Ok(())
     }
 }
 
@@ -208,10 +187,9 @@ impl<'h, H: Holder> Found<'h, H> {
     /// The entry of a key of the table's kind, if no Python code has to be asked.
     #[inline(always)]
     pub(crate) fn typed<K: TypedKey>(holder: &'h mut H, hash: u64, key: K::Key<'_>) -> Lookup<Self> {
-        let (layout, mut search) = (holder.store().layout, Search::default());
-        holder.store().check_key::<K>();
-        // SAFETY: the table has such keys.
-        let is = |entry: &[u8]| search.ends_at(unsafe { K::compare(key, hash, &layout, entry) });
+        let (place, mut search) = (holder.store().place::<K>(), Search::default());
+        // SAFETY: the table has such keys: `place` has looked.
+        let is = |entry: &[u8]| search.ends_at(unsafe { K::compare(key, hash, place, entry) });
         let end = Self::by_bytes(holder, hash, is).ok();
         search.result(end)
     }
@@ -260,9 +238,10 @@ impl<'h, H: Holder> Found<'h, H> {
     /// Take the entry out, whose objects are dropped elsewhere.
     #[inline(always)]
     fn forget<K: TypedKey>(self) -> &'h mut H {
-        let layout = self.layout();
+        let layout = &self.holder().store().layout;
         let overhead = if K::BYTES == 0 && layout.both_variable() { layout.overhead(self.0.bytes()) } else { 0 };
-        let holder = self.0.remove(&rehasher::<K>(&layout)).0;
+        let rehash = rehasher::<K>(layout);
+        let holder = self.0.remove(&rehash).0;
         holder.store_mut().forgot(overhead);
         holder
     }
@@ -301,10 +280,9 @@ impl Store {
     /// The bytes of the entry of a key of the table's kind, if no Python code has to be asked.
     #[inline(always)]
     fn find_typed<K: TypedKey>(&self, hash: u64, key: K::Key<'_>) -> Lookup<&[u8]> {
-        let (layout, mut search) = (&self.layout, Search::default());
-        self.check_key::<K>();
-        // SAFETY: the table has such keys.
-        let end = self.table.get(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
+        let (place, mut search) = (self.place::<K>(), Search::default());
+        // SAFETY: the table has such keys: `place` has looked.
+        let end = self.table.get(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, place, entry) }));
         search.result(end)
     }
 
@@ -337,9 +315,9 @@ impl Store {
     ) -> Option<Replaced> {
         self.check_typed::<K, V>();
         let Store { layout, table, .. } = &mut *self;
-        let mut search = Search::default();
-        // SAFETY: the table has such keys.
-        let end = table.get_mut(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
+        let (place, mut search) = (K::place(layout), Search::default());
+        // SAFETY: the table has such keys: `check_typed` has looked.
+        let end = table.get_mut(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, place, entry) }));
         match search.result(end) {
             Lookup::Unsure => None,
             Lookup::Absent => self.insert_typed::<K, V>(hash, key, value).ok().map(|()| Replaced(None)),
@@ -388,6 +366,20 @@ pub(crate) struct Looked<'s, K> {
     key: PhantomData<K>,
 }
 
+/// Where a search has ended.
+pub(crate) struct LookEnd<'s, K> {
+    end: Option<Looked<'s, K>>,
+    search: Search,
+}
+
+impl<'s, K> LookEnd<'s, K> {
+    /// What it comes to.
+    #[inline(always)]
+    pub(crate) fn result(&mut self) -> Lookup<&mut Looked<'s, K>> {
+        self.search.result(self.end.as_mut())
+    }
+}
+
 impl<K: TypedKey> Looked<'_, K> {
     /// When the entry expires.
     #[inline(always)]
@@ -432,12 +424,12 @@ impl<K: TypedKey> Looked<'_, K> {
 impl Store<ebb::Cache> {
     /// The entry of a key of the table's kind, if no Python code has to be asked.
     #[inline(always)]
-    pub(crate) fn look<K: TypedKey>(&mut self, hash: u64, key: K::Key<'_>) -> Lookup<Looked<'_, K>> {
-        self.check_key::<K>();
-        let (Store { layout, table, .. }, mut search) = (self, Search::default());
-        // SAFETY: the table has such keys.
-        let end = table.look(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
-        search.result(end.map(|look| Looked { layout, look, key: PhantomData }))
+    pub(crate) fn look<K: TypedKey>(&mut self, hash: u64, key: K::Key<'_>) -> LookEnd<'_, K> {
+        let (place, mut search) = (self.place::<K>(), Search::default());
+        let Store { layout, table, .. } = self;
+        // SAFETY: the table has such keys: `place` has looked.
+        let end = table.look(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, place, entry) }));
+        LookEnd { end: end.map(|look| Looked { layout, look, key: PhantomData }), search }
     }
 }
 

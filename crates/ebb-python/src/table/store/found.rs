@@ -17,8 +17,8 @@ impl<'h, H: Holder> Found<'h, H> {
 
     #[inline]
     pub(crate) fn text(holder: &'h mut H, hash: u64, key: &[u8]) -> Searched<'h, H> {
-        let layout = holder.store().layout();
-        Self::by_bytes(holder, hash, |entry| layout.text_key(entry) == key)
+        let place = holder.store().layout().text_place();
+        Self::by_bytes(holder, hash, |entry| place.key(entry) == key)
     }
 
     /// The entry of a key that is no object.

@@ -29,9 +29,9 @@ impl Store {
         })
     }
 
-    /// As [`insert`](Self::insert), where the kinds are known.
+    /// As [`insert`](Self::insert), where the kinds are known and were [checked](Self::check_typed).
     #[inline(always)]
-    pub(crate) fn insert_typed<K: TypedKey, V: TypedValue>(
+    pub(super) fn insert_typed<K: TypedKey, V: TypedValue>(
         &mut self,
         hash: u64,
         key: K::Key<'_>,
@@ -40,7 +40,6 @@ impl Store {
         if K::BYTES == 0 {
             return self.insert(New { hash, key: &K::key(key), value: &V::value(value) });
         }
-        self.check_typed::<K, V>();
         let Store { layout, table, .. } = self;
         table.insert(hash, K::BYTES + V::len(value), &rehasher::<K>(layout), writer::<K, V>(hash, key, value))?;
         self.keep_typed::<K, V>(key, value);
@@ -53,9 +52,7 @@ impl Store {
         assert!(layout == entry.layout());
         let write = |to: &mut [u8]| to.copy_from_slice(bytes);
         self.table.insert(hash, bytes.len(), &|entry| layout.hash(entry), write)?;
-        if layout.both_variable() {
-            self.overhead += layout.overhead(bytes);
-        }
+        self.overhead += layout.overhead(bytes);
         entry.objects().for_each(|object| object.keep(py));
         Ok(())
     }
@@ -109,13 +106,13 @@ impl<T: RawTable> Store<T> {
     fn insert_by(
         &mut self,
         new: New<'_>,
-        put: impl FnOnce(&mut T, Layout, usize) -> Result<(), OutOfMemory>,
+        put: impl FnOnce(&mut T, &Layout, usize) -> Result<(), OutOfMemory>,
     ) -> Result<(), OutOfMemory> {
-        let layout = self.layout;
+        let Store { layout, table, .. } = &mut *self;
         assert!(layout.takes(new));
-        put(&mut self.table, layout, layout.entry_len(new))?;
+        put(table, layout, layout.entry_len(new))?;
         match new.key {
-            Key::Text(text) => self.overhead += layout.prefix(text.len()),
+            Key::Text(text) => self.overhead += self.layout.prefix(text.len()),
             Key::Object(object, _) => keep(object),
             Key::Int(_) => {}
         }

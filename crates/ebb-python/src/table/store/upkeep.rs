@@ -1,8 +1,10 @@
-//! What a store has its table do, and all its contents at once.
+//! What a store has its table do, all its contents at once, and what is said of it.
 
+use crate::kinds::kind::KeyKind;
 use crate::kinds::typed::TypedKey;
 use crate::table::store::{Store, rehasher};
-use ebb::RawTable;
+use ebb::{Cursor, RawTable, Stats};
+use pyo3::gc::{PyTraverseError, PyVisit};
 
 impl<T: RawTable> Store<T> {
     /// See [`RawTable::prefetch_removal`].
@@ -14,6 +16,36 @@ impl<T: RawTable> Store<T> {
     /// Let only so many more allocations succeed, for tests.
     pub(crate) fn set_allowance(&mut self, allocations: Option<u64>) {
         self.table.set_allowance(allocations.unwrap_or(u64::MAX));
+    }
+
+    /// Bytes of keys and values; an object counts as the pointer it is here.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        let hashes = if self.layout.key_kind() == KeyKind::Object { 8 * self.table.len() } else { 0 };
+        self.table.entry_bytes() - hashes - self.overhead
+    }
+
+    pub(crate) fn stats(&self) -> (Stats, usize) {
+        (self.table.stats(), self.payload_bytes())
+    }
+
+    /// Walk every invariant.
+    pub(crate) fn check(&self) {
+        let layout = self.layout;
+        self.table.check(&|entry| layout.hash(entry));
+        let mut overhead = 0;
+        let mut cursor = Cursor::default();
+        while let Some(entry) = self.table.next(&mut cursor) {
+            overhead += layout.overhead(entry);
+        }
+        assert_eq!(overhead, self.overhead);
+    }
+
+    pub(crate) fn traverse(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let mut cursor = Cursor::default();
+        while let Some(entry) = self.next(&mut cursor) {
+            entry.objects().try_for_each(|object| object.visit(visit))?;
+        }
+        Ok(())
     }
 }
 
