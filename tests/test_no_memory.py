@@ -169,6 +169,37 @@ def test_maps_in_maps_are_dropped_without_memory(shim: Path) -> None:
     assert run(script, HERE, LD_PRELOAD=str(shim)).strip() == "done"
 
 
+@pytest.mark.parametrize("kinds", ["int, int", "int, str", "str, bytes", "int, 'S9'", "object, str"])
+@pytest.mark.parametrize("table", ["Map({})", "Cache(key={0}, value={1})"])
+def test_setdefault_without_memory_sets_nothing(table: str, kinds: str) -> None:
+    """What it returns is made before the value is set, so no refusal comes between."""
+    pytest.importorskip("_testcapi", reason="CPython was built without its test module")
+    if "'" in kinds:
+        pytest.importorskip("numpy")
+    made = table.format(kinds) if table.startswith("Map") else table.format(*kinds.split(", "))
+    run_to_done(f"""
+        import _testcapi
+        from ebbmap import Cache, Map
+        key = {{"int": 7, "str": "seven", "object": 7}}["{kinds.partition(",")[0]}"]
+        value = {{"int": 10**9, "str": "x" * 50}}.get("{kinds.rpartition(" ")[2]}", b"x" * 9)
+        refused = 0
+        for nth in range(60):  # the allocation after so many
+            table = {made}
+            _testcapi.set_nomemory(nth, nth + 1)
+            try:
+                table.setdefault(key, value)
+                stays = True
+            except MemoryError:
+                stays = False
+            finally:
+                _testcapi.remove_mem_hooks()
+            assert (key in table) is stays, nth
+            refused += not stays
+        assert refused > 0
+        print("done")
+    """)
+
+
 @pytest.mark.parametrize("spare", [1, 4, 9, 10, 16])
 def test_a_process_at_its_limit_is_swept(spare: int) -> None:
     pytest.importorskip("resource")
@@ -206,6 +237,7 @@ fragile = pytest.mark.skipif(
         pytest.param("", "type('M', (Map,), {})()", marks=fragile),
         pytest.param("", "type('C', (Cache,), {})(ttl=5)", marks=fragile),
         pytest.param("", "Cache().memoize(abs)", marks=fragile),
+        pytest.param("C = type('C', (Flight,), {})", "C()", marks=fragile),
     ],
 )
 def test_an_instance_with_attributes_that_can_not_be_made(before: str, made: str) -> None:
@@ -214,6 +246,7 @@ def test_an_instance_with_attributes_that_can_not_be_made(before: str, made: str
         f"""
         import _testcapi
         from ebbmap import Cache, Map
+        from ebbmap._core import Flight
         {before}
         for nth in range(1, 80):
             for count in (1, 8):

@@ -11,11 +11,12 @@ use crate::cache::step::Step;
 use crate::kinds::hash::hash_int;
 use crate::kinds::kind::KeyKind;
 use crate::kinds::new::{Key, New};
-use crate::mapping::arrays::{Elements, Entries, Lookups, SomeEntries};
+use crate::mapping::arrays::{Entries, Lookups, SomeEntries};
 use crate::mapping::bulk::{
     collect, find_each, find_some_at_a_time, objects_of, objects_of_both, read_all, take_places,
 };
 use crate::mapping::pairs::set_pairs;
+use crate::python::buffer::Elements;
 use crate::python::calls::buffer;
 use crate::python::make;
 use crate::python::pace::Pace;
@@ -107,7 +108,7 @@ impl Cache {
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "cache")?;
         let (keys, values, found) = (buffer(keys)?, buffer(values)?, buffer(found)?);
-        let value_bytes = layout.value.fixed_bytes();
+        let value_bytes = layout.value_kind().fixed_bytes();
         let mut lookups = Lookups::of(py, &keys, &values, &found, value_bytes)?;
         let given = self.moment(py)?.was_read(); // by a timer; the system's clock is read anew each time
         let mut next = 0;
@@ -133,7 +134,7 @@ impl Cache {
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "cache")?;
         let (keys, values) = (buffer(keys)?, buffer(values)?);
-        let value_bytes = layout.value.fixed_bytes();
+        let value_bytes = layout.value_kind().fixed_bytes();
         let mut entries = Entries::of(py, &keys, &values, value_bytes, BATCH)?;
         let lives = self.shared.settings().limits.lives(seconds(ttl)?);
         let moment = self.moment(py)?;

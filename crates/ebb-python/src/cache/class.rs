@@ -102,7 +102,7 @@ impl Cache {
     /// Note when something expires next. Called under the lock.
     #[inline(always)]
     pub(crate) fn note_due(&self, chest: &Chest) {
-        let until = chest.store.table.quiet_until();
+        let until = chest.store.table().quiet_until();
         if until.millis() != self.shared.due_at() && chest.limits.clock == Clock::System {
             self.shared.note_due(until);
         }

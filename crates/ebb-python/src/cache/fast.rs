@@ -9,13 +9,13 @@ use crate::cache::gone::Gone;
 use crate::cache::moment::Moment;
 use crate::cache::settings::Settings;
 use crate::cache::step::Step;
-use crate::kinds::entry::{Made, new_object};
+use crate::kinds::entry::Made;
 use crate::kinds::given::Kinds;
-use crate::kinds::lookup::{Lookup, Search};
+use crate::kinds::lookup::Lookup;
 use crate::kinds::new::{Key, New};
 use crate::kinds::typed::{ObjectKeys, Replaced, TypedKey, TypedValue, with_key_type};
 use crate::mapping::slots::{self, Behind, HasLanes, Lanes};
-use crate::table::store::{Found, Store, rehasher};
+use crate::table::store::Found;
 use ebb::{Clock, Deadlines, Glance, RawTable};
 use pyo3::PyTypeInfo;
 use pyo3::ffi;
@@ -45,17 +45,14 @@ fn read<'py, K: TypedKey, const EXPECTED: bool>(
     key: K::Key<'_>,
 ) -> Lookup<Made<'py>> {
     let hash = K::hash(key);
-    chest.store.check_key::<K>();
-    let Chest { store: Store { layout, table, .. }, counts, limits, .. } = chest;
+    let Chest { store, counts, limits, .. } = chest;
     let mut glance = None;
-    if EXPECTED && !table.never_expires() {
-        table.prefetch_line(hash); // which comes while the clock is read
+    if EXPECTED && !store.table().never_expires() {
+        store.table().prefetch_line(hash); // which comes while the clock is read
         glance = Some(Glance::take());
     }
-    let mut search = Search::default();
-    // SAFETY: a cache of such keys holds the entries that are looked at.
-    let mut end = table.look(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
-    let look = match search.result(end.as_mut()) {
+    let mut end = store.look::<K>(hash, key);
+    let look = match end.result() {
         Lookup::Found(look) => look,
         Lookup::Absent => return Lookup::Absent,
         Lookup::Unsure => return Lookup::Unsure,
@@ -68,9 +65,7 @@ fn read<'py, K: TypedKey, const EXPECTED: bool>(
     if over {
         return Lookup::Absent;
     }
-    // SAFETY: the table holds the value.
-    let made = unsafe { new_object(py, layout.value, &look.entry[K::value(layout, look.entry)]) };
-    let Some(object) = made else {
+    let Some(object) = look.value(py) else {
         return Lookup::Unsure;
     };
     counts.hits.add(1);
@@ -109,34 +104,18 @@ impl HasLanes for Cache {
         let moment = Moment::later();
         let mut gone = Gone::default();
         let done = self.shared.chest.try_with(|chest| {
-            chest.store.check_typed::<K, V>();
-            chest.store.table.prefetch_line(hash); // which comes while the clock is read
+            chest.store.table().prefetch_line(hash); // which comes while the clock is read
             let deadlines = chest.deadlines(chest.limits.lives(None), &moment);
-            let (tells, unbounded) = (settings.tells(), !chest.limits.are_bounds());
-            let Chest { store: Store { layout, table, .. }, counts, .. } = &mut *chest;
-            let mut search = Search::default();
-            // SAFETY: a cache of such keys holds the entries that are looked at.
-            let mut end = table.look(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
-            let done = match search.result(end.as_mut()) {
+            let tells = settings.tells();
+            let mut end = chest.store.look::<K>(hash, key);
+            let done = match end.result() {
                 Lookup::Unsure => None,
-                Lookup::Found(look) => {
-                    let range = K::value(layout, look.entry);
-                    let over = moment.is_past(look.deadlines().first());
-                    if tells || over || range.len() != V::len(value) || !look.prolong(deadlines) {
-                        None
-                    } else {
-                        look.mark();
-                        counts.sets.add(1);
-                        counts.replaced.add(1);
-                        let at = &mut look.entry[range];
-                        // SAFETY: the table holds the value, which is written over.
-                        let replaced = unsafe { V::take(at) };
-                        V::write(value, at);
-                        V::keep(value);
-                        Some(Replaced(replaced))
-                    }
-                }
-                Lookup::Absent if unbounded && K::BYTES > 0 => {
+                Lookup::Found(look) if tells || moment.is_past(look.deadlines().first()) => None,
+                Lookup::Found(look) => look.overwrite::<V>(value, deadlines).inspect(|_| {
+                    chest.counts.sets.add(1);
+                    chest.counts.replaced.add(1);
+                }),
+                Lookup::Absent if K::BYTES > 0 && !chest.limits.are_bounds() => {
                     let inserted = chest.insert_typed::<K, V>(hash, key, value, deadlines);
                     inserted.ok().map(|()| Replaced(None))
                 }
@@ -168,7 +147,7 @@ impl HasLanes for Cache {
         }
         let hash = K::hash(key);
         let dropped = self.shared.chest.try_with(|chest| {
-            chest.store.table.prefetch_removal(&rehasher::<K>(&chest.store.layout));
+            chest.store.prefetch_removal::<K>();
             let Lookup::Found(found) = Found::typed::<K>(chest, hash, key) else { return None };
             if Clock::has_come(found.deadlines().first()) {
                 return None;
@@ -186,17 +165,10 @@ impl HasLanes for Cache {
     fn lane_contains<K: TypedKey>(&self, _: Python<'_>, key: K::Key<'_>) -> Option<bool> {
         settings(self)?;
         let hash = K::hash(key);
-        self.shared.chest.try_with(|chest| {
-            chest.store.check_key::<K>();
-            let Store { layout, table, .. } = &mut chest.store;
-            let mut search = Search::default();
-            // SAFETY: a cache of such keys holds the entries that are looked at.
-            let end = table.look(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
-            match search.result(end.as_ref()) {
-                Lookup::Found(look) => Some(!Clock::has_come(look.deadlines().first())),
-                Lookup::Absent => Some(false),
-                Lookup::Unsure => None,
-            }
+        self.shared.chest.try_with(|chest| match chest.store.look::<K>(hash, key).result() {
+            Lookup::Found(look) => Some(!Clock::has_come(look.deadlines().first())),
+            Lookup::Absent => Some(false),
+            Lookup::Unsure => None,
         })?
     }
 

@@ -40,7 +40,7 @@ struct Walk {
 
 impl CacheIterator {
     pub(crate) fn new(cache: &Bound<'_, Cache>, what: What) -> Self {
-        let left = cache.get().shared.chest.with(cache.py(), |chest| chest.store.table.len());
+        let left = cache.get().shared.chest.with(cache.py(), |chest| chest.store.table().len());
         let cache = Some(cache.clone().unbind());
         let walk = Walk { cache, position: Some(0), keys: Vec::new(), changes: None, left, pace: Pace::default() };
         CacheIterator { what, walk: Guarded::new(walk) }

@@ -14,7 +14,7 @@ use crate::kinds::given::Kinds;
 use crate::kinds::kind::ValueKind;
 use crate::kinds::layout::Layout;
 use crate::kinds::new::{Key, New, Value};
-use crate::kinds::read::{Read, read_inline};
+use crate::kinds::read::Read;
 use crate::mapping::iter::What;
 use crate::mapping::methods::{Fallback, describe, note, pop};
 use crate::mapping::slots::{HasLanes, made_without_arguments};
@@ -114,7 +114,7 @@ impl Cache {
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        self.sweep_and(py, |chest, _| chest.store.table.len())
+        self.sweep_and(py, |chest, _| chest.store.table().len())
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -268,7 +268,7 @@ impl Cache {
     /// Remove everything and give all memory back. O(n).
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         let contents = self.sweep_and(py, |chest, _| {
-            chest.counts.cleared.add(chest.store.table.len() as u64);
+            chest.counts.cleared.add(chest.store.table().len() as u64);
             chest.take()
         })?;
         self.release_cleared(py, contents);
@@ -278,7 +278,7 @@ impl Cache {
     /// Bytes held now: entries with their deadlines, index, spare pages and this object's own. O(1).
     #[getter]
     fn nbytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        make::size(py, self.shared.chest.with(py, |chest| chest.store.table.bytes()) + OWN_BYTES)
+        make::size(py, self.shared.chest.with(py, |chest| chest.store.table().bytes()) + OWN_BYTES)
     }
 
     /// Count a memoized call that took the result of another.
@@ -298,14 +298,14 @@ impl Cache {
     fn _check(&self, py: Python<'_>) {
         self.shared.chest.with(py, |chest| {
             chest.store.check();
-            assert!(chest.store.table.len() <= chest.limits.max_items);
-            assert!(chest.store.table.bytes() <= chest.limits.max_bytes);
+            assert!(chest.store.table().len() <= chest.limits.max_items);
+            assert!(chest.store.table().bytes() <= chest.limits.max_bytes);
         });
     }
 
     /// Let only so many more allocations succeed (`None`: all). For tests.
     fn _set_allowance(&self, py: Python<'_>, allocations: Option<u64>) {
-        self.shared.chest.with(py, |chest| chest.store.table.set_allowance(allocations.unwrap_or(u64::MAX)));
+        self.shared.chest.with(py, |chest| chest.store.set_allowance(allocations));
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -370,11 +370,9 @@ impl Cache {
             return Ok(value);
         }
         let value = self.value(default)?;
+        let made = self.kinds().read_back(py, &value, default)?; // before it is set: nothing fails after that
         let read = self.read_or_set(py, key, &value, is_object)?;
-        match self.kinds().finish(py, read)? {
-            Some(value) => Ok(value),
-            None => self.read_back(py, &value, default),
-        }
+        Ok(self.kinds().finish(py, read)?.unwrap_or(made))
     }
 
     /// The value that is there, as a use of it if it is to `count`; nothing if there is none, and `value` was set.
@@ -394,15 +392,6 @@ impl Cache {
             }
         })?;
         read.map_err(|refused| self.refusal(py, refused))
-    }
-
-    /// What a value that was just set reads as: the object itself, unless it is kept as something else.
-    fn read_back(&self, py: Python<'_>, value: &Value<'_>, given: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        if self.kinds().value == ValueKind::Object {
-            return Ok(given.clone().unbind());
-        }
-        let bytes = value.to_bytes()?;
-        read_inline(py, self.kinds().value, &bytes)?.finish(py, self.kinds().codec.as_ref())
     }
 }
 

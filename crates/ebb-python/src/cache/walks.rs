@@ -28,7 +28,7 @@ pub(super) fn each_alive(
     moment: &Moment,
     mut each: impl FnMut(Alive) -> PyResult<()>,
 ) -> PyResult<()> {
-    let (len, in_order) = cache.shared.chest.with(py, |chest| (chest.store.table.len(), begin_walk(chest)));
+    let (len, in_order) = cache.shared.chest.with(py, |chest| (chest.store.table().len(), begin_walk(chest)));
     let mut pace = Pace::default();
     let mut pass_on = |some: Vec<Alive>| {
         pace.steps(py, 2 * some.len())?;
@@ -46,7 +46,7 @@ pub(super) fn each_alive(
 
 /// Begin a walk in the order of coming, unless there is no order, or another thread walks.
 fn begin_walk(chest: &mut Chest) -> bool {
-    let begun = chest.walked_in != Some(forks()) && chest.store.table.begin_walk();
+    let begun = chest.walked_in != Some(forks()) && chest.store.begin_walk();
     if begun {
         chest.walked_in = Some(forks());
     }

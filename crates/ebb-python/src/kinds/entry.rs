@@ -161,14 +161,14 @@ impl<'a> Entry<'a> {
     #[inline(always)]
     pub(crate) fn key_object(self) -> Option<ObjectRef<'a>> {
         // SAFETY: in an entry of such a layout, the key's reference follows its hash.
-        (self.layout.key == KeyKind::Object).then(|| unsafe { ObjectRef::new(&self.bytes[8..16]) })
+        (self.layout.key_kind() == KeyKind::Object).then(|| unsafe { ObjectRef::new(&self.bytes[8..16]) })
     }
 
     /// The value, if values are objects.
     #[inline(always)]
     pub(crate) fn value_object(self) -> Option<ObjectRef<'a>> {
         // SAFETY: in an entry of such a layout, the value is a reference.
-        (self.layout.value == ValueKind::Object).then(|| unsafe { ObjectRef::new(self.layout.value(self.bytes)) })
+        self.layout.has_object_values().then(|| unsafe { ObjectRef::new(self.layout.value(self.bytes)) })
     }
 
     /// The objects of the entry.
@@ -188,7 +188,7 @@ impl<'a> Entry<'a> {
 
     /// The key as an object.
     pub(crate) fn read_key(self, py: Python<'_>) -> PyResult<Read> {
-        match self.layout.key {
+        match self.layout.key_kind() {
             KeyKind::Int => Ok(Read::Done(make::signed(py, word(self.bytes) as i64)?.unbind())),
             KeyKind::Bytes => Ok(Read::Done(make::bytes(py, self.layout.text_key(self.bytes))?.unbind())),
             KeyKind::Str => read_text(py, self.layout.text_key(self.bytes)),
@@ -201,7 +201,7 @@ impl<'a> Entry<'a> {
     pub(crate) fn read_value(self, py: Python<'_>) -> PyResult<Read> {
         match self.value_object() {
             Some(value) => Ok(Read::Done(value.to_object(py))),
-            None => read_inline(py, self.layout.value, self.layout.value(self.bytes)),
+            None => read_inline(py, self.layout.value_kind(), self.layout.value(self.bytes)),
         }
     }
 
@@ -212,7 +212,7 @@ impl<'a> Entry<'a> {
 
     /// The key, to find the entry again by.
     pub(crate) fn keep_key(self, py: Python<'_>) -> PyResult<KeptKey> {
-        Ok(match self.layout.key {
+        Ok(match self.layout.key_kind() {
             KeyKind::Int => KeptKey::Int(word(self.bytes) as i64),
             KeyKind::Str | KeyKind::Bytes => KeptKey::Text(copy_of(self.layout.text_key(self.bytes))?),
             KeyKind::Object => KeptKey::Object(self.key_object().expect("an object").to_object(py)),

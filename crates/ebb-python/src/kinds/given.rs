@@ -3,7 +3,8 @@
 use crate::kinds::codec::Codec;
 use crate::kinds::kind::{KeyKind, ValueKind};
 use crate::kinds::layout::Layout;
-use crate::kinds::read::Read;
+use crate::kinds::new::Value;
+use crate::kinds::read::{Read, read_inline};
 use crate::python::calls;
 use crate::python::errors::{Shown, error};
 use crate::python::make::{self, Name, pair};
@@ -108,6 +109,14 @@ impl Kinds {
         }
     }
 
+    /// What a value reads as once it is set: the object itself, unless it is kept as something else.
+    pub(crate) fn read_back(&self, py: Python<'_>, value: &Value<'_>, given: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        if self.value == ValueKind::Object {
+            return Ok(given.clone().unbind());
+        }
+        read_inline(py, self.value, &value.bytes()?)?.finish(py, self.codec.as_ref())
+    }
+
     /// A key and a value that were read, as objects.
     pub(crate) fn finish_both(&self, py: Python<'_>, (key, value): (Read, Read)) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
         Ok((key.finish(py, None)?, value.finish(py, self.codec.as_ref())?))
@@ -131,7 +140,7 @@ impl Kinds {
     /// The layout, if keys can come as an array of ints; `what` has these kinds.
     pub(crate) fn int_keys_layout(&self, py: Python<'_>, what: &str) -> PyResult<Layout> {
         let layout = self.layout();
-        let plain = layout.key == KeyKind::Int && !layout.has_objects();
+        let plain = layout.key_kind() == KeyKind::Int && !layout.has_objects();
         plain.then_some(layout).ok_or_else(|| {
             let message = format_args!("only a {what} of int keys and inline values takes an array of keys");
             error::<PyTypeError>(py, message)
@@ -141,7 +150,7 @@ impl Kinds {
     /// The layout, if keys and values can come and go as arrays.
     pub(crate) fn array_layout(&self, py: Python<'_>, what: &str) -> PyResult<Layout> {
         let layout = self.layout();
-        let plain = layout.key == KeyKind::Int && !layout.has_objects() && !layout.value.is_variable();
+        let plain = layout.key_kind() == KeyKind::Int && !layout.has_objects() && !layout.value_kind().is_variable();
         plain.then_some(layout).ok_or_else(|| {
             let message = format_args!("only a {what} of int keys and values of a fixed size takes arrays");
             error::<PyTypeError>(py, message)

@@ -16,11 +16,34 @@ use std::ops::Range;
 /// Where in an entry what is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    pub(crate) key: KeyKind,
-    pub(crate) value: ValueKind,
+    key: KeyKind,
+    value: ValueKind,
     /// Bytes of a fixed key, which a fixed value follows, and of that value.
-    pub(crate) key_bytes: usize,
-    pub(crate) value_bytes: usize,
+    key_bytes: usize,
+    value_bytes: usize,
+    /// Whether both vary in length.
+    both_variable: bool,
+}
+
+/// Where in an entry a text key is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TextPlace {
+    /// Bytes before it, or before its length.
+    from: usize,
+    /// Whether its length stands before it. If not, it is the rest of the entry.
+    has_len: bool,
+}
+
+impl TextPlace {
+    #[inline]
+    pub(crate) fn key(self, entry: &[u8]) -> &[u8] {
+        let rest = &entry[self.from..];
+        if !self.has_len {
+            return rest;
+        }
+        let (len, prefix) = read_len(rest);
+        &rest[prefix..][..len]
+    }
 }
 
 #[inline]
@@ -30,11 +53,35 @@ pub(crate) fn word(bytes: &[u8]) -> u64 {
 
 impl Layout {
     pub(crate) fn new(key: KeyKind, value: ValueKind) -> Self {
-        Layout { key, value, key_bytes: key.fixed_bytes(), value_bytes: value.fixed_bytes() }
+        let both_variable = key.is_variable() && value.is_variable();
+        Layout { key, value, key_bytes: key.fixed_bytes(), value_bytes: value.fixed_bytes(), both_variable }
     }
 
+    #[inline(always)]
+    pub(crate) fn key_kind(self) -> KeyKind {
+        self.key
+    }
+
+    #[inline(always)]
+    pub(crate) fn value_kind(self) -> ValueKind {
+        self.value
+    }
+
+    /// Bytes of a key, where all have as many; otherwise 0.
+    #[inline(always)]
+    pub(crate) fn key_bytes(self) -> usize {
+        self.key_bytes
+    }
+
+    /// Whether values are references to objects.
+    #[inline(always)]
+    pub(crate) fn has_object_values(self) -> bool {
+        self.value == ValueKind::Object
+    }
+
+    #[inline(always)]
     pub(crate) fn both_variable(self) -> bool {
-        self.key.is_variable() && self.value.is_variable()
+        self.both_variable
     }
 
     fn fixed_bytes(self) -> usize {
@@ -49,41 +96,54 @@ impl Layout {
         }
     }
 
+    #[inline]
     pub(crate) fn has_objects(self) -> bool {
         self.key == KeyKind::Object || self.value == ValueKind::Object
     }
 
-    /// The bytes of a text key and of a variable value, those of them that there are.
+    /// Where in an entry a value of variable size begins, which comes last.
     #[inline]
-    fn rest(self, entry: &[u8]) -> (&[u8], &[u8]) {
-        let rest = &entry[self.fixed_bytes()..];
-        if !self.both_variable() {
-            return if self.key.is_variable() { (rest, &[]) } else { (&[], rest) };
+    fn variable_value(self, entry: &[u8]) -> usize {
+        let from = self.fixed_bytes();
+        if !self.both_variable {
+            return from;
         }
-        let (len, prefix) = read_len(rest);
-        rest[prefix..].split_at(len)
+        let (len, prefix) = read_len(&entry[from..]);
+        from + prefix + len
     }
 
     #[inline]
     pub(crate) fn text_key(self, entry: &[u8]) -> &[u8] {
-        self.rest(entry).0
+        self.text_place().key(entry)
+    }
+
+    /// Where text keys are.
+    #[inline(always)]
+    pub(crate) fn text_place(self) -> TextPlace {
+        TextPlace { from: self.fixed_bytes(), has_len: self.both_variable }
     }
 
     #[inline(always)]
     pub(crate) fn value(self, entry: &[u8]) -> &[u8] {
         if self.value_bytes == 0 {
-            return self.rest(entry).1;
+            return &entry[self.variable_value(entry)..];
         }
-        &entry[self.key_bytes..self.key_bytes + self.value_bytes]
+        &entry[self.fixed_value()]
+    }
+
+    /// Where in an entry a value of fixed size is.
+    #[inline(always)]
+    pub(crate) fn fixed_value(self) -> Range<usize> {
+        self.key_bytes..self.key_bytes + self.value_bytes
     }
 
     /// Where in an entry the value is.
     #[inline]
     pub(crate) fn value_range(self, entry: &[u8]) -> Range<usize> {
         if self.value_bytes == 0 {
-            return entry.len() - self.rest(entry).1.len()..entry.len(); // a variable value comes last
+            return self.variable_value(entry)..entry.len();
         }
-        self.key_bytes..self.key_bytes + self.value_bytes
+        self.fixed_value()
     }
 
     /// The table's hash of an entry's key.
@@ -96,15 +156,24 @@ impl Layout {
         }
     }
 
+    /// Whether an entry has this key, which is no object.
+    #[inline(always)]
+    pub(crate) fn has_key(self, entry: &[u8], key: &Key<'_>) -> bool {
+        match key {
+            Key::Int(int) => word(entry) == *int as u64,
+            Key::Text(text) => self.text_key(entry) == &**text,
+            Key::Object(..) => unreachable!("objects are searched with `probe`"),
+        }
+    }
+
     /// Bytes of the length that stands before a text key.
     pub(crate) fn prefix(self, key_len: usize) -> usize {
         if self.both_variable() { len_bytes(key_len) } else { 0 }
     }
 
-    /// Bytes of an entry that are neither key nor value.
+    /// Bytes of an entry that are neither key nor value, nor a key's hash.
     pub(crate) fn overhead(self, entry: &[u8]) -> usize {
-        let hash = if self.key == KeyKind::Object { 8 } else { 0 };
-        hash + if self.both_variable() { read_len(&entry[self.fixed_bytes()..]).1 } else { 0 }
+        if self.both_variable { read_len(&entry[self.fixed_bytes()..]).1 } else { 0 }
     }
 
     /// Bytes of the shortest entry.
@@ -112,28 +181,11 @@ impl Layout {
         (self.fixed_bytes() + self.prefix(0)).max(1)
     }
 
-    /// Whether entries of this layout have such a key and such a value.
+    /// Whether objects are objects here too, and what is none is none: so nothing else is taken for a reference.
     #[inline]
     pub(crate) fn takes(self, new: New<'_>) -> bool {
-        self.takes_key(new.key) && self.takes_value(new.value)
-    }
-
-    #[inline]
-    fn takes_key(self, key: &Key<'_>) -> bool {
-        match key {
-            Key::Object(..) => self.key == KeyKind::Object,
-            Key::Int(_) => self.key == KeyKind::Int,
-            Key::Text(_) => self.key.is_variable(),
-        }
-    }
-
-    #[inline]
-    fn takes_value(self, value: &Value<'_>) -> bool {
-        match value {
-            Value::Object(_) => self.value == ValueKind::Object,
-            Value::Word(_) => matches!(self.value, ValueKind::Int | ValueKind::Float),
-            Value::Bytes(_) => self.value != ValueKind::Object, // words come as bytes from arrays
-        }
+        matches!(new.key, Key::Object(..)) == (self.key == KeyKind::Object)
+            && matches!(new.value, Value::Object(_)) == self.has_object_values()
     }
 
     pub(crate) fn entry_len(self, new: New<'_>) -> usize {

@@ -24,7 +24,7 @@ pub(crate) enum Lookup<T> {
 }
 
 /// A search for a key that runs no Python code. It ends at the first key that only Python code can compare.
-#[derive(Default)]
+#[derive(Default, Clone, Copy)]
 pub(crate) struct Search {
     is_unsure: bool,
 }

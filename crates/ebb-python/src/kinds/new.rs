@@ -2,7 +2,7 @@
 
 use crate::kinds::hash::{hash_int, hash_text};
 use crate::kinds::plain::{keep, word_of};
-use crate::python::errors::copy_of;
+use crate::python::buffer::Elements;
 use pyo3::prelude::*;
 use std::borrow::Cow;
 
@@ -41,6 +41,8 @@ pub(crate) enum Value<'a> {
     Object(Borrowed<'a, 'a, PyAny>),
     Word([u8; 8]),
     Bytes(Cow<'a, [u8]>),
+    /// Bytes of an array, which others may write to meanwhile: only the copy in the table is read.
+    Lent(Elements<'a, u8>),
 }
 
 impl Value<'_> {
@@ -50,16 +52,18 @@ impl Value<'_> {
             Value::Object(object) => Value::Object(*object),
             Value::Word(word) => Value::Word(*word),
             Value::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
+            Value::Lent(elements) => Value::Lent(*elements),
         }
     }
 
-    /// A copy of the bytes of a value that is no object.
-    pub(crate) fn to_bytes(&self) -> PyResult<Vec<u8>> {
-        match self {
-            Value::Object(_) => Ok(Vec::new()),
-            Value::Word(word) => copy_of(word),
-            Value::Bytes(bytes) => copy_of(bytes),
-        }
+    /// The bytes of a value that is no object.
+    pub(crate) fn bytes(&self) -> PyResult<Cow<'_, [u8]>> {
+        Ok(match self {
+            Value::Object(_) => Cow::Borrowed(&[]),
+            Value::Word(word) => Cow::Borrowed(word),
+            Value::Bytes(bytes) => Cow::Borrowed(bytes),
+            Value::Lent(elements) => Cow::Owned(elements.copied()?),
+        })
     }
 
     #[inline]
@@ -67,6 +71,7 @@ impl Value<'_> {
         match self {
             Value::Object(_) | Value::Word(_) => 8,
             Value::Bytes(bytes) => bytes.len(),
+            Value::Lent(elements) => elements.len(),
         }
     }
 
@@ -77,6 +82,7 @@ impl Value<'_> {
             Value::Object(object) => to.copy_from_slice(&word_of(object)),
             Value::Word(word) => to.copy_from_slice(word),
             Value::Bytes(bytes) => to.copy_from_slice(bytes),
+            Value::Lent(elements) => elements.copy_to(to),
         }
     }
 

@@ -5,7 +5,7 @@
 use crate::kinds::entry::{Leaving, ObjectRef, is_object};
 use crate::kinds::hash::{hash_int, hash_text};
 use crate::kinds::kind::ValueKind;
-use crate::kinds::layout::{Layout, word};
+use crate::kinds::layout::{Layout, TextPlace, word};
 use crate::kinds::lookup::Match;
 use crate::kinds::new::{Key, Value};
 use crate::kinds::plain::{self, plain_bytes, plain_hash, plain_int, plain_text, short_int, short_int_hash};
@@ -15,10 +15,18 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 /// A kind of key.
-pub(crate) trait TypedKey {
+///
+/// # Safety
+/// `BYTES` is what [`Layout::key_bytes`] says of such keys. `write` writes one: if `ARE_OBJECTS`, a hash and a reference,
+/// which `keep` counts. `value` gives what [`Layout::value_range`] does.
+pub(crate) unsafe trait TypedKey {
     type Key<'a>: Copy;
+    /// Where in an entry the key is, as far as that varies.
+    type Place: Copy;
     /// Bytes at the start of an entry; 0 where keys vary in length.
     const BYTES: usize;
+    /// Whether they are references to objects.
+    const ARE_OBJECTS: bool = false;
 
     /// The key that an object is; `None` where that takes Python code, or may fail.
     fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<Self::Key<'a>>;
@@ -26,13 +34,14 @@ pub(crate) trait TypedKey {
     fn hash(key: Self::Key<'_>) -> u64;
     /// As the store's own methods take it.
     fn key(key: Self::Key<'_>) -> Key<'_>;
+    fn place(layout: &Layout) -> Self::Place;
     /// Whether an entry has this key.
     ///
     /// # Safety
-    /// A table of such keys holds the entry, in this layout.
-    unsafe fn compare(key: Self::Key<'_>, hash: u64, layout: &Layout, entry: &[u8]) -> Match;
+    /// A table of such keys holds the entry.
+    unsafe fn compare(key: Self::Key<'_>, hash: u64, place: Self::Place, entry: &[u8]) -> Match;
     /// The hash of an entry's key.
-    fn rehash(layout: &Layout, entry: &[u8]) -> u64;
+    fn rehash(place: Self::Place, entry: &[u8]) -> u64;
     /// Where in an entry the value is.
     fn value(layout: &Layout, entry: &[u8]) -> Range<usize>;
     /// Write a key of `BYTES`; an object's reference is not counted until `keep`.
@@ -50,8 +59,10 @@ pub(crate) trait TypedKey {
 
 pub(crate) struct IntKeys;
 
-impl TypedKey for IntKeys {
+// SAFETY: eight bytes, and no object; a value comes last, after the key.
+unsafe impl TypedKey for IntKeys {
     type Key<'a> = i64;
+    type Place = ();
     const BYTES: usize = 8;
 
     #[inline(always)]
@@ -70,12 +81,15 @@ impl TypedKey for IntKeys {
     }
 
     #[inline(always)]
-    unsafe fn compare(key: i64, _: u64, _: &Layout, entry: &[u8]) -> Match {
+    fn place(_: &Layout) {}
+
+    #[inline(always)]
+    unsafe fn compare(key: i64, _: u64, (): (), entry: &[u8]) -> Match {
         Match::of(word(entry) == key as u64)
     }
 
     #[inline(always)]
-    fn rehash(_: &Layout, entry: &[u8]) -> u64 {
+    fn rehash((): (), entry: &[u8]) -> u64 {
         hash_int(word(entry) as i64)
     }
 
@@ -92,10 +106,13 @@ impl TypedKey for IntKeys {
 
 pub(crate) struct ObjectKeys;
 
-impl TypedKey for ObjectKeys {
+// SAFETY: a hash and a reference that `keep` counts, 16 bytes; a value comes last, after the key.
+unsafe impl TypedKey for ObjectKeys {
     /// An object and its own hash.
     type Key<'a> = (Borrowed<'a, 'a, PyAny>, i64);
+    type Place = ();
     const BYTES: usize = 16;
+    const ARE_OBJECTS: bool = true;
 
     #[inline(always)]
     fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<Self::Key<'a>> {
@@ -113,13 +130,16 @@ impl TypedKey for ObjectKeys {
     }
 
     #[inline(always)]
-    unsafe fn compare((object, _): Self::Key<'_>, hash: u64, _: &Layout, entry: &[u8]) -> Match {
+    fn place(_: &Layout) {}
+
+    #[inline(always)]
+    unsafe fn compare((object, _): Self::Key<'_>, hash: u64, (): (), entry: &[u8]) -> Match {
         // SAFETY: as the caller says.
         unsafe { is_object(entry, hash, &object) }
     }
 
     #[inline(always)]
-    fn rehash(_: &Layout, entry: &[u8]) -> u64 {
+    fn rehash((): (), entry: &[u8]) -> u64 {
         word(entry)
     }
 
@@ -151,8 +171,10 @@ macro_rules! text_keys {
     ($kind:ident, $of:ident) => {
         pub(crate) struct $kind;
 
-        impl TypedKey for $kind {
+        // SAFETY: they vary in length, and are no objects; the layout says where the value is.
+        unsafe impl TypedKey for $kind {
             type Key<'a> = &'a [u8];
+            type Place = TextPlace;
             const BYTES: usize = 0;
 
             #[inline(always)]
@@ -171,13 +193,18 @@ macro_rules! text_keys {
             }
 
             #[inline(always)]
-            unsafe fn compare(key: &[u8], _: u64, layout: &Layout, entry: &[u8]) -> Match {
-                Match::of(layout.text_key(entry) == key)
+            fn place(layout: &Layout) -> TextPlace {
+                layout.text_place()
             }
 
             #[inline(always)]
-            fn rehash(layout: &Layout, entry: &[u8]) -> u64 {
-                hash_text(layout.text_key(entry))
+            unsafe fn compare(key: &[u8], _: u64, place: TextPlace, entry: &[u8]) -> Match {
+                Match::of(place.key(entry) == key)
+            }
+
+            #[inline(always)]
+            fn rehash(place: TextPlace, entry: &[u8]) -> u64 {
+                hash_text(place.key(entry))
             }
 
             #[inline(always)]
@@ -210,7 +237,10 @@ impl Replaced {
 }
 
 /// Values that are written alike.
-pub(crate) trait TypedValue {
+///
+/// # Safety
+/// If `ARE_OBJECTS`, `write` writes a reference to an object, which `keep` counts, and `take` takes it.
+pub(crate) unsafe trait TypedValue {
     type Value<'a>: Copy;
     /// Whether they are references to objects.
     const ARE_OBJECTS: bool = false;
@@ -235,7 +265,8 @@ pub(crate) trait TypedValue {
 
 pub(crate) struct ObjectValues;
 
-impl TypedValue for ObjectValues {
+// SAFETY: `write` writes a reference, `keep` counts it, and `take` takes it.
+unsafe impl TypedValue for ObjectValues {
     type Value<'a> = Borrowed<'a, 'a, PyAny>;
     const ARE_OBJECTS: bool = true;
 
@@ -274,7 +305,8 @@ impl TypedValue for ObjectValues {
 /// Ints and floats.
 pub(crate) struct WordValues;
 
-impl TypedValue for WordValues {
+// SAFETY: no objects.
+unsafe impl TypedValue for WordValues {
     type Value<'a> = [u8; 8];
 
     #[inline(always)]
@@ -305,7 +337,8 @@ impl TypedValue for WordValues {
 /// Strs and bytes.
 pub(crate) struct TextValues;
 
-impl TypedValue for TextValues {
+// SAFETY: no objects.
+unsafe impl TypedValue for TextValues {
     type Value<'a> = &'a [u8];
 
     #[inline(always)]

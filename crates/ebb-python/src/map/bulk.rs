@@ -5,11 +5,12 @@ use crate::kinds::layout::word;
 use crate::kinds::new::{Key, Value};
 use crate::map::batches::{remove_all, set_all};
 use crate::map::class::Map;
-use crate::mapping::arrays::{Elements, Entries, Lookups};
+use crate::mapping::arrays::{Entries, Lookups};
 use crate::mapping::bulk::{
     TAKEN, collect, find_each, find_some_at_a_time, objects_of, objects_of_both, read_all, take_places, take_values,
 };
 use crate::mapping::pairs::set_pairs;
+use crate::python::buffer::Elements;
 use crate::python::calls::buffer;
 use crate::python::errors::out_of_memory;
 use crate::python::make;
@@ -138,13 +139,13 @@ impl Map {
     ) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "map")?;
         let (keys, values, found) = (buffer(keys)?, buffer(values)?, buffer(found)?);
-        let value_bytes = layout.value.fixed_bytes();
+        let value_bytes = layout.value_kind().fixed_bytes();
         let mut lookups = Lookups::of(py, &keys, &values, &found, value_bytes)?;
         let mut next = 0;
         self.store.with_detached(py, move |store| {
             let places = take_places(&mut next, lookups.len(), value_bytes);
             lookups.fill(places, store, |store, hash, key, answer| {
-                let entry = store.table.get(hash, |entry| word(entry) == key as u64);
+                let entry = store.table().get(hash, |entry| word(entry) == key as u64);
                 entry.into_iter().for_each(|entry| answer.give(layout.value(entry)));
             });
             (next == lookups.len()).then_some(())
@@ -155,7 +156,7 @@ impl Map {
     fn _set_array(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, values: &Bound<'_, PyAny>) -> PyResult<()> {
         let layout = self.kinds().array_layout(py, "map")?;
         let (keys, values) = (buffer(keys)?, buffer(values)?);
-        let value_bytes = layout.value.fixed_bytes();
+        let value_bytes = layout.value_kind().fixed_bytes();
         let mut entries = Entries::of(py, &keys, &values, value_bytes, TAKEN)?;
         let mut next = 0;
         let set = move |store: &mut Store| {

@@ -16,12 +16,15 @@ use crate::table::take::{Seen, take_out, take_out_pair};
 use ebb::{OutOfMemory, RawTable};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
 
 /// The native part of `ebbmap.Map`.
 #[pyclass(frozen, mapping, subclass, weakref, generic, module = "ebbmap._core")]
 pub(crate) struct Map {
-    pub(crate) kinds: OnceLock<Kinds>,
+    /// CPython drops a map that it has no memory to make, all zero bytes, and an `OnceLock` of those looks full. So this
+    /// is dropped by `drop`, which can tell.
+    pub(super) kinds: ManuallyDrop<OnceLock<Kinds>>,
     pub(crate) store: Guarded<Store>,
 }
 
@@ -106,7 +109,7 @@ impl Map {
     /// Copy all entries, and pause between two parts.
     fn copy_parts(&self, py: Python<'_>, copy: &mut Store) -> PyResult<()> {
         let mut pace = Pace::default();
-        for part in Parts::of(self.store.with(py, |store| store.table.len())) {
+        for part in Parts::of(self.store.with(py, |store| store.table().len())) {
             let copied = self.store.with(py, |store| store.copy_part(py, part, copy));
             pace.steps(py, copied.map_err(out_of_memory)?)?;
         }
@@ -130,11 +133,9 @@ impl Map {
         if !is_object && let Some(value) = self.find_value(py, key)? {
             return Ok(value);
         }
-        match self.read_or_set(py, key, &self.value(default)?)? {
-            Some(value) => Ok(value),
-            None if is_object => Ok(default.clone().unbind()),
-            None => self.find_value(py, key).map(|value| value.unwrap_or_else(|| default.clone().unbind())),
-        }
+        let value = self.value(default)?;
+        let made = self.kinds().read_back(py, &value, default)?; // before it is set: nothing fails after that
+        Ok(self.read_or_set(py, key, &value)?.unwrap_or(made))
     }
 
     /// The value that is there; nothing if there is none, and `value` was set.
@@ -180,8 +181,9 @@ fn released<T>(py: Python<'_>, taken: Option<PyResult<(T, Option<Dropped>)>>) ->
 
 impl Drop for Map {
     fn drop(&mut self) {
-        let Some(store) = self.store.get_mut() else { return };
+        let Some(store) = self.store.get_mut() else { return }; // broken, or never made
         let contents = store.take();
+        drop(self.kinds.take());
         if contents.has_objects() || contents.is_large() {
             Python::attach(|py| release_nested(py, |py| contents.release(py)));
         }

@@ -7,8 +7,7 @@ use crate::kinds::new::Key;
 use crate::kinds::typed::{TypedKey, TypedValue};
 use crate::map::class::Map;
 use crate::mapping::slots::{HasLanes, Lanes};
-use crate::table::store::{Found, rehasher};
-use ebb::RawTable;
+use crate::table::store::Found;
 use pyo3::prelude::*;
 
 static LANES: Lanes<Map> = Lanes::new();
@@ -33,7 +32,7 @@ impl HasLanes for Map {
     fn lane_set<K: TypedKey, V: TypedValue>(&self, key: K::Key<'_>, value: &Bound<'_, PyAny>) -> Option<()> {
         let hash = K::hash(key);
         let replaced = self.store.try_with(value.py(), |store| {
-            let value = V::of(store.layout.value, value)?;
+            let value = V::of(store.layout().value_kind(), value)?;
             store.set_typed::<K, V>(hash, key, value)
         })??;
         replaced.release(value.py()); // may run `__del__`
@@ -47,7 +46,7 @@ impl HasLanes for Map {
             py,
             #[inline(always)]
             |store| {
-                store.table.prefetch_removal(&rehasher::<K>(&store.layout));
+                store.prefetch_removal::<K>();
                 let Lookup::Found(found) = Found::typed::<K>(store, hash, key) else { return None };
                 Some(found.remove_typed::<K>().1)
             },

@@ -34,14 +34,14 @@ struct Walk {
 
 impl MapIterator {
     pub(crate) fn new(map: &Bound<'_, Map>, what: What) -> Self {
-        let (changes, left) = map.get().store.with(map.py(), |store| (store.changes, store.table.len()));
+        let (changes, left) = map.get().store.with(map.py(), |store| (store.changes(), store.table().len()));
         let walk = Walk { map: Some(map.clone().unbind()), cursor: Cursor::default(), left, pace: Pace::default() };
         MapIterator { what, changes, walk: Guarded::new(walk) }
     }
 
     /// The next entry that the walk comes to, as [`Next`].
     fn next_read(&self, py: Python<'_>, store: &Store) -> Result<Option<Next>, Ended> {
-        if store.changes != self.changes {
+        if store.changes() != self.changes {
             return Err(Ended::Changed);
         }
         self.walk.with(py, |walk| {
@@ -58,7 +58,7 @@ impl MapIterator {
 pub(crate) fn snapshot<'py>(map: &Map, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
     let items = make::list(py)?;
     let mut pace = Pace::default();
-    for part in Parts::of(map.store.with(py, |store| store.table.len())) {
+    for part in Parts::of(map.store.with(py, |store| store.table().len())) {
         let reads = map.store.with(py, |store| read_part(py, store, part))?;
         pace.steps(py, 2 * reads.len())?;
         for read in reads {

@@ -16,6 +16,7 @@ use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
 
 /// Bytes of a map that are not in its table.
@@ -28,7 +29,7 @@ impl Map {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Map { kinds: OnceLock::new(), store: Guarded::new(Store::new(Kinds::OBJECTS.layout())) }
+        Map { kinds: ManuallyDrop::new(OnceLock::new()), store: Guarded::new(Store::new(Kinds::OBJECTS.layout())) }
     }
 
     /// Fix the kinds of key and value; `Map.__init__` calls it.
@@ -42,7 +43,7 @@ impl Map {
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
-        self.store.with(py, |store| store.table.len())
+        self.store.with(py, |store| store.table().len())
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -129,7 +130,7 @@ impl Map {
     /// Bytes held now: entries, index, spare pages and this object's own. O(1).
     #[getter]
     fn nbytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        make::size(py, self.store.with(py, |store| store.table.bytes()) + OWN_BYTES)
+        make::size(py, self.store.with(py, |store| store.table().bytes()) + OWN_BYTES)
     }
 
     fn _stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -146,7 +147,7 @@ impl Map {
 
     /// Let only so many more allocations succeed (`None`: all). For tests.
     fn _set_allowance(&self, py: Python<'_>, allocations: Option<u64>) {
-        self.store.with(py, |store| store.table.set_allowance(allocations.unwrap_or(u64::MAX)));
+        self.store.with(py, |store| store.set_allowance(allocations));
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -1,92 +1,16 @@
 //! Arrays of numbers that a caller gives, used while the interpreter is released.
-#![allow(unsafe_code)] // memory that belongs to others
 
 use crate::kinds::hash::hash_int;
 use crate::kinds::new::Value;
+use crate::python::buffer::{Elements, Room};
 use crate::python::errors::{error, with_room};
 use crate::table::batches::in_batches;
 use crate::table::store::Holder;
-use pyo3::buffer::{Element, PyBuffer};
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::borrow::Cow;
 use std::convert::Infallible;
-use std::marker::PhantomData;
 use std::ops::Range;
-
-/// The elements of a contiguous buffer, which is held for as long.
-pub(crate) struct Elements<'a, T> {
-    first: *mut T,
-    len: usize,
-    buffer: PhantomData<&'a PyBuffer<T>>,
-}
-
-// SAFETY: plain numbers. As with NumPy's own functions that release the GIL, a program that writes to an array while
-// another thread has it in a call gets some old and some new numbers. Nothing here may rely on reading the same twice.
-unsafe impl<T: Copy + Send> Send for Elements<'_, T> {}
-
-impl<'a, T: Element> Elements<'a, T> {
-    pub(crate) fn of(py: Python<'_>, buffer: &'a PyBuffer<T>) -> PyResult<Self> {
-        if !buffer.is_c_contiguous() {
-            let message = format_args!("an array must be contiguous, and writable to be filled");
-            return Err(error::<PyValueError>(py, message));
-        }
-        Ok(Elements { first: buffer.buf_ptr().cast(), len: buffer.item_count(), buffer: PhantomData })
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    #[inline]
-    pub(crate) fn get(&self, i: usize) -> T {
-        assert!(i < self.len);
-        // SAFETY: in bounds of the buffer, which is held and contiguous, and whose elements are of type `T`.
-        unsafe { self.first.add(i).read_unaligned() }
-    }
-}
-
-impl Elements<'_, u8> {
-    #[inline]
-    fn slice(&self, from: usize, len: usize) -> &[u8] {
-        assert!(from <= self.len && len <= self.len - from);
-        // SAFETY: in bounds, as in `get`.
-        unsafe { std::slice::from_raw_parts(self.first.add(from), len) }
-    }
-}
-
-/// The bytes of a contiguous buffer that can be written to.
-struct Room<'a>(Elements<'a, u8>);
-
-impl<'a> Room<'a> {
-    fn of(py: Python<'_>, buffer: &'a PyBuffer<u8>) -> PyResult<Self> {
-        if buffer.readonly() {
-            return Err(error::<PyValueError>(
-                py,
-                format_args!("an array must be contiguous, and writable to be filled"),
-            ));
-        }
-        Elements::of(py, buffer).map(Room)
-    }
-
-    fn len(&self) -> usize {
-        self.0.len
-    }
-
-    #[inline]
-    fn write(&mut self, from: usize, bytes: &[u8]) {
-        assert!(from <= self.len() && bytes.len() <= self.len() - from);
-        // SAFETY: in bounds, as in `get`; the buffer is writable, and `bytes` are a table's or a constant.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.first.add(from), bytes.len()) }
-    }
-
-    /// Write so many zeros, as [`write`](Self::write).
-    fn clear(&mut self, from: usize, bytes: usize) {
-        assert!(from <= self.len() && bytes <= self.len() - from);
-        // SAFETY: in bounds, as in `get`; the buffer is writable.
-        unsafe { std::ptr::write_bytes(self.0.first.add(from), 0, bytes) }
-    }
-}
 
 fn one_length(py: Python<'_>, what: &str) -> PyErr {
     error::<PyValueError>(py, format_args!("arrays of keys and {what} must be of one length"))
@@ -111,15 +35,15 @@ impl<'a> Entries<'a> {
         most: usize,
     ) -> PyResult<Self> {
         let (keys, values) = (Elements::of(py, keys)?, Elements::of(py, values)?);
-        if keys.len.checked_mul(value_bytes) != Some(values.len) {
+        if keys.len().checked_mul(value_bytes) != Some(values.len()) {
             return Err(one_length(py, "values"));
         }
-        let taken = with_room(keys.len.min(most))?;
+        let taken = with_room(keys.len().min(most))?;
         Ok(Entries { keys, values, value_bytes, taken })
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.keys.len
+        self.keys.len()
     }
 
     /// Some of them. Their keys are copied: each is read several times, and has to be the same each time.
@@ -151,8 +75,7 @@ impl SomeEntries<'_> {
 
     #[inline]
     pub(crate) fn value(&self, i: usize) -> Value<'_> {
-        let bytes = self.values.slice((self.from + i) * self.value_bytes, self.value_bytes);
-        Value::Bytes(Cow::Borrowed(bytes))
+        Value::Lent(self.values.part((self.from + i) * self.value_bytes, self.value_bytes))
     }
 }
 
@@ -173,14 +96,14 @@ impl<'a> Lookups<'a> {
         value_bytes: usize,
     ) -> PyResult<Self> {
         let (keys, values, found) = (Elements::of(py, keys)?, Room::of(py, values)?, Room::of(py, found)?);
-        if keys.len.checked_mul(value_bytes) != Some(values.len()) || found.len() != keys.len {
+        if keys.len().checked_mul(value_bytes) != Some(values.len()) || found.len() != keys.len() {
             return Err(one_length(py, "results"));
         }
         Ok(Lookups { keys, values, found, value_bytes })
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.keys.len
+        self.keys.len()
     }
 
     /// Fill in what `find` answers for each hash and key at some places, and zeros where that is nothing.

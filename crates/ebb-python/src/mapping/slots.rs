@@ -315,10 +315,13 @@ unsafe extern "C" fn contains_of<C: HasLanes, K: TypedKey>(slf: *mut ffi::PyObje
     }
 }
 
+/// The `tp_new` that PyO3 made for a class. Only `leave_arguments` makes one, so it is of no other class.
+pub(crate) struct NewOf<C>(ffi::newfunc, PhantomData<fn() -> C>);
+
 /// A class whose `__init__` takes arguments that its `__new__` leaves alone.
-pub(crate) trait MadeWithoutArguments: PyTypeInfo {
+pub(crate) trait MadeWithoutArguments: PyTypeInfo + 'static {
     /// The `tp_new` that PyO3 made.
-    fn made_by_pyo3() -> &'static OnceLock<ffi::newfunc>;
+    fn made_by_pyo3() -> &'static OnceLock<NewOf<Self>>;
 
     /// Have instances made without the arguments. PyO3 would collect them in a dict, and panic where there is no memory
     /// for one.
@@ -328,7 +331,7 @@ pub(crate) trait MadeWithoutArguments: PyTypeInfo {
         // arguments as the one that PyO3 made.
         unsafe {
             if let Some(made) = (*class).tp_new
-                && Self::made_by_pyo3().set(made).is_ok()
+                && Self::made_by_pyo3().set(NewOf(made, PhantomData)).is_ok()
             {
                 (*class).tp_new = Some(make::<Self>);
             }
@@ -341,8 +344,9 @@ unsafe extern "C" fn make<C: MadeWithoutArguments>(
     _: *mut ffi::PyObject,
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    let made = C::made_by_pyo3().get().expect("set before the slot is");
-    // SAFETY: 1. The interpreter calls slots attached, with a subclass of the class whose slot it is. 2. The empty tuple is
+    let NewOf(made, _) = C::made_by_pyo3().get().expect("set before the slot is");
+    // SAFETY: 1. The interpreter calls slots attached, with a subclass of the class whose slot it is, and `made` is the
+    // function that was in that slot. 2. The empty tuple is
     // one object that CPython has ready.
     unsafe {
         let nothing = ffi::PyTuple_New(0);
@@ -356,8 +360,8 @@ unsafe extern "C" fn make<C: MadeWithoutArguments>(
 macro_rules! made_without_arguments {
     ($class:ty) => {
         impl $crate::mapping::slots::MadeWithoutArguments for $class {
-            fn made_by_pyo3() -> &'static std::sync::OnceLock<pyo3::ffi::newfunc> {
-                static MADE: std::sync::OnceLock<pyo3::ffi::newfunc> = std::sync::OnceLock::new();
+            fn made_by_pyo3() -> &'static std::sync::OnceLock<$crate::mapping::slots::NewOf<Self>> {
+                static MADE: std::sync::OnceLock<$crate::mapping::slots::NewOf<$class>> = std::sync::OnceLock::new();
                 &MADE
             }
         }

@@ -7,14 +7,14 @@ use crate::kinds::plain::may_be_used_up;
 use crate::mapping::slots::made_without_arguments;
 use crate::python::calls;
 use crate::python::errors::out_of_memory;
+use crate::python::lock::Guarded;
 use crate::python::make::{self, name};
 use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// How often a waker that was interrupted is called.
 const TRIES: usize = 3;
@@ -23,13 +23,13 @@ const TRIES: usize = 3;
 #[pyclass(frozen, subclass, module = "ebbmap._core")]
 pub(crate) struct Flight {
     done: AtomicBool,
-    /// No Python code runs under this lock.
-    wakers: Mutex<VecDeque<Py<PyAny>>>,
+    /// CPython drops a call that it has no memory to make, all zero bytes: [`Guarded`] then drops no value.
+    wakers: Guarded<VecDeque<Py<PyAny>>>,
 }
 
 impl Flight {
-    fn next_waker(&self) -> Option<Py<PyAny>> {
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    fn next_waker(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.wakers.with(py, VecDeque::pop_front)
     }
 }
 
@@ -40,7 +40,7 @@ impl Flight {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyAny>, _kwargs: Option<&Bound<'_, PyAny>>) -> Self {
-        Flight { done: AtomicBool::new(false), wakers: Mutex::new(VecDeque::new()) }
+        Flight { done: AtomicBool::new(false), wakers: Guarded::new(VecDeque::new()) }
     }
 
     /// Whether nobody makes the call any more.
@@ -54,28 +54,32 @@ impl Flight {
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
         self.done.store(true, Ordering::SeqCst);
         let mut interrupt = None;
-        while let Some(waker) = self.next_waker() {
+        while let Some(waker) = self.next_waker(py) {
             interrupt = wake(&waker.into_bound(py)).or(interrupt);
         }
         interrupt.map_or(Ok(()), Err)
     }
 
     /// Have `wake` called when the call is done; True if it is already, and it may be called or not.
-    fn when_done(&self, wake: Py<PyAny>) -> PyResult<bool> {
-        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        wakers.try_reserve(1).map_err(out_of_memory)?;
-        wakers.push_back(wake);
-        drop(wakers);
+    fn when_done(&self, py: Python<'_>, wake: Py<PyAny>) -> PyResult<bool> {
+        let mut wake = Some(wake); // one that is refused is dropped outside the lock
+        let noted = self.wakers.with(py, |wakers| {
+            wakers.try_reserve(1)?;
+            wakers.extend(wake.take());
+            Ok::<_, TryReserveError>(())
+        });
+        noted.map_err(out_of_memory)?;
         Ok(self.done())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // One in use is skipped, which is safe: its wakers look referenced from outside.
-        self.wakers.try_lock().map_or(Ok(()), |wakers| wakers.iter().try_for_each(|waker| visit.call(waker)))
+        let visit_all = |wakers: &mut VecDeque<_>| wakers.iter().try_for_each(|waker: &Py<PyAny>| visit.call(waker));
+        self.wakers.try_with(visit, visit_all).unwrap_or(Ok(()))
     }
 
     fn __clear__(&self, py: Python<'_>) {
-        while let Some(waker) = self.next_waker() {
+        while let Some(waker) = self.next_waker(py) {
             calls::release(py, waker);
         }
     }

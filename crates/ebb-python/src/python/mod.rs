@@ -1,5 +1,6 @@
 //! CPython, and the process around it: what everything else here stands on.
 
+pub(crate) mod buffer;
 pub(crate) mod calls;
 pub(crate) mod errors;
 pub(crate) mod gate;

@@ -36,10 +36,10 @@ pub(crate) fn in_batches<H: Holder, R>(
         if step < batches.len() {
             let (places, coming) = (batches.places(step), &mut hashes[step % 3]);
             places.clone().zip(&mut *coming).for_each(|(i, hash)| *hash = hash_at(i));
-            holder.store().table.prefetch_lines(&coming[..places.len()]);
+            holder.store().table().prefetch_lines(&coming[..places.len()]);
         }
         if (1..=batches.len()).contains(&step) {
-            holder.store().table.prefetch_entries(&hashes[(step - 1) % 3][..batches.places(step - 1).len()]);
+            holder.store().table().prefetch_entries(&hashes[(step - 1) % 3][..batches.places(step - 1).len()]);
         }
         if let Some(batch) = step.checked_sub(2) {
             batches.places(batch).zip(&hashes[batch % 3]).try_for_each(|(i, &hash)| each(holder, i, hash))?;

@@ -40,12 +40,12 @@ impl<T: RawTable> Contents<T> {
 
     /// Whether it is worth to release the interpreter while the memory is given back.
     pub(crate) fn is_large(&self) -> bool {
-        self.store.table.bytes() > LARGE
+        self.store.table().bytes() > LARGE
     }
 
     /// Whether there is anything that takes Python to release.
     pub(crate) fn has_objects(&self) -> bool {
-        self.store.layout.has_objects() && !self.store.table.is_empty()
+        self.store.layout().has_objects() && !self.store.table().is_empty()
     }
 }
 
@@ -67,17 +67,11 @@ impl<T: RawTable> Store<T> {
 impl Store {
     /// Everything, leaving nothing.
     pub(crate) fn take(&mut self) -> Contents {
-        let mut empty = Store::new(self.layout);
-        empty.changes = self.changes + 1;
-        let store = std::mem::replace(self, empty);
-        store.into_contents()
+        self.take_all().into_contents()
     }
 
     /// Everything, leaving another store's contents.
-    pub(crate) fn replace_by(&mut self, mut other: Store) -> Contents {
-        let replaced = self.take();
-        other.changes = self.changes;
-        *self = other;
-        replaced
+    pub(crate) fn replace_by(&mut self, other: Store) -> Contents {
+        self.take_for(other).into_contents()
     }
 }

@@ -3,8 +3,6 @@
 pub(crate) mod batches;
 pub(crate) mod contents;
 pub(crate) mod dropped;
-pub(crate) mod found;
-mod insert;
 pub(crate) mod parts;
 pub(crate) mod search;
 pub(crate) mod store;

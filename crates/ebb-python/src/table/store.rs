@@ -1,34 +1,39 @@
 //! A table with kinds: entries are found, inserted, read, overwritten and removed.
 //!
-//! Everything written to the table is written here, or by the lanes, in the store's layout; and each reference that is
-//! written is counted. So an entry of the table is what [`Entry`] says.
+//! Everything written to the table is written here and in the files below, in the store's layout; and each reference that
+//! is written is counted. So an entry of the table is what [`Entry`] says. Nobody else gets to write: outside, a store's
+//! table can only be read.
 #![allow(unsafe_code)] // says that entries are the table's
 
 use crate::kinds::entry::{Entry, Made, ObjectRef, new_object};
-use crate::kinds::kind::{KeyKind, ValueKind};
-use crate::kinds::layout::{Layout, word};
+use crate::kinds::layout::Layout;
 use crate::kinds::lookup::{Lookup, Search};
 use crate::kinds::new::{Key, New};
-use crate::kinds::typed::{Replaced, TypedKey, TypedValue, with_key_type};
+use crate::kinds::typed::{Replaced, TypedKey, TypedValue};
 use crate::table::dropped::Dropped;
-use ebb::{Cursor, Deadlines, EntryRef, Host, OccupiedEntry, OutOfMemory, RawTable, Stats, Table};
-use pyo3::gc::{PyTraverseError, PyVisit};
+use ebb::{Cursor, Deadlines, EntryRef, Host, Look, OccupiedEntry, OutOfMemory, RawTable, Table};
 use pyo3::prelude::*;
+use std::marker::PhantomData;
+
+pub(crate) mod found;
+mod insert;
+mod upkeep;
 
 /// The hash of an entry: of one type for each kind of key, so that what takes it is compiled once for each.
 #[inline(always)]
-pub(crate) fn rehasher<K: TypedKey>(layout: &Layout) -> impl Fn(&[u8]) -> u64 {
-    |entry| K::rehash(layout, entry)
+fn rehasher<K: TypedKey>(layout: &Layout) -> impl Fn(&[u8]) -> u64 + use<K> {
+    let place = K::place(layout);
+    move |entry| K::rehash(place, entry)
 }
 
 /// The table of one map or cache.
 pub(crate) struct Store<T: RawTable = Table> {
-    pub(crate) layout: Layout,
-    pub(crate) table: T,
+    layout: Layout,
+    table: T,
     /// Counts inserts and removals, which end iterations.
-    pub(crate) changes: u64,
+    changes: u64,
     /// Bytes of entries that are neither key nor value.
-    pub(super) overhead: usize,
+    overhead: usize,
 }
 
 impl Store {
@@ -47,7 +52,25 @@ impl Store {
 impl<T: RawTable> Store<T> {
     /// A store over an empty table.
     pub(crate) fn over(layout: Layout, table: T) -> Self {
+        assert!(table.is_empty()); // what others wrote may not be of this layout
         Store { layout, table, changes: 0, overhead: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The table, to read.
+    #[inline(always)]
+    pub(crate) fn table(&self) -> &T {
+        &self.table
+    }
+
+    /// How many inserts and removals there have been.
+    #[inline]
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The next entry that a walk comes to.
@@ -67,13 +90,23 @@ impl<T: RawTable> Store<T> {
     #[inline(always)]
     pub(crate) fn has_inline(&self, hash: u64, key: &Key<'_>) -> bool {
         let layout = self.layout;
-        self.table.get(hash, |entry| is_inline(layout, entry, key)).is_some()
+        self.table.get(hash, |entry| layout.has_key(entry, key)).is_some()
     }
 
     /// Whether the table has keys of this kind.
     #[inline(always)]
-    pub(crate) fn check_key<K: TypedKey>(&self) {
-        assert!(K::BYTES == self.layout.key_bytes);
+    fn check_key<K: TypedKey>(&self) {
+        assert!(K::BYTES == self.layout.key_bytes());
+    }
+
+    /// Where keys of this kind are, if the table has such keys.
+    ///
+    /// # Panics
+    /// If it has others.
+    #[inline(always)]
+    fn place<K: TypedKey>(&self) -> K::Place {
+        self.check_key::<K>();
+        K::place(&self.layout)
     }
 
     /// An entry of which so many bytes are neither key nor value has been taken out.
@@ -81,36 +114,6 @@ impl<T: RawTable> Store<T> {
     fn forgot(&mut self, overhead: usize) {
         self.overhead -= overhead;
         self.changes += 1;
-    }
-
-    /// Bytes of keys and values; an object counts as the pointer it is here.
-    pub(crate) fn payload_bytes(&self) -> usize {
-        let hashes = if self.layout.key == KeyKind::Object { 8 * self.table.len() } else { 0 };
-        self.table.entry_bytes() - hashes - self.overhead
-    }
-
-    pub(crate) fn stats(&self) -> (Stats, usize) {
-        (self.table.stats(), self.payload_bytes())
-    }
-
-    /// Walk every invariant.
-    pub(crate) fn check(&self) {
-        let layout = self.layout;
-        self.table.check(&|entry| layout.hash(entry));
-        let mut overhead = 0;
-        let mut cursor = Cursor::default();
-        while let Some(entry) = self.table.next(&mut cursor) {
-            overhead += if layout.both_variable() { layout.overhead(entry) } else { 0 };
-        }
-        assert_eq!(overhead, self.overhead);
-    }
-
-    pub(crate) fn traverse(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let mut cursor = Cursor::default();
-        while let Some(entry) = self.next(&mut cursor) {
-            entry.objects().try_for_each(|object| object.visit(visit))?;
-        }
-        Ok(())
     }
 }
 
@@ -140,7 +143,7 @@ unsafe impl<T: RawTable> Holder for Store<T> {
 }
 
 /// The holder of a store, as the one that has its table.
-pub(super) struct Held<'h, H>(pub(super) &'h mut H);
+struct Held<'h, H>(&'h mut H);
 
 impl<H: Holder> Host for Held<'_, H> {
     type Table = H::Table;
@@ -157,19 +160,19 @@ impl<H: Holder> Host for Held<'_, H> {
 }
 
 /// An entry that was found, with what holds its store: nobody else changes that meanwhile.
-pub(crate) struct Found<'h, H: Holder>(pub(super) OccupiedEntry<Held<'h, H>>);
+pub(crate) struct Found<'h, H: Holder>(OccupiedEntry<Held<'h, H>>);
 
 /// What a search has found; if nothing, what was searched.
 pub(crate) type Searched<'h, H> = Result<Found<'h, H>, &'h mut H>;
 
 impl<'h, H: Holder> Found<'h, H> {
-    pub(super) fn of(found: Result<OccupiedEntry<Held<'h, H>>, Held<'h, H>>) -> Searched<'h, H> {
+    fn of(found: Result<OccupiedEntry<Held<'h, H>>, Held<'h, H>>) -> Searched<'h, H> {
         found.map(Found).map_err(|held| held.0)
     }
 
     /// The entry of this hash whose bytes `is` recognises.
     #[inline(always)]
-    pub(super) fn by_bytes(holder: &'h mut H, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Searched<'h, H> {
+    fn by_bytes(holder: &'h mut H, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Searched<'h, H> {
         Self::of(OccupiedEntry::find(Held(holder), hash, is))
     }
 
@@ -184,34 +187,15 @@ impl<'h, H: Holder> Found<'h, H> {
     /// The entry of a key of the table's kind, if no Python code has to be asked.
     #[inline(always)]
     pub(crate) fn typed<K: TypedKey>(holder: &'h mut H, hash: u64, key: K::Key<'_>) -> Lookup<Self> {
-        let (layout, mut search) = (holder.store().layout, Search::default());
-        holder.store().check_key::<K>();
-        // SAFETY: the table has such keys.
-        let is = |entry: &[u8]| search.ends_at(unsafe { K::compare(key, hash, &layout, entry) });
+        let (place, mut search) = (holder.store().place::<K>(), Search::default());
+        // SAFETY: the table has such keys: `place` has looked.
+        let is = |entry: &[u8]| search.ends_at(unsafe { K::compare(key, hash, place, entry) });
         let end = Self::by_bytes(holder, hash, is).ok();
         search.result(end)
     }
 
-    /// Some entry.
-    #[inline]
-    pub(crate) fn any(holder: &'h mut H) -> Searched<'h, H> {
-        Self::of(OccupiedEntry::any(Held(holder)))
-    }
-
-    /// What holds the store.
     #[inline(always)]
-    pub(crate) fn holder(&self) -> &H {
-        self.0.host().0
-    }
-
-    /// What holds the store: the entry is given up.
-    #[inline(always)]
-    pub(crate) fn into_holder(self) -> &'h mut H {
-        self.0.into_host().0
-    }
-
-    #[inline(always)]
-    pub(super) fn layout(&self) -> Layout {
+    fn layout(&self) -> Layout {
         self.holder().store().layout
     }
 
@@ -222,61 +206,42 @@ impl<'h, H: Holder> Found<'h, H> {
         unsafe { Entry::new(self.layout(), self.0.bytes()) }
     }
 
-    /// The bytes of an object key.
-    pub(crate) fn key_word(&self) -> Option<u64> {
-        let is_object = self.layout().key == KeyKind::Object;
-        is_object.then(|| word(&self.0.bytes()[8..]))
-    }
-
     /// Give the entry another value; what it had. Only a value of variable size may take memory.
     #[inline]
     pub(crate) fn overwrite(&mut self, new: New<'_>) -> Result<Dropped, OutOfMemory> {
         let layout = self.layout();
         assert!(layout.takes(new));
-        if layout.value.is_variable() {
+        if layout.value_kind().is_variable() {
             return self.replace(new).map(|()| Dropped::nothing());
         }
-        let (from, bytes) = (layout.key_bytes, layout.value_bytes);
-        let at = &mut self.0.bytes_mut()[from..from + bytes];
+        let at = &mut self.0.bytes_mut()[layout.fixed_value()];
         // SAFETY: the table's value, which is written over.
-        let replaced = (layout.value == ValueKind::Object).then(|| unsafe { ObjectRef::new(at).take() });
+        let replaced = layout.has_object_values().then(|| unsafe { ObjectRef::new(at).take() });
         new.value.write(at);
         new.value.keep();
         Ok(Dropped::of_value(replaced))
     }
 
-    /// Take the entry out.
-    #[inline(never)]
-    pub(crate) fn remove(self) -> (&'h mut H, Dropped) {
-        with_key_type!(self.layout().key, K => self.remove_typed::<K>())
-    }
-
     /// As [`remove`](Self::remove), where the kind of key is known.
     #[inline(always)]
     pub(crate) fn remove_typed<K: TypedKey>(self) -> (&'h mut H, Dropped) {
-        let layout = self.layout();
-        self.holder().store().check_key::<K>();
-        if !layout.has_objects() {
+        let store = self.holder().store();
+        store.check_key::<K>();
+        if !(K::ARE_OBJECTS || store.layout.has_object_values()) {
             return (self.forget::<K>(), Dropped::nothing());
         }
         // SAFETY: the table holds the entry, which is removed.
-        let dropped = unsafe { Dropped::of::<K>(&layout, self.0.bytes()) };
+        let dropped = unsafe { Dropped::of::<K>(&store.layout, self.0.bytes()) };
         (self.forget::<K>(), dropped)
-    }
-
-    /// Take an entry without objects out.
-    #[inline(never)]
-    pub(crate) fn remove_inline(self) -> &'h mut H {
-        debug_assert!(!self.layout().has_objects());
-        with_key_type!(self.layout().key, K => self.forget::<K>())
     }
 
     /// Take the entry out, whose objects are dropped elsewhere.
     #[inline(always)]
     fn forget<K: TypedKey>(self) -> &'h mut H {
-        let layout = self.layout();
+        let layout = &self.holder().store().layout;
         let overhead = if K::BYTES == 0 && layout.both_variable() { layout.overhead(self.0.bytes()) } else { 0 };
-        let holder = self.0.remove(&rehasher::<K>(&layout)).0;
+        let rehash = rehasher::<K>(layout);
+        let holder = self.0.remove(&rehash).0;
         holder.store_mut().forgot(overhead);
         holder
     }
@@ -315,10 +280,9 @@ impl Store {
     /// The bytes of the entry of a key of the table's kind, if no Python code has to be asked.
     #[inline(always)]
     fn find_typed<K: TypedKey>(&self, hash: u64, key: K::Key<'_>) -> Lookup<&[u8]> {
-        let (layout, mut search) = (&self.layout, Search::default());
-        self.check_key::<K>();
-        // SAFETY: the table has such keys.
-        let end = self.table.get(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
+        let (place, mut search) = (self.place::<K>(), Search::default());
+        // SAFETY: the table has such keys: `place` has looked.
+        let end = self.table.get(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, place, entry) }));
         search.result(end)
     }
 
@@ -327,7 +291,7 @@ impl Store {
     pub(crate) fn get_typed<'py, K: TypedKey>(&self, py: Python<'py>, hash: u64, key: K::Key<'_>) -> Option<Made<'py>> {
         let Lookup::Found(entry) = self.find_typed::<K>(hash, key) else { return None };
         // SAFETY: the table holds the value.
-        unsafe { new_object(py, self.layout.value, &entry[K::value(&self.layout, entry)]) }
+        unsafe { new_object(py, self.layout.value_kind(), &entry[K::value(&self.layout, entry)]) }
     }
 
     /// Whether there is a key of the table's kind, if no Python code has to be asked.
@@ -351,9 +315,9 @@ impl Store {
     ) -> Option<Replaced> {
         self.check_typed::<K, V>();
         let Store { layout, table, .. } = &mut *self;
-        let mut search = Search::default();
-        // SAFETY: the table has such keys.
-        let end = table.get_mut(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, layout, entry) }));
+        let (place, mut search) = (K::place(layout), Search::default());
+        // SAFETY: the table has such keys: `check_typed` has looked.
+        let end = table.get_mut(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, place, entry) }));
         match search.result(end) {
             Lookup::Unsure => None,
             Lookup::Absent => self.insert_typed::<K, V>(hash, key, value).ok().map(|()| Replaced(None)),
@@ -362,12 +326,8 @@ impl Store {
                 if range.len() != V::len(value) {
                     return self.resize::<K>(key, New { hash, key: &K::key(key), value: &V::value(value) });
                 }
-                let at = &mut entry[range];
-                // SAFETY: the table holds the value, which is written over.
-                let replaced = unsafe { V::take(at) };
-                V::write(value, at);
-                V::keep(value);
-                Some(Replaced(replaced))
+                // SAFETY: the table holds the value, which is of this kind.
+                Some(unsafe { write_over::<V>(&mut entry[range], value) })
             }
         }
     }
@@ -380,13 +340,96 @@ impl Store {
     }
 }
 
-/// Whether an entry has this key, which is no object.
+/// Whether values are objects exactly if these are: nothing else may be taken for a reference.
 #[inline(always)]
-pub(super) fn is_inline(layout: Layout, entry: &[u8], key: &Key<'_>) -> bool {
-    match key {
-        Key::Int(int) => word(entry) == *int as u64,
-        Key::Text(text) => layout.text_key(entry) == &**text,
-        Key::Object(..) => unreachable!("objects are searched with `probe`"),
+fn check_value<V: TypedValue>(layout: &Layout) {
+    assert!(V::ARE_OBJECTS == layout.has_object_values());
+}
+
+/// Put a value in another one's place; what was there.
+///
+/// # Safety
+/// A table of such values holds the one that is written over.
+#[inline(always)]
+unsafe fn write_over<V: TypedValue>(at: &mut [u8], value: V::Value<'_>) -> Replaced {
+    // SAFETY: as the caller says.
+    let replaced = unsafe { V::take(at) };
+    V::write(value, at);
+    V::keep(value);
+    Replaced(replaced)
+}
+
+/// An entry of a cache with keys of some kind that was found without an [`OccupiedEntry`], to be used at once.
+pub(crate) struct Looked<'s, K> {
+    layout: &'s Layout,
+    look: Look<'s>,
+    key: PhantomData<K>,
+}
+
+/// Where a search has ended.
+pub(crate) struct LookEnd<'s, K> {
+    end: Option<Looked<'s, K>>,
+    search: Search,
+}
+
+impl<'s, K> LookEnd<'s, K> {
+    /// What it comes to.
+    #[inline(always)]
+    pub(crate) fn result(&mut self) -> Lookup<&mut Looked<'s, K>> {
+        self.search.result(self.end.as_mut())
+    }
+}
+
+impl<K: TypedKey> Looked<'_, K> {
+    /// When the entry expires.
+    #[inline(always)]
+    pub(crate) fn deadlines(&self) -> Deadlines {
+        self.look.deadlines()
+    }
+
+    /// Give the entry deadlines that are not earlier.
+    #[inline(always)]
+    pub(crate) fn prolong(&mut self, deadlines: Deadlines) {
+        self.look.prolong(deadlines);
+    }
+
+    /// The entry was used.
+    #[inline(always)]
+    pub(crate) fn mark(&mut self) {
+        self.look.mark();
+    }
+
+    /// The value, if that takes no codec.
+    #[inline(always)]
+    pub(crate) fn value<'py>(&self, py: Python<'py>) -> Option<Made<'py>> {
+        let entry = &*self.look.entry;
+        // SAFETY: the table holds the value.
+        unsafe { new_object(py, self.layout.value_kind(), &entry[K::value(self.layout, entry)]) }
+    }
+
+    /// Give the entry another value, as a use of it, if that is as long and the deadlines are not earlier; what it had.
+    #[inline(always)]
+    pub(crate) fn overwrite<V: TypedValue>(&mut self, value: V::Value<'_>, deadlines: Deadlines) -> Option<Replaced> {
+        check_value::<V>(self.layout);
+        let range = K::value(self.layout, self.look.entry);
+        if range.len() != V::len(value) || !self.look.prolong(deadlines) {
+            return None;
+        }
+        self.look.mark();
+        // SAFETY: the table holds the value, which is of this kind.
+        Some(unsafe { write_over::<V>(&mut self.look.entry[range], value) })
+    }
+}
+
+impl Store<ebb::Cache> {
+    /// The entry of a key of the table's kind, if no Python code has to be asked.
+    #[inline(always)]
+    pub(crate) fn look<K: TypedKey>(&mut self, hash: u64, key: K::Key<'_>) -> LookEnd<'_, K> {
+        let (place, mut search) = (self.place::<K>(), Search::default());
+        let Store { layout, table, .. } = self;
+        // SAFETY: the table has such keys: `place` has looked.
+        let end = table.look(hash, |entry| search.ends_at(unsafe { K::compare(key, hash, place, entry) }));
+        LookEnd { end: end.map(|look| Looked { layout, look, key: PhantomData }), search }
     }
 }
 
@@ -396,8 +439,8 @@ impl Dropped {
     /// # Safety
     /// A table of such keys holds the entry, in this layout. It is not used again.
     #[inline(always)]
-    pub(crate) unsafe fn of<K: TypedKey>(layout: &Layout, entry: &[u8]) -> Self {
-        let is_object = layout.value == ValueKind::Object;
+    unsafe fn of<K: TypedKey>(layout: &Layout, entry: &[u8]) -> Self {
+        let is_object = layout.has_object_values();
         // SAFETY: as the caller says.
         unsafe {
             let value = is_object.then(|| ObjectRef::new(&entry[K::value(layout, entry)]).take());

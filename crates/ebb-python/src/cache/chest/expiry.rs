@@ -47,14 +47,14 @@ impl Chest {
 
     /// Whether something may have expired. The time is read only if anything ever will.
     pub(crate) fn is_due(&self, moment: &Moment) -> bool {
-        !self.store.table.never_expires() && self.store.table.is_due(moment.time())
+        !self.store.table().never_expires() && self.store.table().is_due(moment.time())
     }
 
     /// The sweeping that goes with an operation: none where it had no need of the time.
     #[inline(always)]
     pub(crate) fn tidy(&mut self, step: &mut Step<'_, '_>) {
         if let Some(now) = step.moment.was_read()
-            && self.store.table.is_due(now)
+            && self.store.table().is_due(now)
             && !step.gone.has_error()
         {
             // The operation does not owe it, so it does not fail by it.

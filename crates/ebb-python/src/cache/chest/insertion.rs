@@ -6,10 +6,9 @@ use crate::cache::gone::{Cause, Departed};
 use crate::cache::limits::{Limits, Lives, always_fits};
 use crate::cache::refused::Refused;
 use crate::cache::step::Step;
-use crate::kinds::kind::ValueKind;
 use crate::kinds::new::New;
 use crate::kinds::typed::{TypedKey, TypedValue};
-use crate::table::found::Again;
+use crate::table::store::found::Again;
 use crate::table::store::{Found, Searched};
 use ebb::{Deadlines, MAX_ENTRY_BYTES, OutOfMemory};
 use pyo3::prelude::*;
@@ -67,7 +66,7 @@ impl Chest {
             }
             Err(chest) => {
                 chest.check_fits(new)?;
-                chest.store.table.was_limited(); // as above
+                chest.store.was_limited(); // as above
                 chest.make_room_for_one(step)?;
                 Ok(Err(chest))
             }
@@ -90,7 +89,7 @@ impl Chest {
             };
             match written {
                 Written::Done => return Ok(chest),
-                Written::NoRoom if !chest.store.table.was_limited() => return Err(Refused::OutOfMemory),
+                Written::NoRoom if !chest.store.was_limited() => return Err(Refused::OutOfMemory),
                 Written::NoRoom => chest.make_room(step, again, &mut cleared)?,
             }
             found = match again {
@@ -124,14 +123,14 @@ impl Chest {
     /// Whether an entry fits if it is the only one.
     pub(crate) fn check_fits(&self, new: New<'_>) -> Result<(), Refused> {
         let Limits { max_bytes, .. } = self.limits;
-        let len = self.store.layout.entry_len(new);
+        let len = self.store.layout().entry_len(new);
         if len > MAX_ENTRY_BYTES {
             return Err(if len > max_bytes { Refused::TooLarge(len) } else { Refused::TooLong(len) });
         }
         if max_bytes == usize::MAX || always_fits(len) <= max_bytes {
             return Ok(());
         }
-        self.limits.try_alone(self.store.layout, len).map_err(|limited| match limited {
+        self.limits.try_alone(self.store.layout(), len).map_err(|limited| match limited {
             true => Refused::TooLarge(len),
             false => Refused::OutOfMemory,
         })
@@ -147,7 +146,7 @@ impl<'c> Found<'c, Chest> {
         deadlines: Deadlines,
     ) -> PyResult<(Written, &'c mut Chest)> {
         let told = self.told(step.py)?;
-        if told.is_some() || self.holder().store.layout.value == ValueKind::Object {
+        if told.is_some() || self.holder().store.layout().has_object_values() {
             step.gone.reserve()?;
         }
         let Ok(dropped) = self.overwrite(new) else { return Ok((Written::NoRoom, self.into_holder())) };

@@ -29,7 +29,7 @@ impl<'c> Found<'c, Chest> {
     /// the entry stays.
     pub(crate) fn depart(self, step: &mut Step<'_, '_>, cause: Cause) -> PyResult<&'c mut Chest> {
         let told = self.told(step.py)?;
-        if told.is_some() || self.holder().store.layout.has_objects() {
+        if told.is_some() || self.holder().store.layout().has_objects() {
             step.gone.reserve()?;
         }
         let (chest, dropped) = self.remove();

@@ -4,15 +4,15 @@ use crate::cache::chest::state::Chest;
 use crate::cache::gone::Cause;
 use crate::cache::refused::Refused;
 use crate::cache::step::Step;
-use crate::table::found::Again;
 use crate::table::store::Found;
+use crate::table::store::found::Again;
 use ebb::RawTable;
 use pyo3::prelude::*;
 
 impl Chest {
     /// Keep below `max_items`.
     pub(super) fn make_room_for_one(&mut self, step: &mut Step<'_, '_>) -> PyResult<()> {
-        while self.store.table.len() >= self.limits.max_items {
+        while self.store.table().len() >= self.limits.max_items {
             if !self.expire_one(step)? {
                 self.evict(step, Cause::EvictedByCount)?;
             }
@@ -28,8 +28,8 @@ impl Chest {
         again: Option<Again<'_>>,
         cleared: &mut bool,
     ) -> Result<(), Refused> {
-        self.store.table.release_spares();
-        if self.store.table.is_empty() {
+        self.store.release_spares();
+        if self.store.table().is_empty() {
             return self.clear_tables(cleared);
         }
         if !self.expire_one(step)? {
@@ -46,7 +46,7 @@ impl Chest {
         if std::mem::replace(cleared, true) {
             return Err(Refused::OutOfMemory);
         }
-        self.store.table.clear();
+        self.store.release_tables();
         Ok(())
     }
 

@@ -121,9 +121,9 @@ impl Chest {
 
     /// Everything, leaving nothing but what was learned; counted as cleared if it is.
     pub(crate) fn take(&mut self) -> Contents<ebb::Cache> {
-        let layout = self.store.layout;
+        let layout = self.store.layout();
         let mut empty = Store::over(layout, self.limits.table(layout));
-        empty.table.learn_from(&self.store.table);
+        empty.learn_from(&self.store);
         std::mem::replace(&mut self.store, empty).into_contents()
     }
 }

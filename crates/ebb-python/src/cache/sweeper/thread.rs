@@ -227,7 +227,7 @@ fn sweep_some(py: Python<'_>, shared: &Shared) -> More {
 }
 
 fn note(shared: &Shared, chest: &Chest, now: ebb::Time) -> bool {
-    let until = chest.store.table.quiet_until();
+    let until = chest.store.table().quiet_until();
     shared.note_due(until);
     until <= now
 }

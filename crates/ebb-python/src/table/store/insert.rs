@@ -1,12 +1,11 @@
 //! Entries are added to a store: written in its layout, with a reference counted for each object.
 
 use crate::kinds::entry::Entry;
-use crate::kinds::kind::ValueKind;
 use crate::kinds::layout::Layout;
 use crate::kinds::new::{Key, New};
 use crate::kinds::plain::keep;
 use crate::kinds::typed::{TypedKey, TypedValue};
-use crate::table::store::{Store, rehasher};
+use crate::table::store::{Store, check_value, rehasher};
 use ebb::{Deadlines, OutOfMemory, RawTable};
 use pyo3::prelude::*;
 
@@ -30,9 +29,9 @@ impl Store {
         })
     }
 
-    /// As [`insert`](Self::insert), where the kinds are known.
+    /// As [`insert`](Self::insert), where the kinds are known and were [checked](Self::check_typed).
     #[inline(always)]
-    pub(crate) fn insert_typed<K: TypedKey, V: TypedValue>(
+    pub(super) fn insert_typed<K: TypedKey, V: TypedValue>(
         &mut self,
         hash: u64,
         key: K::Key<'_>,
@@ -41,7 +40,6 @@ impl Store {
         if K::BYTES == 0 {
             return self.insert(New { hash, key: &K::key(key), value: &V::value(value) });
         }
-        self.check_typed::<K, V>();
         let Store { layout, table, .. } = self;
         table.insert(hash, K::BYTES + V::len(value), &rehasher::<K>(layout), writer::<K, V>(hash, key, value))?;
         self.keep_typed::<K, V>(key, value);
@@ -49,14 +47,12 @@ impl Store {
     }
 
     /// Add a copy of an entry of another store of the same layout.
-    pub(super) fn insert_copy(&mut self, py: Python<'_>, hash: u64, entry: Entry<'_>) -> Result<(), OutOfMemory> {
+    pub(crate) fn insert_copy(&mut self, py: Python<'_>, hash: u64, entry: Entry<'_>) -> Result<(), OutOfMemory> {
         let (layout, bytes) = (self.layout, entry.bytes());
         assert!(layout == entry.layout());
         let write = |to: &mut [u8]| to.copy_from_slice(bytes);
         self.table.insert(hash, bytes.len(), &|entry| layout.hash(entry), write)?;
-        if layout.both_variable() {
-            self.overhead += layout.overhead(bytes);
-        }
+        self.overhead += layout.overhead(bytes);
         entry.objects().for_each(|object| object.keep(py));
         Ok(())
     }
@@ -90,10 +86,11 @@ impl Store<ebb::Cache> {
 }
 
 impl<T: RawTable> Store<T> {
-    /// Whether objects are objects here too, so that nothing else is taken for a reference.
+    /// Whether the table has keys and values of these kinds.
     #[inline(always)]
-    pub(crate) fn check_typed<K: TypedKey, V: TypedValue>(&self) {
-        assert!(K::BYTES == self.layout.key_bytes && V::ARE_OBJECTS == (self.layout.value == ValueKind::Object));
+    pub(super) fn check_typed<K: TypedKey, V: TypedValue>(&self) {
+        self.check_key::<K>();
+        check_value::<V>(&self.layout);
     }
 
     /// An entry of these has been written to stay.
@@ -109,13 +106,13 @@ impl<T: RawTable> Store<T> {
     fn insert_by(
         &mut self,
         new: New<'_>,
-        put: impl FnOnce(&mut T, Layout, usize) -> Result<(), OutOfMemory>,
+        put: impl FnOnce(&mut T, &Layout, usize) -> Result<(), OutOfMemory>,
     ) -> Result<(), OutOfMemory> {
-        let layout = self.layout;
+        let Store { layout, table, .. } = &mut *self;
         assert!(layout.takes(new));
-        put(&mut self.table, layout, layout.entry_len(new))?;
+        put(table, layout, layout.entry_len(new))?;
         match new.key {
-            Key::Text(text) => self.overhead += layout.prefix(text.len()),
+            Key::Text(text) => self.overhead += self.layout.prefix(text.len()),
             Key::Object(object, _) => keep(object),
             Key::Int(_) => {}
         }

@@ -1,9 +1,12 @@
 //! What is done with entries that were found, and finding them by keys that take no Python code to compare.
 
 use crate::kinds::entry::KeptKey;
+use crate::kinds::kind::KeyKind;
 use crate::kinds::layout::word;
 use crate::kinds::new::{Key, New};
-use crate::table::store::{Found, Held, Holder, Searched, is_inline};
+use crate::kinds::typed::with_key_type;
+use crate::table::dropped::Dropped;
+use crate::table::store::{Found, Held, Holder, Searched};
 use ebb::{Deadlines, OccupiedEntry, OutOfMemory, Time};
 
 impl<'h, H: Holder> Found<'h, H> {
@@ -14,8 +17,8 @@ impl<'h, H: Holder> Found<'h, H> {
 
     #[inline]
     pub(crate) fn text(holder: &'h mut H, hash: u64, key: &[u8]) -> Searched<'h, H> {
-        let layout = holder.store().layout;
-        Self::by_bytes(holder, hash, |entry| layout.text_key(entry) == key)
+        let place = holder.store().layout().text_place();
+        Self::by_bytes(holder, hash, |entry| place.key(entry) == key)
     }
 
     /// The entry of a key that is no object.
@@ -43,13 +46,50 @@ impl<'h, H: Holder> Found<'h, H> {
     }
 }
 
-impl<H: Holder> Found<'_, H> {
+impl<'h, H: Holder> Found<'h, H> {
+    /// Some entry.
+    #[inline]
+    pub(crate) fn any(holder: &'h mut H) -> Searched<'h, H> {
+        Self::of(OccupiedEntry::any(Held(holder)))
+    }
+
+    /// What holds the store.
+    #[inline(always)]
+    pub(crate) fn holder(&self) -> &H {
+        self.0.host().0
+    }
+
+    /// What holds the store: the entry is given up.
+    #[inline(always)]
+    pub(crate) fn into_holder(self) -> &'h mut H {
+        self.0.into_host().0
+    }
+
+    /// The bytes of an object key.
+    pub(crate) fn key_word(&self) -> Option<u64> {
+        let is_object = self.layout().key_kind() == KeyKind::Object;
+        is_object.then(|| word(&self.0.bytes()[8..]))
+    }
+
+    /// Take the entry out.
+    #[inline(never)]
+    pub(crate) fn remove(self) -> (&'h mut H, Dropped) {
+        with_key_type!(self.layout().key_kind(), K => self.remove_typed::<K>())
+    }
+
+    /// Take an entry without objects out.
+    #[inline(never)]
+    pub(crate) fn remove_inline(self) -> &'h mut H {
+        debug_assert!(!self.layout().has_objects());
+        with_key_type!(self.layout().key_kind(), K => self.forget::<K>())
+    }
+
     /// Give a variable value new bytes. The key stays the one that is there.
     pub(super) fn replace(&mut self, new: New<'_>) -> Result<(), OutOfMemory> {
         let layout = self.layout();
         let len = layout.entry_len(new);
         let mut fixed_key = [0; 16];
-        let kept = layout.key_bytes;
+        let kept = layout.key_bytes();
         fixed_key[..kept].copy_from_slice(&self.0.bytes()[..kept]);
         self.0.replace(len, &|entry| layout.hash(entry), |entry| {
             layout.write(entry, new);
@@ -61,19 +101,19 @@ impl<H: Holder> Found<'_, H> {
 impl<'h, H: Holder<Table = ebb::Cache>> Found<'h, H> {
     /// An entry that has expired, found in at most so many steps, which are counted down.
     pub(crate) fn expired(holder: &'h mut H, now: Time, steps: &mut usize) -> Searched<'h, H> {
-        let layout = holder.store().layout;
+        let layout = holder.store().layout();
         Found::of(OccupiedEntry::expired(Held(holder), now, steps, &|entry| layout.hash(entry)))
     }
 
     /// The entry to be evicted next.
     pub(crate) fn victim(holder: &'h mut H) -> Searched<'h, H> {
-        let layout = holder.store().layout;
+        let layout = holder.store().layout();
         Found::of(OccupiedEntry::victim(Held(holder), &|entry| layout.hash(entry)))
     }
 
     /// The next entry of the walk that was begun last.
     pub(crate) fn next_of_walk(holder: &'h mut H) -> Searched<'h, H> {
-        let layout = holder.store().layout;
+        let layout = holder.store().layout();
         Found::of(OccupiedEntry::next_of_walk(Held(holder), &|entry| layout.hash(entry)))
     }
 
@@ -127,7 +167,7 @@ impl<'a> Again<'a> {
         let entry = found.entry();
         match self.object {
             Some(object) => found.key_word() == Some(object),
-            None => is_inline(entry.layout(), entry.bytes(), self.new.key),
+            None => entry.layout().has_key(entry.bytes(), self.new.key),
         }
     }
 }
