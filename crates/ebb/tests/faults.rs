@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Hashing, Model, Op};
-use ebb::{EntrySize, RawTable, Table};
+use ebb::{EntrySize, OutOfMemory, RawTable, Table};
 
 /// A life in four parts: fill over several splits, replace by other lengths, drain over merges, clear.
 fn life() -> Vec<Op> {
@@ -139,6 +139,24 @@ fn segments_that_do_not_merge_in_place_stay_as_they_were() {
     table.check(&itself);
     assert_eq!(table.stats().segments, 1, "with a stash there is room");
     assert!(crowd.skip(1).all(|hash| has(&table, hash)));
+}
+
+/// A line takes twelve entries, and is given up for two when it has eleven.
+#[test]
+fn without_memory_the_last_cells_are_used() {
+    let mut table = Table::new(EntrySize::Fixed(8));
+    let insert = |table: &mut Table, hash: u64| {
+        table.insert(hash, 8, &itself, |entry| entry.copy_from_slice(&hash.to_le_bytes()))
+    };
+    (0..11).for_each(|hash| insert(&mut table, hash).unwrap());
+    table.set_allowance(0);
+    assert_eq!(insert(&mut table, 11), Ok(()));
+    assert_eq!(insert(&mut table, 12), Err(OutOfMemory));
+    table.check(&itself);
+    assert!((0..12).all(|hash| has(&table, hash)) && !has(&table, 12));
+    table.set_allowance(u64::MAX);
+    assert_eq!(insert(&mut table, 12), Ok(()));
+    table.check(&itself);
 }
 
 /// Found by the fuzzer: emptied pages are kept up to half of what is held, and then most of that was given back.
