@@ -5,6 +5,7 @@ mod common;
 
 use common::{Hashing, Model, Op};
 use ebb::{EntrySize, OutOfMemory, RawTable, Table};
+use std::cell::Cell;
 
 /// A life in four parts: fill over several splits, replace by other lengths, drain over merges, clear.
 fn life() -> Vec<Op> {
@@ -157,6 +158,51 @@ fn without_memory_the_last_cells_are_used() {
     table.set_allowance(u64::MAX);
     assert_eq!(insert(&mut table, 12), Ok(()));
     table.check(&itself);
+}
+
+#[test]
+fn segments_merge_in_place_where_there_is_no_memory() {
+    for len in [8, 64] {
+        let hash = |entry: &[u8]| itself(&entry[..8]).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let mut table = Table::new(EntrySize::Fixed(len));
+        for key in 0..4000u64 {
+            let write = |entry: &mut [u8]| entry[..8].copy_from_slice(&key.to_le_bytes());
+            table.insert(hash(&key.to_le_bytes()), len, &hash, write).unwrap();
+        }
+        let full = table.stats().segments;
+        table.set_allowance(0);
+        for key in 0..3900u64 {
+            let hash_of_key = hash(&key.to_le_bytes());
+            table.find_entry(hash_of_key, |entry| itself(&entry[..8]) == key).unwrap().remove(&hash);
+        }
+        table.check(&hash);
+        let left = table.stats().segments;
+        assert!(left * 4 < full, "{left} of {full} segments are left for 100 entries of {len}");
+    }
+}
+
+/// A split asks each entry of a segment for its hash.
+#[test]
+fn a_split_that_finds_no_memory_is_not_tried_again_at_once() {
+    let mut table = Table::new(EntrySize::Fixed(40));
+    let asked = Cell::new(0);
+    let hash = |entry: &[u8]| itself(&entry[..8]).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let rehash = |entry: &[u8]| {
+        asked.set(asked.get() + 1);
+        hash(entry)
+    };
+    let mut insert = |key: u64| {
+        let entry = key.to_le_bytes();
+        let done = table.insert(hash(&entry), 40, &rehash, |to| to[..8].copy_from_slice(&entry));
+        table.set_allowance(if table.len() < 800 { u64::MAX } else { 0 });
+        done
+    };
+    (0..800).for_each(|key| insert(key).unwrap());
+    asked.set(0);
+    let tried = (800..2000).find(|&key| insert(key).is_ok() && asked.get() > 0).unwrap();
+    asked.set(0);
+    let done = (tried + 1..tried + 60).filter(|&key| insert(key).is_ok()).count();
+    assert!(done > 5 && asked.get() == 0, "{done} entries are inserted, and {} asked", asked.get());
 }
 
 /// Found by the fuzzer: emptied pages are kept up to half of what is held, and then most of that was given back.
