@@ -144,3 +144,31 @@ fn the_last_to_come_stay_where_nobody_asks() {
     }
     cache.check(&rehash);
 }
+
+#[test]
+fn a_cache_says_until_when_it_is_quiet() {
+    let keeping = Keeping { clock: Clock::System, idle: false, bounded: false };
+    let mut cache = Cache::keeping(EntrySize::Fixed(8), keeping);
+    let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
+    let is_quiet = |cache: &Cache| cache.never_expires() && cache.quiet_until() == Time::NEVER;
+    let mut set = |cache: &mut Cache, key: u64, deadlines| {
+        let write = |entry: &mut [u8]| entry.copy_from_slice(&key.to_le_bytes());
+        cache.insert_until(hash(key), 8, deadlines, &rehash, write).unwrap();
+    };
+    assert!(is_quiet(&cache));
+    set(&mut cache, 0, never);
+    assert!(is_quiet(&cache), "nothing in it expires");
+    let now = Clock::now();
+    let later = [3600.0, 10.0].map(|seconds| Clock::System.after(now, seconds));
+    set(&mut cache, 1, Deadlines { hard: later[0], ..never });
+    assert!(!cache.never_expires() && cache.quiet_until() <= later[0]);
+    set(&mut cache, 2, Deadlines { hard: later[1], ..never });
+    assert!(!cache.never_expires() && cache.quiet_until() <= later[1]);
+    let mut steps = usize::MAX;
+    while let Ok(found) = OccupiedEntry::expired(&mut cache, later[0], &mut steps, &rehash) {
+        found.remove(&rehash);
+    }
+    assert!(is_quiet(&cache) && cache.len() == 1);
+    set(&mut cache, 3, Deadlines { hard: now, ..never });
+    assert!(!cache.never_expires() && cache.quiet_until() <= later[0], "what has expired waits");
+}

@@ -205,6 +205,19 @@ fn a_split_that_finds_no_memory_is_not_tried_again_at_once() {
     assert!(done > 5 && asked.get() == 0, "{done} entries are inserted, and {} asked", asked.get());
 }
 
+#[test]
+fn what_is_left_of_an_allowance_is_told() {
+    for size in [EntrySize::Fixed(16), EntrySize::Fixed(136), EntrySize::Variable] {
+        let mut table = Table::new(size);
+        assert_eq!(table.allowance(), u64::MAX);
+        table.set_allowance(100);
+        assert_eq!(table.allowance(), 100);
+        let len = if let EntrySize::Fixed(bytes) = size { bytes } else { 30 };
+        table.insert(1, len, &|_| 1, |_| ()).unwrap();
+        assert_eq!(table.allowance(), 100 - table.stats().blocks_got);
+    }
+}
+
 /// Found by the fuzzer: emptied pages are kept up to half of what is held, and then most of that was given back.
 #[test]
 fn a_large_entry_takes_the_spare_pages_along() {
