@@ -20,6 +20,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Sweep(usize::MAX)),
         2 => Just(Op::Evict),
         1 => (key(), key()).prop_map(|(r, s)| Op::Walk(r, s)),
+        1 => key().prop_map(Op::WalkInOrder),
+        2 => (key(), lives()).prop_map(|(k, l)| Op::Look(k, l)),
         1 => prop_oneof![1 => Just(Op::Clear), 3 => Just(Op::Starve(u64::MAX)), 3 => (0..6u64).prop_map(Op::Starve)],
     ]
 }
@@ -171,4 +173,23 @@ fn a_cache_says_until_when_it_is_quiet() {
     assert!(is_quiet(&cache) && cache.len() == 1);
     set(&mut cache, 3, Deadlines { hard: now, ..never });
     assert!(!cache.never_expires() && cache.quiet_until() <= later[0], "what has expired waits");
+}
+
+#[test]
+fn a_sweep_does_not_look_at_what_expires_later() {
+    let keeping = Keeping { clock: Clock::System, idle: false, bounded: false };
+    let mut cache = Cache::keeping(EntrySize::Fixed(8), keeping);
+    let now = Clock::now();
+    for key in 0..1000u64 {
+        let hard = Clock::System.after(now, if key < 10 { 1.0 } else { 3600.0 + key as f64 });
+        let write = |entry: &mut [u8]| entry.copy_from_slice(&key.to_le_bytes());
+        cache.insert_until(hash(key), 8, Deadlines { hard, idle: Time::NEVER }, &rehash, write).unwrap();
+    }
+    let mut steps = 1000;
+    let soon = Clock::System.after(now, 2.0);
+    while let Ok(found) = OccupiedEntry::expired(&mut cache, soon, &mut steps, &rehash) {
+        found.remove(&rehash);
+    }
+    assert_eq!((cache.len(), cache.is_due(soon)), (990, false));
+    assert!(steps >= 1000 - 31, "ten entries took {} steps", 1000 - steps); // two lists on the way, and the end
 }
