@@ -128,6 +128,61 @@ fn victims_are_the_models_whatever_the_load() {
 }
 
 #[test]
+fn what_a_cache_has_learned_of_newcomers_another_goes_on_with() {
+    // The same are asked for again and again: newcomers are not worth a trial.
+    let skewed = |turn: u64| (200.0 * (hash(turn) as f64 / u64::MAX as f64).powi(4)) as u64;
+    let mut teacher = Model::new(EntrySize::Fixed(24), None, true);
+    (0..10_000).for_each(|turn| ask(&mut teacher, skewed(turn), 60));
+    assert!(teacher.eviction.share < 64, "not all newcomers are tried");
+    let mut model = Model::new(EntrySize::Fixed(24), None, true);
+    model.learn_from(&teacher);
+    (0..2000).for_each(|turn| ask(&mut model, skewed(turn), 60));
+    model.check();
+}
+
+#[test]
+fn a_refusal_by_the_limit_is_told_once() {
+    let keeping = Keeping { clock: Clock::System, idle: false, bounded: true };
+    let mut cache = Cache::keeping(EntrySize::Fixed(1000), keeping);
+    let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
+    let set = |cache: &mut Cache, key: u64| {
+        cache.insert_until(hash(key), 1000, never, &rehash, |entry| entry[..8].copy_from_slice(&key.to_le_bytes()))
+    };
+    set(&mut cache, 0).unwrap();
+    assert!(!cache.was_limited());
+    cache.set_limit(cache.bytes());
+    assert!((1..1000).any(|key| set(&mut cache, key).is_err()));
+    let mut found = cache.find_entry(hash(0), |entry| key_of(entry) == 0).unwrap();
+    assert!(found.was_limited() && !found.was_limited());
+    assert!(!cache.was_limited());
+    cache.set_limit(usize::MAX);
+    cache.set_allowance(0);
+    assert!((1000..2000).any(|key| set(&mut cache, key).is_err()) && !cache.was_limited(), "the limit was no reason");
+}
+
+#[test]
+fn spare_pages_are_given_back_when_asked_for() {
+    let keeping = Keeping { clock: Clock::System, idle: false, bounded: true };
+    let mut cache = Cache::keeping(EntrySize::Variable, keeping);
+    let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
+    for key in 0..20_000u64 {
+        let write = |entry: &mut [u8]| entry[..8].copy_from_slice(&key.to_le_bytes());
+        cache.insert_until(hash(key), 8 + key as usize % 300, never, &rehash, write).unwrap();
+    }
+    let mut given_back = 0;
+    while let Ok(found) = OccupiedEntry::victim(&mut cache, &rehash) {
+        found.remove(&rehash);
+        let (bytes, spare) = (cache.bytes(), cache.stats().spare_bytes);
+        if spare > 0 {
+            cache.release_spares();
+            assert_eq!((cache.stats().spare_bytes, cache.bytes()), (0, bytes - spare));
+            given_back += spare;
+        }
+    }
+    assert!(given_back > 0, "some pages were spare");
+}
+
+#[test]
 fn the_last_to_come_stay_where_nobody_asks() {
     let room = 40_000; // more than the hand takes marks of at once
     let mut cache = Cache::keeping(
@@ -153,7 +208,7 @@ fn a_cache_says_until_when_it_is_quiet() {
     let mut cache = Cache::keeping(EntrySize::Fixed(8), keeping);
     let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
     let is_quiet = |cache: &Cache| cache.never_expires() && cache.quiet_until() == Time::NEVER;
-    let mut set = |cache: &mut Cache, key: u64, deadlines| {
+    let set = |cache: &mut Cache, key: u64, deadlines| {
         let write = |entry: &mut [u8]| entry.copy_from_slice(&key.to_le_bytes());
         cache.insert_until(hash(key), 8, deadlines, &rehash, write).unwrap();
     };

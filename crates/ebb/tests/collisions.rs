@@ -36,6 +36,25 @@ fn the_room_for_equal_hashes_follows_how_many_there_are() {
     }
 }
 
+/// Entries of other hashes stay, so no segments merge and the rest is not rebuilt for that.
+#[test]
+fn the_room_for_equal_hashes_is_given_back_among_others() {
+    let hash = |key: u64| if key < 3000 { HASH } else { key.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) };
+    let rehash = |entry: &[u8]| hash(key_of(entry));
+    let mut table = Table::new(EntrySize::Fixed(16));
+    for key in 0..30_000u64 {
+        let write = |entry: &mut [u8]| entry[..8].copy_from_slice(&key.to_le_bytes());
+        table.insert(hash(key), 16, &rehash, write).unwrap();
+    }
+    let full = table.stats();
+    (100..3000).for_each(|key| remove(&mut table, key, &rehash));
+    table.check(&rehash);
+    let left = table.stats();
+    let freed = full.page_bytes - left.page_bytes;
+    assert!(freed > 2900 * 16 * 3 / 4, "{freed} bytes were given back, of {full:?}");
+    assert_eq!(left.merges, full.merges);
+}
+
 /// A rebuilding asks each entry for its hash.
 #[test]
 fn few_removals_rebuild_a_segment() {
