@@ -194,8 +194,17 @@ mod tests {
     #[test]
     fn what_has_come_is_seen_at_once_and_nothing_before() {
         let now = Clock::now();
-        assert!(now.millis() > 0 && Clock::has_come(now) && Clock::has_come(Time(0)));
+        assert!(Clock::has_come(now) && Clock::has_come(Time(0)));
         assert!(!Clock::has_come(Clock::System.after(now, 3600.0)) && !Clock::has_come(Time::NEVER));
+    }
+
+    #[test]
+    fn the_system_clock_goes_on_and_a_glance_lags_little() {
+        let (before, began) = (Clock::now().millis(), std::time::Instant::now());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let (glance, now, most) = (Glance::take().0, Clock::now().millis(), began.elapsed().as_millis() as u64);
+        assert!((before + 4..=before + most + 1).contains(&now), "from {before} to {now} in {most} ms");
+        assert!((now.saturating_sub(COARSE_LAG)..=now).contains(&glance), "{glance} at {now}");
     }
 
     /// Glances may be late by the lag of the coarse clock: near deadlines are looked at with the exact one.

@@ -65,6 +65,17 @@ fn what_is_held_is_in_pages_the_index_spares_and_directories() {
 }
 
 #[test]
+fn a_slot_is_as_large_as_its_entry() {
+    for len in [40, 136] {
+        let mut table = Table::new(EntrySize::Fixed(len));
+        assert!(table.is_empty());
+        fill(&mut table, EntrySize::Fixed(len), 200_000);
+        let (pages, entries) = (table.stats().page_bytes, 200_000 * len);
+        assert!(!table.is_empty() && (entries..entries + (128 << 10)).contains(&pages), "{pages} bytes of {len} each");
+    }
+}
+
+#[test]
 fn a_cache_counts_its_lists() {
     let keeping = Keeping { clock: Clock::Given { origin: 0.0 }, idle: false, bounded: true };
     let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
