@@ -232,16 +232,16 @@ fn a_cache_says_until_when_it_is_quiet() {
 
 #[test]
 fn a_sweep_does_not_look_at_what_expires_later() {
-    let keeping = Keeping { clock: Clock::System, idle: false, bounded: false };
+    let keeping = Keeping { clock: Clock::Given { origin: 0.0 }, idle: false, bounded: false };
     let mut cache = Cache::keeping(EntrySize::Fixed(8), keeping);
-    let now = Clock::now();
+    let at = |seconds| Clock::given(seconds).unwrap();
     for key in 0..1000u64 {
-        let hard = Clock::System.after(now, if key < 10 { 1.0 } else { 3600.0 + key as f64 });
+        let hard = at(if key < 10 { 1.0 } else { 3600.0 + key as f64 });
         let write = |entry: &mut [u8]| entry.copy_from_slice(&key.to_le_bytes());
         cache.insert_until(hash(key), 8, Deadlines { hard, idle: Time::NEVER }, &rehash, write).unwrap();
     }
     let mut steps = 1000;
-    let soon = Clock::System.after(now, 2.0);
+    let soon = at(2.0);
     while let Ok(found) = OccupiedEntry::expired(&mut cache, soon, &mut steps, &rehash) {
         found.remove(&rehash);
     }
