@@ -178,6 +178,49 @@ mod tests {
     }
 
     #[test]
+    fn ticks_are_milliseconds_since_the_origin() {
+        let given = Clock::Given { origin: 5.0 };
+        assert_eq!([5.0, 5.001, 6.5].map(|seconds| given.tick(Clock::given(seconds).unwrap())), [0, 1, 1500]);
+        assert_eq!((Clock::at_tick(1500).millis(), Clock::System.tick(Time(1500))), (1500, 1500));
+    }
+
+    #[test]
+    fn a_deadline_of_more_bytes_than_there_are_is_never() {
+        let last = Time(LAST_MILLI - 1);
+        assert_eq!(Clock::System.after(Time(LAST_MILLI - 1001), 1.0), last);
+        assert_eq!(Clock::System.after(Time(LAST_MILLI - 1000), 1.0), Time::NEVER);
+    }
+
+    #[test]
+    fn what_has_come_is_seen_at_once_and_nothing_before() {
+        let now = Clock::now();
+        assert!(Clock::has_come(now) && Clock::has_come(Time(0)));
+        assert!(!Clock::has_come(Clock::System.after(now, 3600.0)) && !Clock::has_come(Time::NEVER));
+    }
+
+    #[test]
+    fn the_system_clock_goes_on_and_a_glance_lags_little() {
+        let (before, began) = (Clock::now().millis(), std::time::Instant::now());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let (glance, now, most) = (Glance::take().0, Clock::now().millis(), began.elapsed().as_millis() as u64);
+        assert!((before + 4..=before + most + 1).contains(&now), "from {before} to {now} in {most} ms");
+        assert!((now.saturating_sub(COARSE_LAG)..=now).contains(&glance), "{glance} at {now}");
+    }
+
+    /// Glances may be late by the lag of the coarse clock: near deadlines are looked at with the exact one.
+    #[test]
+    fn a_glance_that_is_near_a_deadline_is_followed_by_a_look() {
+        let now = Clock::now().millis();
+        let late = Glance(now.saturating_sub(COARSE_LAG / 2));
+        assert!(late.shows(Time(now)), "the exact clock shows it");
+        let early = Glance(now + (1 << 30));
+        assert!(early.shows(Time(early.0)), "no look is needed");
+        assert!(!early.shows(Time(early.0 + 1)) && !early.shows(Time(early.0 + COARSE_LAG)), "a look shows less");
+        let far = Glance(0);
+        assert!(!far.shows(Time(now.max(COARSE_LAG + 1))), "no look is taken");
+    }
+
+    #[test]
     fn deadlines_are_written_and_read() {
         let given = Clock::Given { origin: 5.0 };
         for (clock, now) in [(Clock::System, Time(12_345)), (given, Clock::given(7.25).unwrap())] {

@@ -136,7 +136,7 @@ impl Fill {
         match self.steps {
             Steps::Of(_) if all < SMALL_TABLE => 3 * entries + 6 <= self.capacity_of_fewer(lines),
             Steps::Tiles(_) if all < SMALL_TABLE / 4 => 3 * entries + 6 <= self.capacity_of_fewer(lines),
-            Steps::Of(_) => entries + 3 <= self.capacity_of_fewer(lines),
+            Steps::Of(_) => entries + 3 <= self.capacity_of_fewer(lines) && self.lines_to_shrink(entries, all) < lines,
             Steps::Tiles(Tiles { loose, .. }) => {
                 entries * 100 <= slots(lines) * loose && self.lines_to_shrink(entries, all) < lines
             }
@@ -172,5 +172,170 @@ impl Fill {
             Steps::Tiles(tiles) => tiles.lines(lines, all),
         };
         lines.min(MAX_LINES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Entries of tables around each size at which blocks are made in another way.
+    const TABLES: [usize; 8] = [1, 2047, 2048, 8191, 8192, COARSE_BELOW - 1, COARSE_BELOW, 1 << 24];
+    /// More entries than the largest segment takes.
+    const MANY: usize = MAX_LINES * SLOTS + 10;
+
+    fn fills() -> Vec<Fill> {
+        let stacked = [16, 40, 100, 130, 500].map(|bytes| Fill::ROOMY.where_entries_take(bytes));
+        let inline = [8, 12, 16, 20, 24].map(|bytes| Fill::inline(Inline::of(bytes).unwrap()));
+        [Fill::DENSE, Fill::ROOMY].into_iter().chain(stacked).chain(inline).collect()
+    }
+
+    /// The numbers of lines that segments have in a table of `all` entries.
+    fn sizes(fill: Fill, all: usize) -> BTreeSet<usize> {
+        (1..=MANY).map(|entries| fill.lines_to_shrink(entries, all)).collect()
+    }
+
+    #[test]
+    fn a_doubling_takes_a_quarter_more_entries_a_segment_at_a_time() {
+        for fill in fills() {
+            let average = fill.split_at(1);
+            for count in 1..3000usize {
+                if count.is_power_of_two() {
+                    assert_eq!(fill.split_at(count), count * average);
+                } else {
+                    assert_eq!(fill.split_at(count) - fill.split_at(count - 1), average / 4);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn segments_are_merged_well_below_the_entries_at_which_they_were_split() {
+        for fill in fills() {
+            assert_eq!(fill.merge_below(1), 0);
+            for count in 2..3000 {
+                let most = if fill.split_at(count) < SMALL_TABLE { 0.5 } else { 0.85 };
+                let share = fill.merge_below(count) as f64 / fill.split_at(count - 1) as f64;
+                assert!(share <= most && share > most - 0.01, "{share} of the entries, {count} segments");
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_have_room_for_their_entries() {
+        for (fill, all) in fills().into_iter().flat_map(|fill| TABLES.map(|all| (fill, all))) {
+            let most = fill.capacity(MAX_LINES);
+            for entries in 1..=MANY {
+                for lines in [fill.lines_to_grow(entries, all), fill.lines_to_shrink(entries, all)] {
+                    assert!((1..=MAX_LINES).contains(&lines));
+                    assert!(fill.capacity(lines) >= entries.min(most), "{entries} entries in {lines} lines, {fill:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_have_little_more_room_than_they_need() {
+        for (fill, all) in fills().into_iter().flat_map(|fill| TABLES.map(|all| (fill, all))) {
+            let (sizes, tiles) = (sizes(fill, all), matches!(fill.steps, Steps::Tiles(_)));
+            for entries in 1..=MANY {
+                let more = match all {
+                    _ if tiles => entries / 5,
+                    0..SMALL_TABLE => entries / 2,
+                    _ => 0,
+                };
+                let needed = sizes.iter().find(|&&lines| fill.capacity(lines) >= entries + more);
+                assert_eq!(
+                    fill.lines_to_grow(entries, all),
+                    *needed.unwrap_or(&MAX_LINES),
+                    "{entries} of {all}, {fill:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_smaller_block_is_one_that_is_made() {
+        for fill in fills().into_iter().filter(|fill| matches!(fill.steps, Steps::Of(_))) {
+            let sizes = Vec::from_iter(sizes(fill, 1 << 24));
+            assert_eq!(fill.capacity_of_fewer(sizes[0]), 0);
+            for pair in sizes.windows(2) {
+                assert_eq!(fill.capacity_of_fewer(pair[1]), fill.capacity(pair[0]), "below {}, {fill:?}", pair[1]);
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_get_smaller_when_they_are_too_large_for_their_table() {
+        for (fill, all) in fills().into_iter().flat_map(|fill| TABLES.map(|all| (fill, all))) {
+            for lines in sizes(fill, all) {
+                let fits = fill.capacity_of_fewer(lines);
+                let saves = |entries| fill.lines_to_shrink(entries, all) < lines;
+                let expected = |entries: usize| match fill.steps {
+                    Steps::Of(_) if all >= 8192 => entries + 3 <= fits && saves(entries),
+                    Steps::Tiles(tiles) if all >= 2048 => {
+                        let used = entries as f64 / slots(lines) as f64;
+                        saves(entries) && used <= if tiles.line_bytes <= 16 + 12 * 16 { 0.66 } else { 0.72 }
+                    }
+                    _ => 3 * (entries + 2) <= fits,
+                };
+                for entries in 1..=slots(lines) {
+                    let found = fill.is_too_large(lines, entries, all);
+                    assert_eq!(found, expected(entries), "{entries} of {all} in {lines} lines, {fill:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn segments_grow_by_more_lines_where_entries_leave_room_for_it() {
+        let step = |bytes| Fill::ROOMY.where_entries_take(bytes).steps;
+        for (pair, between) in STEPS.windows(2).zip([25, 69, 119, 139]) {
+            assert_eq!((step(between), step(between + 1)), (Steps::Of(pair[0].1), Steps::Of(pair[1].1)));
+        }
+        for fill in [Fill::DENSE, Fill::inline(Inline::of(16).unwrap())] {
+            assert_eq!(fill.where_entries_take(100), fill);
+        }
+    }
+
+    /// Those of which there are at least three, and whose size does not come from the limit of lines.
+    #[test]
+    fn blocks_fill_tiles() {
+        for bytes in [8, 12, 16, 20, 24] {
+            let block = |lines| lines * Inline::of(bytes).unwrap().line_bytes();
+            let sizes = |all| {
+                let sizes = sizes(Fill::inline(Inline::of(bytes).unwrap()), all).into_iter();
+                Vec::from_iter(
+                    sizes.filter(|&lines| (STEP_FROM..MAX_LINES).contains(&lines) && block(lines) <= TILE / 3),
+                )
+            };
+            let (some, all) = (sizes(COARSE_BELOW - 1), sizes(COARSE_BELOW));
+            assert!(some.len() * 5 <= all.len() * 3, "{some:?} are not every other one of {all:?}");
+            for lines in all.into_iter().chain(some) {
+                let waste = TILE % block(lines) * 100 / TILE;
+                assert!(waste <= 8, "{lines} lines of entries of {bytes} bytes waste {waste} % of a tile");
+            }
+        }
+    }
+
+    /// Between a change of size and the next lie inserts or removals, and a block that is too large gets smaller.
+    #[test]
+    fn blocks_are_not_made_for_nothing() {
+        for (fill, all) in fills().into_iter().flat_map(|fill| TABLES.map(|all| (fill, all))) {
+            let is_too_large = |lines, entries| fill.is_too_large(lines, entries, all);
+            for lines in sizes(fill, all) {
+                let full = fill.capacity(lines);
+                let grown = fill.lines_to_grow(full + 1, all);
+                assert!(grown > lines || lines == MAX_LINES, "{full} in {lines} of {all}, {fill:?}");
+                for entries in (1..full).filter(|&entries| is_too_large(lines, entries)) {
+                    let fewer = fill.lines_to_shrink(entries, all);
+                    let room = fill.capacity(fewer).saturating_sub(entries);
+                    let change = format!("{entries} of {all} from {lines} to {fewer} lines, {fill:?}");
+                    assert!(fewer < lines && room > entries / 64, "{change}");
+                    assert!(is_too_large(lines, entries + 1) || !is_too_large(fewer, entries - 1), "{change}");
+                }
+            }
+        }
     }
 }

@@ -178,20 +178,14 @@ fn pour_lines<C: Cells, S: Iterator<Item = usize>>(
     true
 }
 
-/// The least `x` of each home, in a segment of `lines` lines: `home << X_BITS` over `lines`, rounded up.
+/// For each home in a segment of `lines` lines, of which there are `RECOVERABLE` or more, an `x` such that those of the
+/// home's entries are among the 256 from there on. It is the home's least, or as many less as there are lines at most.
 fn least_x(lines: usize) -> [u16; MAX_LINES + 1] {
-    let (whole, part) = ((1 << X_BITS) / lines, (1 << X_BITS) % lines);
-    let (mut x, mut rounded) = (0, 0); // x * lines == (home << X_BITS) + rounded
-    let mut least = [0; MAX_LINES + 1];
-    for least in least.iter_mut().take(lines) {
-        *least = x as u16;
-        let up = usize::from(rounded < part);
-        (x, rounded) = (x + whole + up, rounded + up * lines - part);
-    }
-    least
+    let each = (1 << X_BITS) / lines;
+    std::array::from_fn(|home| (home * each) as u16)
 }
 
-/// The `x` of an entry with this tag whose home begins at `least`, in a segment of `RECOVERABLE` lines or more.
+/// The `x` of an entry with this tag whose home begins at `least`.
 #[inline]
 fn recover(least: u16, tag: u8) -> u16 {
     least + u16::from(tag.wrapping_sub(least as u8))

@@ -338,6 +338,16 @@ mod tests {
     }
 
     #[test]
+    fn what_another_has_learned_is_taken_over() {
+        let (mut teacher, mut queue) = (Queue::new(), Queue::new());
+        teacher.sieve.trials.share = WHOLE / 4;
+        queue.sieve.learn_from(&teacher.sieve);
+        queue.come_all(100);
+        let tried = |&&handle: &&Handle| queue.heap.slot(handle)[queue.sieve.mark_at] == queue.sieve.new;
+        assert_eq!(queue.places.iter().flatten().filter(tried).count(), 25);
+    }
+
+    #[test]
     fn no_eviction_looks_at_all() {
         let count = 3 * PATIENCE;
         let mut queue = Queue::new();

@@ -20,6 +20,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Sweep(usize::MAX)),
         2 => Just(Op::Evict),
         1 => (key(), key()).prop_map(|(r, s)| Op::Walk(r, s)),
+        1 => key().prop_map(Op::WalkInOrder),
+        2 => (key(), lives()).prop_map(|(k, l)| Op::Look(k, l)),
         1 => prop_oneof![1 => Just(Op::Clear), 3 => Just(Op::Starve(u64::MAX)), 3 => (0..6u64).prop_map(Op::Starve)],
     ]
 }
@@ -126,6 +128,61 @@ fn victims_are_the_models_whatever_the_load() {
 }
 
 #[test]
+fn what_a_cache_has_learned_of_newcomers_another_goes_on_with() {
+    // The same are asked for again and again: newcomers are not worth a trial.
+    let skewed = |turn: u64| (200.0 * (hash(turn) as f64 / u64::MAX as f64).powi(4)) as u64;
+    let mut teacher = Model::new(EntrySize::Fixed(24), None, true);
+    (0..10_000).for_each(|turn| ask(&mut teacher, skewed(turn), 60));
+    assert!(teacher.eviction.share < 64, "not all newcomers are tried");
+    let mut model = Model::new(EntrySize::Fixed(24), None, true);
+    model.learn_from(&teacher);
+    (0..2000).for_each(|turn| ask(&mut model, skewed(turn), 60));
+    model.check();
+}
+
+#[test]
+fn a_refusal_by_the_limit_is_told_once() {
+    let keeping = Keeping { clock: Clock::System, idle: false, bounded: true };
+    let mut cache = Cache::keeping(EntrySize::Fixed(1000), keeping);
+    let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
+    let set = |cache: &mut Cache, key: u64| {
+        cache.insert_until(hash(key), 1000, never, &rehash, |entry| entry[..8].copy_from_slice(&key.to_le_bytes()))
+    };
+    set(&mut cache, 0).unwrap();
+    assert!(!cache.was_limited());
+    cache.set_limit(cache.bytes());
+    assert!((1..1000).any(|key| set(&mut cache, key).is_err()));
+    let mut found = cache.find_entry(hash(0), |entry| key_of(entry) == 0).unwrap();
+    assert!(found.was_limited() && !found.was_limited());
+    assert!(!cache.was_limited());
+    cache.set_limit(usize::MAX);
+    cache.set_allowance(0);
+    assert!((1000..2000).any(|key| set(&mut cache, key).is_err()) && !cache.was_limited(), "the limit was no reason");
+}
+
+#[test]
+fn spare_pages_are_given_back_when_asked_for() {
+    let keeping = Keeping { clock: Clock::System, idle: false, bounded: true };
+    let mut cache = Cache::keeping(EntrySize::Variable, keeping);
+    let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
+    for key in 0..20_000u64 {
+        let write = |entry: &mut [u8]| entry[..8].copy_from_slice(&key.to_le_bytes());
+        cache.insert_until(hash(key), 8 + key as usize % 300, never, &rehash, write).unwrap();
+    }
+    let mut given_back = 0;
+    while let Ok(found) = OccupiedEntry::victim(&mut cache, &rehash) {
+        found.remove(&rehash);
+        let (bytes, spare) = (cache.bytes(), cache.stats().spare_bytes);
+        if spare > 0 {
+            cache.release_spares();
+            assert_eq!((cache.stats().spare_bytes, cache.bytes()), (0, bytes - spare));
+            given_back += spare;
+        }
+    }
+    assert!(given_back > 0, "some pages were spare");
+}
+
+#[test]
 fn the_last_to_come_stay_where_nobody_asks() {
     let room = 40_000; // more than the hand takes marks of at once
     let mut cache = Cache::keeping(
@@ -143,4 +200,51 @@ fn the_last_to_come_stay_where_nobody_asks() {
         cache.insert_until(hash(key), 8, never, &rehash, write).unwrap();
     }
     cache.check(&rehash);
+}
+
+#[test]
+fn a_cache_says_until_when_it_is_quiet() {
+    let keeping = Keeping { clock: Clock::System, idle: false, bounded: false };
+    let mut cache = Cache::keeping(EntrySize::Fixed(8), keeping);
+    let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
+    let is_quiet = |cache: &Cache| cache.never_expires() && cache.quiet_until() == Time::NEVER;
+    let set = |cache: &mut Cache, key: u64, deadlines| {
+        let write = |entry: &mut [u8]| entry.copy_from_slice(&key.to_le_bytes());
+        cache.insert_until(hash(key), 8, deadlines, &rehash, write).unwrap();
+    };
+    assert!(is_quiet(&cache));
+    set(&mut cache, 0, never);
+    assert!(is_quiet(&cache), "nothing in it expires");
+    let now = Clock::now();
+    let later = [3600.0, 10.0].map(|seconds| Clock::System.after(now, seconds));
+    set(&mut cache, 1, Deadlines { hard: later[0], ..never });
+    assert!(!cache.never_expires() && cache.quiet_until() <= later[0]);
+    set(&mut cache, 2, Deadlines { hard: later[1], ..never });
+    assert!(!cache.never_expires() && cache.quiet_until() <= later[1]);
+    let mut steps = usize::MAX;
+    while let Ok(found) = OccupiedEntry::expired(&mut cache, later[0], &mut steps, &rehash) {
+        found.remove(&rehash);
+    }
+    assert!(is_quiet(&cache) && cache.len() == 1);
+    set(&mut cache, 3, Deadlines { hard: now, ..never });
+    assert!(!cache.never_expires() && cache.quiet_until() <= later[0], "what has expired waits");
+}
+
+#[test]
+fn a_sweep_does_not_look_at_what_expires_later() {
+    let keeping = Keeping { clock: Clock::Given { origin: 0.0 }, idle: false, bounded: false };
+    let mut cache = Cache::keeping(EntrySize::Fixed(8), keeping);
+    let at = |seconds| Clock::given(seconds).unwrap();
+    for key in 0..1000u64 {
+        let hard = at(if key < 10 { 1.0 } else { 3600.0 + key as f64 });
+        let write = |entry: &mut [u8]| entry.copy_from_slice(&key.to_le_bytes());
+        cache.insert_until(hash(key), 8, Deadlines { hard, idle: Time::NEVER }, &rehash, write).unwrap();
+    }
+    let mut steps = 1000;
+    let soon = at(2.0);
+    while let Ok(found) = OccupiedEntry::expired(&mut cache, soon, &mut steps, &rehash) {
+        found.remove(&rehash);
+    }
+    assert_eq!((cache.len(), cache.is_due(soon)), (990, false));
+    assert!(steps >= 1000 - 31, "ten entries took {} steps", 1000 - steps); // two lists on the way, and the end
 }

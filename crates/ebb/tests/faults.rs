@@ -4,7 +4,8 @@
 mod common;
 
 use common::{Hashing, Model, Op};
-use ebb::{EntrySize, RawTable, Table};
+use ebb::{EntrySize, OutOfMemory, RawTable, Table};
+use std::cell::Cell;
 
 /// A life in four parts: fill over several splits, replace by other lengths, drain over merges, clear.
 fn life() -> Vec<Op> {
@@ -139,6 +140,82 @@ fn segments_that_do_not_merge_in_place_stay_as_they_were() {
     table.check(&itself);
     assert_eq!(table.stats().segments, 1, "with a stash there is room");
     assert!(crowd.skip(1).all(|hash| has(&table, hash)));
+}
+
+/// A line takes twelve entries, and is given up for two when it has eleven.
+#[test]
+fn without_memory_the_last_cells_are_used() {
+    let mut table = Table::new(EntrySize::Fixed(8));
+    let insert = |table: &mut Table, hash: u64| {
+        table.insert(hash, 8, &itself, |entry| entry.copy_from_slice(&hash.to_le_bytes()))
+    };
+    (0..11).for_each(|hash| insert(&mut table, hash).unwrap());
+    table.set_allowance(0);
+    assert_eq!(insert(&mut table, 11), Ok(()));
+    assert_eq!(insert(&mut table, 12), Err(OutOfMemory));
+    table.check(&itself);
+    assert!((0..12).all(|hash| has(&table, hash)) && !has(&table, 12));
+    table.set_allowance(u64::MAX);
+    assert_eq!(insert(&mut table, 12), Ok(()));
+    table.check(&itself);
+}
+
+#[test]
+fn segments_merge_in_place_where_there_is_no_memory() {
+    for len in [8, 64] {
+        let hash = |entry: &[u8]| itself(&entry[..8]).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let mut table = Table::new(EntrySize::Fixed(len));
+        for key in 0..4000u64 {
+            let write = |entry: &mut [u8]| entry[..8].copy_from_slice(&key.to_le_bytes());
+            table.insert(hash(&key.to_le_bytes()), len, &hash, write).unwrap();
+        }
+        let full = table.stats().segments;
+        table.set_allowance(0);
+        for key in 0..3900u64 {
+            let hash_of_key = hash(&key.to_le_bytes());
+            table.find_entry(hash_of_key, |entry| itself(&entry[..8]) == key).unwrap().remove(&hash);
+        }
+        table.check(&hash);
+        let left = table.stats().segments;
+        assert!(left * 4 < full, "{left} of {full} segments are left for 100 entries of {len}");
+    }
+}
+
+/// A split asks each entry of a segment for its hash.
+#[test]
+fn a_split_that_finds_no_memory_is_not_tried_again_at_once() {
+    let mut table = Table::new(EntrySize::Fixed(40));
+    let asked = Cell::new(0);
+    let hash = |entry: &[u8]| itself(&entry[..8]).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let rehash = |entry: &[u8]| {
+        asked.set(asked.get() + 1);
+        hash(entry)
+    };
+    let mut insert = |key: u64| {
+        let entry = key.to_le_bytes();
+        let done = table.insert(hash(&entry), 40, &rehash, |to| to[..8].copy_from_slice(&entry));
+        table.set_allowance(if table.len() < 800 { u64::MAX } else { 0 });
+        done
+    };
+    (0..800).for_each(|key| insert(key).unwrap());
+    asked.set(0);
+    let tried = (800..2000).find(|&key| insert(key).is_ok() && asked.get() > 0).unwrap();
+    asked.set(0);
+    let done = (tried + 1..tried + 60).filter(|&key| insert(key).is_ok()).count();
+    assert!(done > 5 && asked.get() == 0, "{done} entries are inserted, and {} asked", asked.get());
+}
+
+#[test]
+fn what_is_left_of_an_allowance_is_told() {
+    for size in [EntrySize::Fixed(16), EntrySize::Fixed(136), EntrySize::Variable] {
+        let mut table = Table::new(size);
+        assert_eq!(table.allowance(), u64::MAX);
+        table.set_allowance(100);
+        assert_eq!(table.allowance(), 100);
+        let len = if let EntrySize::Fixed(bytes) = size { bytes } else { 30 };
+        table.insert(1, len, &|_| 1, |_| ()).unwrap();
+        assert_eq!(table.allowance(), 100 - table.stats().blocks_got);
+    }
 }
 
 /// Found by the fuzzer: emptied pages are kept up to half of what is held, and then most of that was given back.

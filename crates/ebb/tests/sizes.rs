@@ -172,6 +172,7 @@ fn a_large_entry_that_finds_no_memory_changes_nothing() {
 
 #[test]
 fn an_entry_that_varies_has_a_limit() {
+    const { assert!(MAX_ENTRY_BYTES > 0xffff_ff00, "4 GiB, but for some bytes") };
     fn try_around_the_limit(mut table: impl Filled) {
         for len in [MAX_ENTRY_BYTES + 1, u32::MAX as usize + 1, usize::MAX / 2] {
             assert_eq!(table.add(1, len), Err(OutOfMemory));

@@ -201,6 +201,12 @@ impl Eviction {
         }
     }
 
+    /// What was learned of newcomers.
+    fn learn_from(&mut self, other: &Eviction) {
+        (self.share, self.carried) = (other.share, other.carried);
+        (self.tried, self.idle) = (other.tried, other.idle);
+    }
+
     fn clear(&mut self) {
         self.queue.clear();
         self.standings.clear();
@@ -399,6 +405,11 @@ impl Model {
     fn limit(&mut self, more: Option<usize>) {
         let limit = more.map_or(usize::MAX, |more| self.cache.bytes() + more);
         self.cache.set_limit(limit);
+    }
+
+    pub fn learn_from(&mut self, other: &Model) {
+        self.cache.learn_from(&other.cache);
+        self.eviction.learn_from(&other.eviction);
     }
 
     pub fn clear(&mut self) {
