@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from math import exp, log
 from typing import Any
@@ -81,12 +82,15 @@ class Load:
         """Set entries that are not there."""
         kind, table = self.books.kind_of(t), self.tables[t]
         for some in chunks(numbers):
-            write(kind, table, some, lambda some=some: self.values.at(self.books.indices(t, some)))  # type: ignore[misc]  # mypy has no type for it
+            write(kind, table, some, partial(self._blobs, t, some))
             if not kind.bounded:
                 self.books.add(t, some)
         self.books.high[t] = max(int(self.books.high[t]), numbers.stop)
         if kind.bounded:
             self._recount(t, int(self.books.count[t]) + len(numbers))
+
+    def _blobs(self, t: int, numbers: range) -> list[bytes]:
+        return self.values.at(self.books.indices(t, numbers))
 
     def _recount(self, t: int, most: int) -> None:
         """Ask a bounded cache how many entries it has: no more than `most`, and than it may have."""

@@ -1,11 +1,11 @@
-"""The promise for one table, filling and draining, with entries of sizes around each threshold of the code."""
+"""The promise for one table, filling and draining: sizes of entries around each threshold of the code."""
 
 from __future__ import annotations
 
 from itertools import product
 
 import pytest
-from process_helpers import GIB, Line, assert_within, linux, run
+from process_helpers import GIB, Line, assert_within, fails_today, linux, run
 from thresholds import LARGEST_ENTRY, around, constants, entry_sizes, of_engine
 
 pytestmark = linux
@@ -20,7 +20,15 @@ BANDS: dict[str, tuple[int, int, float, int, int]] = {
 }
 LONG_ENTRIES = 10_000_000
 TABLES = ["dtype", "bytes", "cache", "keys"]
-KNOWN: dict[tuple[str, str], list[pytest.MarkDecorator]] = {}
+PAGE = "an entry of 32 KiB and more takes whole pages of 4 KiB"
+DENSE = "the index is sparse where entries of about 100 bytes vary in length, or have links"
+KNOWN = {
+    ("bytes", "dense"): fails_today(DENSE, short=False),
+    ("bytes", "large"): fails_today(PAGE),
+    ("cache", "dense"): fails_today(DENSE),
+    ("keys", "dense"): fails_today(DENSE),
+    ("keys", "large"): fails_today(PAGE),
+}
 SCANS = [pytest.param(*both, marks=KNOWN.get(both, [])) for both in product(TABLES, BANDS)]
 
 
