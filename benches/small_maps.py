@@ -1,9 +1,9 @@
 """Small maps made, filled and gone, in nanoseconds an entry, over dict's: `python benches/small_maps.py`.
 
 Many: `--maps` maps are made, each is filled with `--n` entries, one by one, and all are dropped: what a
-service does that has a map for each user. Fresh: one map after the other is made, filled with 10, 100 or 1,000
-entries, and drained again, one `del` an entry, in another order. Map and dict take turns; the figure is the
-median over the rounds.
+service does that has a map for each user. Fresh: one map after the other is made, filled with 10, 100 or
+1,000 entries, and drained again, one `del` an entry, in another order. Map and dict take turns; the figure is
+the median over the rounds.
 
 The keys are ints below the number of entries and made before, as are the values; a dict keeps references.
 """

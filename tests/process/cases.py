@@ -23,6 +23,9 @@ AnyMap: Any = Map
 AnyCache: Any = Cache
 LOOKS = 8
 """While the tables are filled, and when they are."""
+THREADS = 8
+STACK_BYTES = 48 * MIB
+"""More than glibc keeps of the stacks of threads that have ended: each thread gets a new one."""
 
 
 class Case(NamedTuple):
@@ -59,9 +62,9 @@ CASES = {
         20_000, 150, 100, lambda ttl: AnyCache(ttl=3600, key=int, value=bytes), "cleared", caches=True
     ),
     "tiny maps": Case(150_000, 10, 8, lambda _: AnyMap(int, int), ints=True),
-    "blobs": Case(1, 136_000, 33_000, _maps, "thinned"),
+    "blobs": Case(1, 1_000_000, 33_000, _maps, "thinned", short=75),
     "one in 32 stays": Case(16_384, 8, 8_184, _maps, "decimated", short=8),
-    "one large map": Case(1, 9_000_000, 1_016, lambda _: AnyMap(int, "V1016"), "drained", short=100),
+    "one large map": Case(1, 10_000_000, 1_016, lambda _: AnyMap(int, "V1016"), "drained", short=110),
 }
 
 
@@ -91,8 +94,14 @@ class Run:
                 self.tables[t] = self.case.make(self.ttl)
             self._set(self.tables[t], self.keys)
             if (t + 1) * LOOKS % len(self.tables) < LOOKS:
-                looks.append(self.meter.look(self.contents((t + 1) * len(self.keys), t + 1)))
+                looks.append(self.meter.look(self.contents(self._entries(t + 1), t + 1)))
         return looks
+
+    def _entries(self, tables: int) -> int:
+        """How many entries the first so many tables have: the first may expire before the last are filled."""
+        if self.case.ending != "expired":
+            return tables * len(self.keys)
+        return sum(table.stats()["entries"] for table in self.tables[:tables])
 
     def _fill_one(self) -> list[dict[str, int]]:
         """Fill the one table there is."""
@@ -158,12 +167,18 @@ class Run:
 
 
 def start_threads() -> None:
-    """Start some threads, which needs mappings for their stacks."""
-    threads = [threading.Thread(target=int) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """Start threads, which need mappings for their stacks; `RuntimeError` where one can't be had."""
+    threading.stack_size(STACK_BYTES)
+    done, started = threading.Event(), list[threading.Thread]()
+    try:
+        for _ in range(THREADS):
+            thread = threading.Thread(target=done.wait)
+            thread.start()
+            started.append(thread)
+    finally:
+        done.set()
+        for thread in started:
+            thread.join()
 
 
 def run(case: Case, tables: int, entries: int, ttl: float) -> None:
@@ -203,7 +218,8 @@ def main() -> None:
     share = 1 / case.short if args.gib is None else min(1.0, args.gib * 1024 * MIB / most)
     tables = max(1, int(case.tables * share))
     entries = int(case.entries * share) if case.tables == 1 else case.entries
-    limit(min(int(4 * most * share) + 1024 * MIB, 6500 * MIB))
+    contents = int(most * share)
+    limit(min(4 * contents + 1024 * MIB, max(6500 * MIB, 2 * contents)))
     run(case, tables, entries, ttl=1.5 if args.gib is None else 8.0)
 
 

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 from bound import Contents, most_mappings, most_resident
 
-ROLLUP, MAPS, MEMINFO = Path("/proc/self/smaps_rollup"), Path("/proc/self/maps"), Path("/proc/meminfo")
+ROLLUP, MAPS = Path("/proc/self/smaps_rollup"), Path("/proc/self/maps")
+MEMINFO, VMSTAT = Path("/proc/meminfo"), Path("/proc/vmstat")
 
 M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 class Reading(NamedTuple):
-    """Bytes, but for `mappings`."""
+    """Bytes, but for `mappings` and `parted`."""
 
     resident: int
     """`Rss`: pages that the process has mapped."""
@@ -30,6 +31,8 @@ class Reading(NamedTuple):
     system: int
     """What all processes and the kernel have in use, without caches of files. Others change it too. It counts
     what `resident` does not: a page of 2 MiB that was partly given back, and is still held as a whole."""
+    parted: int
+    """How many pages of 2 MiB were partly given back, ever, by any process: the kernel's own count."""
     mappings: int
 
     def over(self, start: Reading) -> Reading:
@@ -47,10 +50,12 @@ def read() -> Reading:
     """How things are now."""
     own, all_of_it = _fields(ROLLUP), _fields(MEMINFO)
     cached = sum(all_of_it[name] for name in ("MemFree", "Buffers", "Cached", "SReclaimable"))
+    counts = dict(line.split() for line in VMSTAT.read_text().splitlines())
+    parted = int(counts.get("thp_deferred_split_page", 0))
     with MAPS.open("rb") as lines:
         mappings = sum(1 for _ in lines)
     in_use = all_of_it["MemTotal"] - cached + all_of_it["Shmem"]
-    return Reading(own["Rss"], own["Pss"], own["AnonHugePages"], in_use, mappings)
+    return Reading(own["Rss"], own["Pss"], own["AnonHugePages"], in_use, parted, mappings)
 
 
 class Meter:

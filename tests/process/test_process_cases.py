@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from process_helpers import GIB, MIB, Line, assert_few_mappings, assert_within, fails_today, linux, run
+from process_helpers import GIB, Line, assert_few_mappings, assert_within, fails_today, linux, run, shown
 
 pytestmark = linux
 CASES = [
@@ -23,8 +23,8 @@ CASES = [
     "one large map",
 ]
 FORM = ("--gib", str(GIB)) if GIB else ()
-NOISE = 256 * MIB
-"""What others on the machine may have taken meanwhile."""
+MOST_PARTED = 4
+"""Pages of 2 MiB of which a part is given back: those of other programs."""
 
 LOOKS = {
     "filled": ("filling", "filled"),
@@ -47,6 +47,8 @@ KNOWN = {
     ("blobs", "gone"): fails_today(PAGES),
     ("blobs", "again"): fails_today(PAGES),
     ("blobs", "mappings"): fails_today(POOL),
+    ("blobs", "tables"): fails_today(POOL, short=False),
+    ("one in 32 stays", "mappings"): fails_today(POOL, short=False),
     ("one in 32 stays", "gone"): fails_today(KEPT),
     ("one in 32 stays", "again"): fails_today(KEPT),
 }
@@ -83,12 +85,21 @@ def test_more_of_them_can_be_made(case: str, check: str) -> None:
     assert found(case)["no " + {"threads": "threads", "tables": "refill"}[check]] == ""
 
 
-@pytest.mark.skipif(not GIB, reason="other programs' memory is in the figure: too much for the short form")
 @pytest.mark.parametrize("case", ["one in 32 stays", "blobs", "one large map"])
 def test_the_system_has_back_what_is_not_resident(case: str) -> None:
-    """A page of 2 MiB that is given back in part is no longer resident, and the system can't use it."""
+    """A page of 2 MiB that is given back in part is no longer resident, and the system can't use it.
+
+    Other programs change the figures too, so it is tried three times.
+    """
     for attempt in ((), ("--again", "1"), ("--again", "2")):
         (line,) = run("cases", case, *FORM, *attempt)
-        if line["left"]["system"] <= line["left"]["resident"] + NOISE:
+        resident, system = (_given_back(line, measure) for measure in ("resident", "system"))
+        parted = line["dropped"]["parted"]
+        # In the short form, what other programs take or give back meanwhile is as much.
+        if parted <= MOST_PARTED and (not GIB or system >= 0.7 * resident):
             return
-    pytest.fail(str(line["left"]))
+    pytest.fail(f"{shown(line['filled'])}\n{shown(line['left'])}\n{parted} huge pages given back in part")
+
+
+def _given_back(line: Line, measure: str) -> int:
+    return int(line["filled"][measure] - line["left"][measure])
