@@ -74,7 +74,7 @@ class Run:
     def __init__(self, case: Case, tables: int, entries: int, ttl: float) -> None:
         self.case, self.ttl = case, ttl
         self.tables: list[Any] = [None] * tables
-        self.keys = np.arange(entries, dtype=np.int64)
+        self.keys = range(entries)
         self.blob = b"v" * case.value
         self.meter = Meter()
 
@@ -92,7 +92,7 @@ class Run:
         for t in range(len(self.tables)):
             if self.tables[t] is None:
                 self.tables[t] = self.case.make(self.ttl)
-            self._set(self.tables[t], self.keys)
+            self._set(self.tables[t])
             if (t + 1) * LOOKS % len(self.tables) < LOOKS:
                 looks.append(self.meter.look(self.contents(self._entries(t + 1), t + 1)))
         return looks
@@ -107,13 +107,14 @@ class Run:
         """Fill the one table there is."""
         looks = []
         self.tables[0] = table = self.tables[0] if self.tables[0] is not None else self.case.make(self.ttl)
-        for part in np.array_split(self.keys, LOOKS):
-            for key in part.tolist():
+        for look in range(LOOKS):
+            for key in self.keys[look * len(self.keys) // LOOKS : (look + 1) * len(self.keys) // LOOKS]:
                 table[key] = self.blob
             looks.append(self.meter.look(self.contents(len(table), 1)))
         return looks
 
-    def _set(self, table: Any, keys: Any) -> None:
+    def _set(self, table: Any) -> None:
+        keys = np.array(self.keys)
         table.set_many(keys, keys if self.case.ints else [self.blob] * len(keys))
 
     def end(self) -> Contents:
@@ -140,11 +141,11 @@ class Run:
         return Contents(tables=len(self.tables))
 
     def _drain(self, table: Any) -> None:
-        if len(self.tables) == 1:  # by one, so that no call needs memory for all keys
-            for key in self.keys.tolist():
+        if len(self.tables) == 1:  # one by one, so that no call needs memory for all keys
+            for key in self.keys:
                 del table[key]
         else:
-            table.delete_many(self.keys)
+            table.delete_many(np.array(self.keys))
 
     def _expired(self, filled: float) -> Contents:
         """Nobody calls: the library's own thread has to see to it."""
@@ -153,7 +154,7 @@ class Run:
 
     def _thin(self) -> Contents:
         """Remove every other entry of the one table."""
-        for key in self.keys[::2].tolist():
+        for key in self.keys[::2]:
             del self.tables[0][key]
         return self.contents(len(self.keys) // 2, 1)
 

@@ -31,6 +31,12 @@ def chunks(numbers: range) -> Iterator[range]:
     return (numbers[start:stop] for start, stop in pairwise(cuts))
 
 
+def every_other(numbers: range) -> range:
+    """Those that twice the step does not divide."""
+    is_even = numbers.start // numbers.step % 2 == 0
+    return numbers[is_even::2]
+
+
 def largest_for(mean: float) -> float:
     """The upper end of log-uniform sizes from `SMALLEST` up that have this mean."""
     largest = 2 * mean
@@ -106,7 +112,7 @@ class Load:
             if not kind.bounded:
                 self.books.add(t, some, -1)
         if kind.bounded:
-            # How many of them were still there, it knows; dry, none was.
+            # It knows how many of them were still there; dry, none was.
             self._recount(t, int(self.books.count[t]))
 
     # --- what happens to a table ---------------------------------------------------------------------------
@@ -126,16 +132,8 @@ class Load:
 
     def shrink(self, t: int) -> None:
         if self.books.kind[t] != NONE:
-            ways = [
-                self.drop,
-                self.drop,
-                self.clear,
-                self.drain_old,
-                self.drain_old,
-                self.thin,
-                self.drain_new,
-            ]
-            self.rng.choice(ways)(t)
+            drain = self.drain_old if self.rng.random() < 0.7 else self.drain_new
+            self.rng.choice([self.drop, self.drop, self.clear, self.thin, drain, drain, drain])(t)
 
     def drop(self, t: int) -> None:
         self.tables[t] = None
@@ -166,18 +164,14 @@ class Load:
         """Remove every other entry."""
         if self.books.is_cache[self.books.kind[t]] or self.books.step[t] > 64:
             return self.drain_old(t)
-        numbers = self.books.there(t)
-        odd = int(bool(numbers and numbers.start // numbers.step % 2 == 0))
-        self.remove(t, numbers[odd::2])
+        self.remove(t, every_other(self.books.there(t)))
         self.books.step[t] *= 2
         return None
 
     def refill(self, t: int) -> None:
         """Set again what was removed from between."""
         self.books.step[t] //= 2
-        numbers = self.books.there(t)
-        odd = int(bool(numbers and numbers.start // numbers.step % 2 == 0))
-        self.put(t, numbers[odd::2])
+        self.put(t, every_other(self.books.there(t)))
 
     def rewrite(self, t: int) -> None:
         """Set what is there, to values of other lengths."""
@@ -266,13 +260,16 @@ class Load:
 
     def told(self) -> dict[str, int]:
         """What the tables say of themselves."""
-        told = {"told_payload": 0, "told_nbytes": 0}
-        for table in self.tables:
+        told = dict.fromkeys(("payload", "nbytes", "cached", "bounded", "idle"), 0)
+        for t, table in enumerate(self.tables):
             if table is not None and not self.dry:
-                stats = table.stats()
-                told["told_payload"] += stats["payload_bytes"]
-                told["told_nbytes"] += stats["nbytes"]
-        return told
+                stats, kind = table.stats(), self.books.kind_of(t)
+                told["payload"] += stats["payload_bytes"]
+                told["nbytes"] += stats["nbytes"]
+                told["cached"] += stats["entries"] * kind.is_cache
+                told["bounded"] += stats["entries"] * kind.bounded
+                told["idle"] += stats["entries"] * kind.idle
+        return {f"told_{name}": count for name, count in told.items()}
 
 
 def warm_up(tables: int, dry: bool) -> None:

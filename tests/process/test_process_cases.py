@@ -48,6 +48,7 @@ KNOWN = {
     ("blobs", "again"): fails_today(PAGES),
     ("blobs", "mappings"): fails_today(POOL),
     ("blobs", "tables"): fails_today(POOL, short=False),
+    ("one large map", "mappings"): fails_today(POOL, short=False),
     ("one in 32 stays", "mappings"): fails_today(POOL, short=False),
     ("one in 32 stays", "gone"): fails_today(KEPT),
     ("one in 32 stays", "again"): fails_today(KEPT),

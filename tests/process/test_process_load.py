@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from bound import Contents, most_mappings, most_resident
+from bound import Contents, most_mappings, most_of_one, most_resident
 from process_helpers import GIB, MIB, Line, assert_few_mappings, assert_within, fails_today, linux, run
 
 SEED = os.environ.get("EBBMAP_MEMORY_SEED", "1")
@@ -33,7 +33,9 @@ def test_the_program_itself_needs_little() -> None:
 def test_the_books_of_the_program_are_right() -> None:
     lines = load()
     assert len(lines) == 32 + 170 * bool(GIB)
-    assert [line["told_payload"] for line in lines] == [line["payload"] for line in lines]
+    for line in lines:
+        told = {name: line[f"told_{name}"] for name in ("payload", "cached", "bounded", "idle")}
+        assert told == {name: line[name] for name in told}
     tops = [line for line in lines if line["payload"] > 8 * MIB]
     assert len(tops) > 3 and max(line["tables"] for line in lines) > 600, "there is something to see"
     assert lines[-2]["payload"] == 0 and lines[-2]["tables"] > 100
@@ -71,4 +73,7 @@ def test_the_bound_is_the_sum_of_its_terms() -> None:
     assert most_resident(Contents(1600, 1, small=100)) == 1760 + 1200 + 2048 + 4 * MIB
     assert most_resident(Contents(1600, 1, 100, cached=100)) == 1760 + 2500 + 2048 + 4 * MIB
     assert most_resident(Contents(1600, 1, 100, 100, bounded=100, idle=10)) == 1760 + 3450 + 2048 + 4 * MIB
+    assert most_of_one(6400, 100) == 7040 + 262_144
+    assert most_of_one(6399, 100) == 6399 + 1200 + 262_144
+    assert most_of_one(6400, 100, of_a_cache=True) == 7040 + 1300 + 262_144
     assert [most_mappings(size) for size in (0, 64 * MIB - 1, 64 * MIB, 10 << 30)] == [100, 100, 101, 260]
