@@ -220,7 +220,7 @@ def main() -> None:
     tables = max(1, int(case.tables * share))
     entries = int(case.entries * share) if case.tables == 1 else case.entries
     contents = int(most * share)
-    limit(min(4 * contents + 1024 * MIB, max(6500 * MIB, 2 * contents)))
+    limit(min(4 * contents + 2560 * MIB, max(6500 * MIB, 2 * contents)))
     run(case, tables, entries, ttl=1.5 if args.gib is None else 8.0)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from bound import MIB, SMALL_BELOW, Contents, most_of_one
+from bound import MIB, ONE_TABLE_FIXED, SMALL_BELOW, Contents, most_of_one
 from readings import Meter, limit, return_large_objects, tell
 from thresholds import LARGEST_ENTRY, entry_sizes
 
@@ -44,10 +44,13 @@ class Worst:
     def __init__(self, table: Any, entry: int, is_cache: bool) -> None:
         self.table, self.entry, self.is_cache = table, entry, is_cache
         self.found: dict[str, Any] = {"over": -sys.maxsize}
+        self.ratio = 0.0
+        """The highest of `nbytes`, less the fixed part of the promise, over contents."""
 
     def look(self, entries: int, phase: str) -> None:
         held = self.table.nbytes
         over = held - most_of_one(entries * self.entry, entries, self.is_cache)
+        self.ratio = max(self.ratio, (held - ONE_TABLE_FIXED) / (entries * self.entry or held))
         if over > self.found["over"]:
             self.found = {"over": over, "entries": entries, "nbytes": held, "phase": phase}
 
@@ -87,7 +90,7 @@ def scan(name: str, entry: int, contents: int, most_entries: int) -> dict[str, A
     left = table.nbytes
     del table, worst.table, value
     end = meter.settled(Contents())
-    return {**worst.found, "top": top, "left": left, "end": end, "count": count}
+    return {**worst.found, "ratio": worst.ratio, "top": top, "left": left, "end": end, "count": count}
 
 
 class Band(NamedTuple):

@@ -12,7 +12,7 @@ from bound import Contents, most_mappings, most_of_one, most_resident
 from process_helpers import GIB, MIB, Line, assert_few_mappings, assert_within, fails_today, linux, run
 
 SEED = os.environ.get("EBBMAP_MEMORY_SEED", "1")
-LONG = ("--tables", "10000", "--checkpoints", "200", "--mib", str(int(min(GIB, 0.5) * 1024)))
+LONG = ("--tables", "10000", "--checkpoints", "200", "--mib", str(int(min(GIB, 0.25) * 1024)))
 SIZE = LONG if GIB else ("--tables", "1000", "--checkpoints", "30", "--mib", "16")
 OWN = 5 * MIB // 4
 """What the program itself may need: it is in each figure, and so makes each a bit harder to reach."""
