@@ -12,11 +12,11 @@ pytestmark = linux
 MIDDLE, LARGE, HUGE = 128, 32_769, (2 << 20) + 1
 BANDS: dict[str, tuple[int, int, float, int, int]] = {
     # Least and most bytes of an entry; short form: MiB of contents, most entries, every how many sizes.
-    "small": (1, 63, 3, 30_000, 4),
-    "dense": (64, MIDDLE - 1, 12, 100_000, 3),
-    "middle": (MIDDLE, LARGE - 1, 4, 20_000, 4),
-    "large": (LARGE, HUGE - 1, 72, 30_000, 8),
-    "huge": (HUGE, LARGEST_ENTRY, 72, 30_000, 8),
+    "small": (1, 63, 2, 20_000, 6),
+    "dense": (64, MIDDLE - 1, 12, 80_000, 5),
+    "middle": (MIDDLE, LARGE - 1, 2, 20_000, 8),
+    "large": (LARGE, HUGE - 1, 68, 20_000, 14),
+    "huge": (HUGE, LARGEST_ENTRY, 68, 20_000, 14),
 }
 LONG_ENTRIES = 10_000_000
 TABLES = ["dtype", "bytes", "cache", "keys"]
