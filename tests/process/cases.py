@@ -221,7 +221,7 @@ def main() -> None:
     entries = int(case.entries * share) if case.tables == 1 else case.entries
     contents = int(most * share)
     limit(min(4 * contents + 2560 * MIB, max(6500 * MIB, 2 * contents)))
-    run(case, tables, entries, ttl=1.5 if args.gib is None else 8.0)
+    run(case, tables, entries, ttl=1.5 if args.gib is None else 20.0)
 
 
 if __name__ == "__main__":

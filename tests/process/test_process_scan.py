@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 from process_helpers import GIB, Line, assert_within, fails_today, linux, run
-from thresholds import LARGEST_ENTRY, around, constants, entry_sizes, of_engine
+from thresholds import BETWEEN, LARGEST_ENTRY, around, constants, entry_sizes, of_engine
 
 pytestmark = linux
 MIDDLE, LARGE, HUGE = 128, 32_769, (2 << 20) + 1
@@ -23,9 +23,12 @@ TABLES = ["dtype", "bytes", "cache", "keys"]
 PAGE = "an entry of 32 KiB and more takes whole pages of 4 KiB"
 DENSE = "the index is sparse where entries of about 100 bytes vary in length, or have links"
 KNOWN = {
+    ("dtype", "dense"): fails_today("a table of 64 B x 885,765 is 2,768 bytes over", short=False),
     ("bytes", "dense"): fails_today(DENSE, short=False),
     ("bytes", "large"): fails_today(PAGE),
+    ("cache", "small"): fails_today("an entry costs half a byte more than it may", short=False),
     ("cache", "dense"): fails_today(DENSE),
+    ("cache", "middle"): fails_today(DENSE, short=False),
     ("keys", "dense"): fails_today(DENSE),
     ("keys", "large"): fails_today(PAGE),
 }
@@ -47,16 +50,28 @@ def scan(table: str, band: str) -> list[Line]:
     return [line for line in run("scan", table, *bands()) if least <= line["entry"] <= most]
 
 
-@pytest.mark.parametrize(("table", "band"), SCANS)
-def test_one_table_keeps_the_promise(table: str, band: str) -> None:
-    lines = scan(table, band)
-    assert lines, "some sizes are tried"
+def assert_promised(lines: list[Line]) -> None:
+    """Assert that no table held more than it may, at any step."""
     bad = [
         f"{line['entry']} B: {line['over']:,} too many with {line['entries']:,} entries, {line['phase']}"
         for line in lines
         if line["over"] > 0
     ]
-    assert not bad, "\n".join(bad)
+    assert lines and not bad, "\n".join(bad)
+
+
+@pytest.mark.parametrize(("table", "band"), SCANS)
+def test_one_table_keeps_the_promise(table: str, band: str) -> None:
+    assert_promised(scan(table, band))
+
+
+@pytest.mark.parametrize("table", ["dtype", "cache"])
+def test_large_fixed_values_keep_the_promise(table: str) -> None:
+    """Values of 0.3 to 4 MB, beyond 64 MiB of them: pages of whole 2 MiB, or of none, once fitted badly."""
+    lines = run("scan", table, "--band", f"1:1:{GIB * 1024 or 100}", "--sizes", *map(str, BETWEEN))
+    assert [line["entry"] for line in lines] == BETWEEN
+    assert_promised(lines)
+    assert_within(*(line[look] for line in lines for look in ("top", "end")))
 
 
 @pytest.mark.parametrize(("table", "band"), list(product(TABLES, BANDS)))
