@@ -30,6 +30,7 @@ KNOWN = {
     ("cache", "dense"): fails_today(DENSE),
     ("cache", "middle"): fails_today(DENSE, short=False),
     ("keys", "dense"): fails_today(DENSE),
+    ("keys", "middle"): fails_today(DENSE, short=False),
     ("keys", "large"): fails_today(PAGE),
 }
 SCANS = [pytest.param(*both, marks=KNOWN.get(both, [])) for both in product(TABLES, BANDS)]
