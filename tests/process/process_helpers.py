@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 MIB = 1 << 20
 GIB = float(os.environ.get("EBBMAP_MEMORY_GIB", "0"))
 """Contents of a case in the long form; 0: the short form."""
+MOST_PARTED = 4
+"""Pages of 2 MiB of which a part is given back: those of other programs."""
 Line = dict[str, Any]
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

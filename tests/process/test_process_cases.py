@@ -6,7 +6,17 @@ from itertools import product
 from typing import Any
 
 import pytest
-from process_helpers import GIB, Line, assert_few_mappings, assert_within, fails_today, linux, run, shown
+from process_helpers import (
+    GIB,
+    MOST_PARTED,
+    Line,
+    assert_few_mappings,
+    assert_within,
+    fails_today,
+    linux,
+    run,
+    shown,
+)
 
 pytestmark = linux
 CASES = [
@@ -23,8 +33,6 @@ CASES = [
     "one large map",
 ]
 FORM = ("--gib", str(GIB)) if GIB else ()
-MOST_PARTED = 4
-"""Pages of 2 MiB of which a part is given back: those of other programs."""
 
 LOOKS = {
     "filled": ("filling", "filled"),

@@ -9,7 +9,17 @@ import os
 
 import pytest
 from bound import Contents, most_mappings, most_of_one, most_resident
-from process_helpers import GIB, MIB, Line, assert_few_mappings, assert_within, fails_today, linux, run
+from process_helpers import (
+    GIB,
+    MIB,
+    MOST_PARTED,
+    Line,
+    assert_few_mappings,
+    assert_within,
+    fails_today,
+    linux,
+    run,
+)
 
 SEED = os.environ.get("EBBMAP_MEMORY_SEED", "1")
 LONG = ("--tables", "10000", "--checkpoints", "200", "--mib", str(int(min(GIB, 0.25) * 1024)))
@@ -64,6 +74,11 @@ def test_at_each_checkpoint(check: str) -> None:
 def test_a_second_after_everything_was(when: str) -> None:
     (line,) = [line for line in load() if line["checkpoint"] == when]
     assert_within(line)
+
+
+def test_no_huge_page_is_given_back_in_part() -> None:
+    """The system could not use the rest of it. A few are those of other programs."""
+    assert load()[-1]["parted"] <= MOST_PARTED
 
 
 def test_the_bound_is_the_sum_of_its_terms() -> None:
