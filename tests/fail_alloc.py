@@ -2,7 +2,8 @@
 
 An abort ends the process; what is wrong otherwise raises. Run as `python tests/fail_alloc.py WHAT [ENTRIES
 [TABLE ...]]`. WHAT is `native`, with `fail_alloc.c` preloaded: what the native module asks the C library for.
-Or it is `python`: what anything asks CPython's allocators for; that takes CPython's own test module. A TABLE
+Or it is `python`: what anything asks CPython's allocators for; that takes CPython's own test module. Or it
+is `pool`: what tables ask the process's pool for. A TABLE
 is such as `map` or `map of text`; without one, all are taken.
 """
 
@@ -94,6 +95,25 @@ class Native:
     def stop(self) -> None:
         self._seen = self._shim.fail_seen()
         self._shim.fail_nth(0, 0)
+
+    def is_past_the_end(self, nth: int) -> bool | None:
+        return self._seen < nth
+
+    def may_take(self, call: Call) -> bool:
+        return True
+
+
+class Pool:
+    """What tables ask the pool for."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+
+    def refuse(self, nth: int, after: bool) -> None:
+        _core._refuse_memory(nth, after)
+
+    def stop(self) -> None:
+        self._seen = _core._refuse_memory(0, False)
 
     def is_past_the_end(self, nth: int) -> bool | None:
         return self._seen < nth
@@ -260,7 +280,8 @@ def unraisable() -> Iterator[Unraisable]:
 def main() -> None:
     warnings.simplefilter("ignore")
     gc.disable()  # a collection may come anywhere, and its allocations are not the operation's
-    refuser: Refuser = Native() if sys.argv[1] == "native" else Python()
+    refusers: dict[str, type[Refuser]] = {"native": Native, "pool": Pool, "python": Python}
+    refuser = refusers[sys.argv[1]]()
     entries = int(sys.argv[2]) if len(sys.argv) > 2 else 60
     names = [f"{what} of {kinds}" for what in TABLES for kinds in KINDS]
     if isinstance(refuser, Python):

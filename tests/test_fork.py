@@ -108,6 +108,9 @@ def test_a_child_inherits_no_half_change() -> None:
         m._check(), c._check()
         m[-1] = 1
         c[-1] = 1
+        new = Map(int, bytes)  # the pool of memory is whole too
+        new.update((i, bytes(100)) for i in range(2_000))
+        new.clear()
         return m[-1] == 1
     children = [in_child(lambda: os.fork(), whole) for _ in range(20)]
     results = [ended(child) for child in children]

@@ -54,7 +54,7 @@ def test_import_leaves_the_command_line_out() -> None:
         modules = {name: module for name, module in sys.modules.items() if name.startswith("ebbmap")}
         print(*sorted(name for name, module in modules.items() if module.__spec__))
     """)
-    inner = "", ".absent", ".cache", ".former", ".map", ".owners", ".views"
+    inner = "", ".absent", ".cache", ".former", ".map", ".memory", ".owners", ".views"
     expected = ["ebbmap", "ebbmap._convert", "ebbmap._convert.units", "ebbmap._core"]
     assert modules.split() == expected + [f"ebbmap._internal{name}" for name in inner]
 

@@ -63,7 +63,13 @@ def fail_alloc(*args: str, **environment: str) -> int:
 
 @pytest.mark.parametrize("table", SOME)
 def test_each_native_allocation_of_each_operation_may_fail(shim: Path, table: str) -> None:
-    assert fail_alloc("native", "7", table, LD_PRELOAD=str(shim)) > 100
+    # Tables ask the pool, which seldom asks the C library: see below.
+    fail_alloc("native", "7", table, LD_PRELOAD=str(shim))
+
+
+@pytest.mark.parametrize("table", SOME)
+def test_each_request_of_each_operation_to_the_pool_may_fail(table: str) -> None:
+    assert fail_alloc("pool", "7", table) > 100
 
 
 @pytest.mark.parametrize("table", SOME)
@@ -214,7 +220,7 @@ def test_a_process_at_its_limit_is_swept(spare: int) -> None:
             used = int(statm.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + ({spare} << 20), -1))
         end = time.monotonic() + 5
-        while any(c.nbytes > 50_000 for c in caches) and time.monotonic() < end:
+        while any(c.nbytes > 20_000 for c in caches) and time.monotonic() < end:
             time.sleep(0.05)
         assert all(len(c) == 0 for c in caches)
         for c in caches:

@@ -19,9 +19,10 @@ from ebbmap._core import __version__
 from ebbmap._internal.cache import Cache
 from ebbmap._internal.former import register as _register_former_modules
 from ebbmap._internal.map import Map
+from ebbmap._internal.memory import memory
 from ebbmap._internal.views import ItemsView, KeysView, ValuesView
 
-__all__ = ["Cache", "ItemsView", "KeysView", "Map", "ValuesView", "__version__"]
+__all__ = ["Cache", "ItemsView", "KeysView", "Map", "ValuesView", "__version__", "memory"]
 
 
 _core._check_interpreter()

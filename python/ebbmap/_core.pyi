@@ -84,7 +84,7 @@ class Map(_Table[_K, _V]):
 
     @property
     def nbytes(self) -> int:
-        """Bytes held now: entries, index, spare pages and this object's own. O(1)."""
+        """Bytes held now: entries, index and this object's own. O(1)."""
 
     # For `_internal.map` and `_internal.bulk`.
     def _set_kinds(self, key: object, value: object) -> None: ...
@@ -112,7 +112,7 @@ class Cache(_Table[_K, _V]):
 
     @property
     def nbytes(self) -> int:
-        """Bytes held now: entries with their deadlines, index, spare pages and this object's own. O(1)."""
+        """Bytes held now: entries with their deadlines, index and this object's own. O(1)."""
 
     @property
     def ttl(self) -> float | None:
@@ -247,6 +247,12 @@ def _floats_as_bytes(numbers: list[Any]) -> bytes | None:
 def _add_fast_lanes(cls: type[Map[Any, Any]] | type[Cache[Any, Any]]) -> None: ...
 def _stop_sweeper() -> None: ...
 def _check_interpreter() -> None: ...
+def _refuse_memory(nth: int, after: bool) -> int:
+    """Refuse tables the nth request for memory, or all from it on; none for 0. How many there were."""
+
+def _memory() -> dict[str, int]:
+    """The figures of `ebbmap.memory()`. O(1)."""
+
 def _before_fork() -> None: ...
 def _forks() -> int: ...
 def _after_fork() -> None: ...

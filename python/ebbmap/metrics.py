@@ -30,7 +30,7 @@ __all__ = ["Registration", "register"]
 
 _GAUGES = {
     "entries": ("entries", "Entries that are alive."),
-    "bytes": ("nbytes", "Bytes held: entries, index, spare pages."),
+    "bytes": ("nbytes", "Bytes held: entries and index."),
     "payload_bytes": ("payload_bytes", "Bytes of keys and values; an object counts as its pointer."),
 }
 _COUNTERS = {"hits": "Lookups that found an entry.", "misses": "Lookups that found none."}

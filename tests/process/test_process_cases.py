@@ -44,23 +44,16 @@ KEPT = "malloc keeps what small tables gave back"
 PAGES = "a value of 33,000 bytes has nine pages of 4 KiB"
 HEADS = "the heads of a table's parts take kilobytes"
 KNOWN = {
-    **{(case, check): fails_today(HEADS) for case in CASES[:3] for check in LOOKS},
-    ("middling maps", "filled"): fails_today(POOL),
-    ("middling maps", "gone"): fails_today(KEPT),
-    ("middling maps", "again"): fails_today(KEPT),
-    ("maps of ints", "gone"): fails_today(KEPT),
-    ("maps of ints", "again"): fails_today(KEPT),
-    **{(case, check): fails_today(HEADS) for case in CASES[5:8] for check in LOOKS},
+    **{(case, check): fails_today(HEADS) for case in CASES[:3] for check in ("filled", "again")},
+    ("small maps, drained", "gone"): fails_today(HEADS),
+    **{(case, check): fails_today(HEADS) for case in CASES[5:7] for check in ("filled", "again")},
+    ("expired caches", "gone"): fails_today(HEADS),
+    ("tiny maps", "gone"): fails_today(HEADS),
+    ("tiny maps", "again"): fails_today(HEADS),
     ("blobs", "filled"): fails_today(PAGES),
     ("blobs", "gone"): fails_today(PAGES),
     ("blobs", "again"): fails_today(PAGES),
-    ("blobs", "mappings"): fails_today(POOL),
-    ("blobs", "tables"): fails_today(POOL, short=False),
-    ("blobs", "threads"): fails_today(POOL, short=False),
-    ("one large map", "mappings"): fails_today(POOL, short=False),
-    ("one in 32 stays", "mappings"): fails_today(POOL, short=False),
-    ("one in 32 stays", "gone"): fails_today(KEPT),
-    ("one in 32 stays", "again"): fails_today(KEPT),
+    ("one in 32 stays", "again"): fails_today(HEADS),
 }
 
 

@@ -44,6 +44,7 @@ thread_local! {
 
 /// Have the C library call the three functions below at every fork, from now on.
 pub(crate) fn watch_forks() {
+    ebb::watch_forks(); // before ours, which wait for those who use tables
     process::at_fork(prepare, in_parent, in_child);
 }
 

@@ -18,6 +18,7 @@ mod lanes;
 mod map;
 mod mapping;
 mod memoize;
+mod memory;
 mod python;
 mod table;
 
@@ -50,6 +51,8 @@ mod _core {
     use crate::memoize::memo::{_set_result, Memo};
     #[pymodule_export]
     use crate::memoize::method::MemoMethod;
+    #[pymodule_export]
+    use crate::memory::{_memory, _refuse_memory};
     #[pymodule_export]
     use crate::python::process::_check_interpreter;
     use pyo3::exceptions::PyImportError;

@@ -23,8 +23,8 @@ fn main() {
         if std::env::var_os("VERBOSE").is_some() {
             let (stats, len) = (table.stats(), table.len() as f64);
             let beyond = (stats.page_bytes - stats.entry_bytes) as f64 / len;
-            let (index, spare) = (stats.index_bytes as f64 / len, stats.spare_bytes as f64 / len);
-            println!("{filling} {len} {all:.2} {over:.2}: pages {beyond:.2} index {index:.2} spare {spare:.2}");
+            let index = stats.index_bytes as f64 / len;
+            println!("{filling} {len} {all:.2} {over:.2}: pages {beyond:.2} index {index:.2}");
         }
     };
     let start = Instant::now();

@@ -300,11 +300,6 @@ impl Cache {
     pub fn was_limited(&mut self) -> bool {
         self.heap.memory.was_limited()
     }
-
-    /// Give spare pages back.
-    pub fn release_spares(&mut self) {
-        self.heap.release_spares();
-    }
 }
 
 impl EntryRef<'_, Cache> {

@@ -112,7 +112,7 @@ impl<T: Plain> ChunkArray<T> {
     /// nothing else leads to it but `chunk_0`.
     unsafe fn replace_chunk(&mut self, index: usize, chunk: *mut T) -> *mut T {
         assert!(index < self.root_capacity as usize, "the root has no place {index}");
-        // SAFETY: the root has room for `root_capacity` pointers; zeros are a null pointer.
+        // SAFETY: the root has room for `root_capacity` pointers; where none was written, any bits are one.
         unsafe { self.root.add(index).replace(chunk) }
     }
 

@@ -18,7 +18,7 @@ use crate::memory::OutOfMemory;
 use crate::pour::Rehash;
 use crate::segment::{Item, MAX_LINES, Segment, Spot, home_of, place, x_of};
 use crate::stats::Stats;
-use crate::tags::{prefetch, prefetch_early};
+use crate::system::{prefetch, prefetch_early};
 use crate::walk::Cursor;
 
 mod resize;
@@ -288,15 +288,13 @@ impl<C: Cells> Index<C> {
     pub(crate) fn stats(&self, heap: &Heap, index_bytes: usize, own_bytes: usize, elsewhere: usize) -> Stats {
         let (blocks_got, blocks_returned) = heap.memory.traffic();
         let held_bytes = heap.memory.held() + own_bytes;
-        let spare_bytes = heap.spare_bytes();
         let directory_bytes = heap.directory_bytes() + elsewhere + own_bytes;
         Stats {
             entries: self.entries,
             entry_bytes: 0,
             held_bytes,
-            page_bytes: held_bytes - index_bytes - spare_bytes - directory_bytes,
+            page_bytes: held_bytes - index_bytes - directory_bytes,
             index_bytes,
-            spare_bytes,
             directory_bytes,
             segments: self.count,
             splits: self.splits,

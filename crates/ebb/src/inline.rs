@@ -10,7 +10,7 @@ use crate::positions::{Found, Positions};
 use crate::pour::Rehash;
 use crate::raw::RawTable;
 use crate::stats::Stats;
-use crate::tags::prefetch_early;
+use crate::system::prefetch_early;
 use crate::walk::Cursor;
 
 /// See the module's text.

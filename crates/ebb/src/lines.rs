@@ -5,7 +5,7 @@
 
 use crate::head::{HEAD_BYTES, Head, HeadMut, SLOTS};
 use crate::heap::{Handle, ReadSlots};
-use crate::tags::{CACHE_LINE, prefetch, prefetch_early};
+use crate::system::{CACHE_LINE, prefetch, prefetch_early};
 use std::fmt::Debug;
 
 /// Blocks are of a multiple of so many bytes.
@@ -411,8 +411,7 @@ impl<'a, C: Cells> LinesMut<'a, C> {
     #[inline(always)]
     fn copy_cell(&mut self, from: Cell, to: Cell) {
         let bytes = self.cells.cell_bytes();
-        let from = self.cell_mut(from).as_ptr();
-        let to = self.cell_mut(to).as_mut_ptr();
+        let (from, to) = (self.cell_mut(from).as_ptr(), self.cell_mut(to).as_mut_ptr());
         // SAFETY: both cells are in the block, by `cell_mut`, which is all this has; they may be the same one.
         // Constant lengths are moves in registers: those of handles, and of an int with a word or two.
         unsafe {

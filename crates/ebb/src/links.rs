@@ -4,7 +4,7 @@
 use crate::chunks::{ChunkArray, Plain};
 use crate::heap::{Handle, Heap};
 use crate::memory::{Memory, OutOfMemory};
-use crate::tags::prefetch;
+use crate::system::prefetch;
 
 /// Which list.
 pub(crate) type ListId = u16;

@@ -1,8 +1,9 @@
 //! Every byte that a table holds is asked for, counted and given back here.
 
-use crate::system::ALIGN;
+use crate::pool;
 
-pub(crate) use crate::system::{Block, HUGE_PAGE, OS_PAGE};
+pub(crate) use crate::pool::{Block, PIECES};
+pub(crate) use crate::system::{HUGE_PAGE, OS_PAGE};
 
 /// Memory could not be had. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +75,10 @@ impl Memory {
 
     /// The size of the block that `allocate(bytes)` would make.
     pub(crate) fn block_bytes(bytes: usize) -> usize {
-        if bytes < OS_PAGE { bytes.next_multiple_of(ALIGN) } else { bytes.next_multiple_of(OS_PAGE) }
+        pool::block_bytes(bytes)
     }
 
-    /// A zeroed block of at least `bytes` (more than 0).
+    /// A block of at least `bytes` (more than 0).
     pub(crate) fn allocate(&mut self, bytes: usize) -> Result<Block, OutOfMemory> {
         if self.allowance & !PANIC == 0 {
             assert!(self.allowance & PANIC == 0, "a test asked for this panic");
@@ -92,7 +93,7 @@ impl Memory {
             self.limited = true;
             return Err(OutOfMemory);
         }
-        let block = Block::allocate(bytes).ok_or(OutOfMemory)?;
+        let block = pool::allocate(bytes).ok_or(OutOfMemory)?;
         if self.allowance != u64::MAX {
             self.allowance -= 1;
         }
@@ -106,7 +107,7 @@ impl Memory {
     pub(crate) fn release(&mut self, block: Block) {
         self.held = self.held.wrapping_sub(block.bytes());
         self.returned += 1;
-        block.release();
+        pool::release(block);
     }
 }
 
@@ -116,7 +117,6 @@ impl Drop for Memory {
     }
 }
 
-/// The layout of a block that comes from `malloc`. Under Miri all do, on the boundaries that mappings have.
 #[cfg(test)]
 mod tests {
     use super::*;

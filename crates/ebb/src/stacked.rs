@@ -12,7 +12,7 @@ use crate::pour::Rehash;
 use crate::raw::{EntrySize, RawTable};
 use crate::sizes::{CLASSES, MAX_ENTRY_BYTES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::stats::Stats;
-use crate::tags::{prefetch_all, prefetch_early};
+use crate::system::{prefetch_all, prefetch_early};
 use crate::walk::Cursor;
 use std::ops::Range;
 

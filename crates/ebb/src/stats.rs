@@ -7,14 +7,12 @@ pub struct Stats {
     pub entries: usize,
     /// Bytes of all entries.
     pub entry_bytes: usize,
-    /// Bytes held from the operating system and the allocator: the sum of the four below.
+    /// Bytes held: the sum of the three below.
     pub held_bytes: usize,
     /// Bytes of the pages with entries, and with the tags of those that are in the index itself.
     pub page_bytes: usize,
     /// Bytes of the pages with the index's lines, where those lead to entries elsewhere, and of the segment array.
     pub index_bytes: usize,
-    /// Bytes of emptied pages kept for the next growth.
-    pub spare_bytes: usize,
     /// Bytes of the tables of pages, stacks and sizes.
     pub directory_bytes: usize,
     /// Segments of the index.

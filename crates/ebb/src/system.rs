@@ -1,158 +1,143 @@
-//! What is asked of the operating system: memory, and the time.
-//!
-//! Blocks of [`OS_PAGE`] bytes and more are anonymous mappings of their own, so that giving one back lowers the
-//! process's resident memory at once; `malloc` keeps what it is given. Smaller blocks, which only small tables have,
-//! are not worth a mapping and come from `malloc`, past any reserve that the program's global allocator keeps.
-#![allow(unsafe_code)] // mmap, munmap, madvise, the system's allocator, and clock_gettime
+//! What is asked of the operating system: ranges of addresses, their memory, and the time; and of the processor: lines of
+//! memory ahead of time, and sixteen bytes compared at once.
+#![allow(unsafe_code)] // mmap, munmap, madvise, pthread_atfork, clock_gettime, and intrinsics
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::Layout;
 use std::ptr::NonNull;
-use std::sync::OnceLock;
 
 /// The unit in which the operating system hands out memory.
 pub(crate) const OS_PAGE: usize = 4096;
-/// Blocks of a multiple of this are asked of the system as huge pages: a third of the cost to touch first, and lookups
-/// that miss the processor's caches save the walk of the page tables.
+/// The unit of ranges of huge pages: a third of the cost to touch first, and lookups that miss the processor's caches save
+/// the walk of the page tables.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
-/// Every block starts on a cache line.
-pub(crate) const ALIGN: usize = 64;
 
-/// A zeroed block of memory, owned by whoever holds it. It is given back with [`release`](Block::release); one that is
-/// dropped leaks.
+/// Whether each block is an allocation of its own, from `malloc`: Miri and the sanitizers see then what reaches beyond it. Miri
+/// knows neither `madvise` nor how to unmap a part.
+pub(crate) const ALONE: bool = cfg!(any(miri, feature = "alone"));
+
+/// What pages a range is made of, all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// Of [`OS_PAGE`] only: the kernel would otherwise fill gaps where it makes huge pages unasked (`THP=always`), and
+    /// memory would come back after it was given back.
+    Small,
+    /// Of [`HUGE_PAGE`], where the kernel has them.
+    Huge,
+}
+
+/// A range of addresses that is owned by whoever holds it. Memory comes with the first touch, zeroed. It is given up with
+/// [`release`](Range::release); one that is dropped stays.
 #[derive(Debug)]
-pub(crate) struct Block {
+pub(crate) struct Range {
     base: NonNull<u8>,
     bytes: usize,
 }
 
-impl Block {
-    /// A block of so many bytes, a positive multiple of [`ALIGN`], and of [`OS_PAGE`] from that on.
-    pub(crate) fn allocate(bytes: usize) -> Option<Block> {
-        assert!(bytes > 0 && bytes.is_multiple_of(if bytes < OS_PAGE { ALIGN } else { OS_PAGE }));
-        let base = if bytes < OS_PAGE { heap_allocate(bytes) } else { map(bytes) }?;
-        Some(Block { base, bytes })
+// SAFETY: a range owns its memory.
+unsafe impl Send for Range {}
+// SAFETY: a shared range gives no access to its memory.
+unsafe impl Sync for Range {}
+
+impl Range {
+    /// A range of so many bytes, a positive multiple of [`OS_PAGE`], and of [`HUGE_PAGE`] where it is to be of those.
+    pub(crate) fn reserve(bytes: usize, pages: Pages) -> Option<Range> {
+        let unit = if pages == Pages::Huge { HUGE_PAGE } else { OS_PAGE };
+        assert!(bytes > 0 && (bytes.is_multiple_of(unit) || ALONE));
+        let base = map_aligned(bytes, unit)?;
+        let advice = if pages == Pages::Huge { HUGE_PAGES } else { NO_HUGE_PAGES };
+        // SAFETY: it was just mapped.
+        unsafe { advise(base, bytes, advice) };
+        Some(Range { base, bytes })
     }
 
-    /// Give the block back.
-    pub(crate) fn release(self) {
-        // SAFETY: blocks of such sizes are made in such ways, and this one is owned: it is its only release.
-        unsafe { if self.bytes < OS_PAGE { heap_release(self.base, self.bytes) } else { unmap(self.base, self.bytes) } }
+    /// # Safety
+    /// These are the parts of a range that was forgotten.
+    pub(crate) unsafe fn from_parts(base: NonNull<u8>, bytes: usize) -> Range {
+        Range { base, bytes }
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The first byte, and the length, for one who keeps the block as a pointer.
-    pub(crate) fn into_parts(self) -> (NonNull<u8>, usize) {
-        (self.base, self.bytes)
+    /// Its first address.
+    pub(crate) fn address(&self) -> usize {
+        self.base.addr().get()
     }
 
+    /// The address so many bytes into the range. Panics where that is beyond it.
+    pub(crate) fn at(&self, offset: usize) -> NonNull<u8> {
+        assert!(offset < self.bytes, "an offset within the range");
+        // SAFETY: it is within the range.
+        unsafe { self.base.add(offset) }
+    }
+
+    /// Give a part's memory back to the system; whether that was done. The addresses stay, and have zeroed memory again
+    /// when they are next touched.
+    ///
     /// # Safety
-    /// These are the parts of a block, and nobody else makes a block of them or uses its memory any more.
-    pub(crate) unsafe fn from_parts(base: NonNull<u8>, bytes: usize) -> Self {
-        Block { base, bytes }
+    /// Nobody uses these bytes, which are whole pages of a range.
+    pub(crate) unsafe fn return_memory(base: NonNull<u8>, bytes: usize) -> bool {
+        // SAFETY: as the caller says.
+        ALONE || unsafe { libc::madvise(base.as_ptr().cast(), bytes, libc::MADV_DONTNEED) } == 0
+    }
+
+    /// Give the range up; whether the system took it, which a limit of mappings may keep it from.
+    ///
+    /// # Safety
+    /// Nobody uses any of it.
+    pub(crate) unsafe fn release(&self) -> bool {
+        if ALONE {
+            // SAFETY: as the caller says; `map_aligned` has ranges from there then.
+            unsafe { std::alloc::dealloc(self.base.as_ptr(), heap_layout(self.bytes)) };
+            return true;
+        }
+        // SAFETY: a mapping of so many bytes, as the caller says.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) == 0 }
     }
 }
 
-// SAFETY: a block owns its memory.
-unsafe impl Send for Block {}
-// SAFETY: a shared block gives no access to its memory.
-unsafe impl Sync for Block {}
-
-fn layout(bytes: usize) -> Layout {
-    let align = match bytes {
-        0..OS_PAGE => ALIGN,
-        _ if bytes.is_multiple_of(HUGE_PAGE) => HUGE_PAGE,
-        _ => OS_PAGE,
-    };
+/// The layout of a range that comes from `malloc`.
+fn heap_layout(bytes: usize) -> Layout {
+    let align = [HUGE_PAGE, OS_PAGE, 64].into_iter().find(|&align| bytes.is_multiple_of(align)).unwrap_or(1);
     Layout::from_size_align(bytes, align).expect("a size that was checked, and a power of two")
 }
 
-fn heap_allocate(bytes: usize) -> Option<NonNull<u8>> {
-    assert!(bytes > 0);
-    // SAFETY: the layout is not empty.
-    NonNull::new(unsafe { System.alloc_zeroed(layout(bytes)) })
-}
-
-/// # Safety
-/// `heap_allocate` gave these bytes, all of them, and nobody uses them any more.
-unsafe fn heap_release(base: NonNull<u8>, bytes: usize) {
-    // SAFETY: as the caller says; the layout depends on the size alone.
-    unsafe { System.dealloc(base.as_ptr(), layout(bytes)) }
-}
-
-fn map(bytes: usize) -> Option<NonNull<u8>> {
-    if cfg!(miri) {
-        return heap_allocate(bytes); // Miri knows neither `madvise` nor how to unmap a part
+/// A mapping that starts on a multiple of `unit`: a larger one, less what sticks out.
+fn map_aligned(bytes: usize, unit: usize) -> Option<NonNull<u8>> {
+    if ALONE {
+        // SAFETY: the layout is not empty.
+        return NonNull::new(unsafe { std::alloc::alloc_zeroed(heap_layout(bytes)) });
     }
-    if bytes.is_multiple_of(HUGE_PAGE) {
-        return map_huge(bytes);
+    if unit == OS_PAGE {
+        return map(bytes);
     }
-    let base = map_anywhere(bytes)?;
-    if huge_pages_always() {
-        // SAFETY: it was just mapped.
-        unsafe { advise(base, bytes, NO_HUGE_PAGES) };
-    }
-    Some(base)
-}
-
-/// A mapping that starts on a huge page's boundary: a larger one, less what sticks out.
-fn map_huge(bytes: usize) -> Option<NonNull<u8>> {
-    let base = map_anywhere(bytes.checked_add(HUGE_PAGE)?)?;
-    let before = base.addr().get().next_multiple_of(HUGE_PAGE) - base.addr().get();
-    // SAFETY: 1. `before < HUGE_PAGE`, so all this is within the mapping. 2. What sticks out nobody knows of. 3. The rest
-    // was just mapped.
+    let base = map(bytes.checked_add(unit)?)?;
+    let before = base.addr().get().next_multiple_of(unit) - base.addr().get();
+    // SAFETY: 1. `before < unit`, so all this is within the mapping. 2. What sticks out nobody knows of.
     unsafe {
         let aligned = base.add(before);
-        let out = [(base, before), (aligned.add(bytes), HUGE_PAGE - before)];
-        out.into_iter().filter(|&(_, len)| len > 0).for_each(|(from, len)| unmap(from, len));
-        advise(aligned, bytes, HUGE_PAGES);
+        let out = [(base, before), (aligned.add(bytes), unit - before)];
+        out.into_iter().filter(|&(_, len)| len > 0).for_each(|(from, len)| {
+            libc::munmap(from.as_ptr().cast(), len);
+        });
         Some(aligned)
     }
 }
 
-fn map_anywhere(bytes: usize) -> Option<NonNull<u8>> {
+fn map(bytes: usize) -> Option<NonNull<u8>> {
     // SAFETY: a new private anonymous mapping at an address of the kernel's choice touches nothing that exists.
     let base = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
             bytes,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
             -1,
             0,
         )
     };
     if base == libc::MAP_FAILED { None } else { NonNull::new(base.cast()) }
-}
-
-/// # Safety
-/// `map` gave these bytes, all of them (outside Miri: or a part of them), and nobody uses them any more.
-unsafe fn unmap(base: NonNull<u8>, bytes: usize) {
-    if cfg!(miri) {
-        // SAFETY: as the caller says; under Miri `map` has them from there.
-        return unsafe { heap_release(base, bytes) };
-    }
-    let base = base.as_ptr().cast();
-    // SAFETY: a mapping of so many bytes, as the caller says.
-    let failed = unsafe { libc::munmap(base, bytes) } != 0;
-    if failed {
-        // The kernel refuses when the hole would make one mapping too many (vm.max_map_count). The memory itself can
-        // still be given back; what stays is a range of addresses.
-        // SAFETY: as above.
-        unsafe { libc::madvise(base, bytes, libc::MADV_DONTNEED) };
-    }
-}
-
-/// Whether the kernel makes 2 MiB pages unasked: it would then fill holes between blocks, and resident memory would
-/// come back after it was given back.
-fn huge_pages_always() -> bool {
-    static ALWAYS: OnceLock<bool> = OnceLock::new();
-    *ALWAYS.get_or_init(|| {
-        std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled")
-            .is_ok_and(|text| text.contains("[always]"))
-    })
 }
 
 #[cfg(target_os = "linux")]
@@ -169,8 +154,18 @@ const NO_HUGE_PAGES: libc::c_int = libc::MADV_NORMAL;
 /// # Safety
 /// Nobody else uses these bytes of a mapping, or the advice changes no contents.
 unsafe fn advise(base: NonNull<u8>, bytes: usize, advice: libc::c_int) {
-    // SAFETY: as the caller says.
-    unsafe { libc::madvise(base.as_ptr().cast(), bytes, advice) };
+    if !ALONE {
+        // SAFETY: as the caller says.
+        unsafe { libc::madvise(base.as_ptr().cast(), bytes, advice) };
+    }
+}
+
+/// Have the C library call these at every fork, from now on: before it, and after it in the parent and in the child.
+pub(crate) fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
+    if !cfg!(miri) {
+        // SAFETY: functions that live as long as the process.
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+    }
 }
 
 /// Milliseconds of the system's monotonic clock.
@@ -197,18 +192,78 @@ const COARSE: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
 #[cfg(not(target_os = "linux"))]
 const COARSE: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
+/// Which of sixteen bytes equal `byte`, a bit each.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn equal_bytes(bytes: &[u8; 16], byte: u8) -> u32 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
+    // SAFETY: 1. SSE2 is part of every x86-64. 2. `bytes` are 16, anywhere.
+    let mask = unsafe {
+        let all = _mm_loadu_si128(bytes.as_ptr().cast());
+        _mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_set1_epi8(byte as i8)))
+    };
+    mask as u32
+}
+
+/// Which of sixteen bytes equal `byte`, a bit each.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+pub(crate) fn equal_bytes(bytes: &[u8; 16], byte: u8) -> u32 {
+    bytes.iter().enumerate().fold(0, |mask, (i, &other)| mask | u32::from(other == byte) << i)
+}
+
+/// Bytes that come together.
+pub(crate) const CACHE_LINE: usize = 64;
+
+/// The caches that a line can be asked into, by the processor's number for them.
+const FIRST: i32 = 3;
+const SECOND: i32 = 2;
+
+/// Ask for the cache line of `address`, which is needed in a moment.
+#[inline(always)]
+pub(crate) fn prefetch<T>(address: *const T) {
+    prefetch_into::<FIRST, T>(address);
+}
+
+/// Ask for the cache line of `address`, one of many that are needed later: the processor's second cache has more of them
+/// on their way at a time than the first.
+#[inline(always)]
+pub(crate) fn prefetch_early<T>(address: *const T) {
+    prefetch_into::<SECOND, T>(address);
+}
+
+#[inline(always)]
+fn prefetch_into<const CACHE: i32, T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of any address changes nothing and can't fault.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<CACHE>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// As [`prefetch_early`], for all lines that bytes are on.
+#[inline]
+pub(crate) fn prefetch_all(bytes: &[u8]) {
+    (0..bytes.len()).step_by(CACHE_LINE).for_each(|at| prefetch_early(&bytes[at]));
+    bytes.last().into_iter().for_each(|last| prefetch_early(last));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_huge_block_starts_on_its_boundary_and_is_all_there() {
-        let block = Block::allocate(2 * HUGE_PAGE).unwrap();
-        assert_eq!(block.base.addr().get() % HUGE_PAGE, 0);
-        // SAFETY: the block is that long, zeroed, and nobody else's.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(block.base.as_ptr(), block.bytes) };
-        assert!(bytes.iter().step_by(OS_PAGE).all(|&byte| byte == 0));
-        bytes.fill(1);
-        block.release();
+    fn a_range_of_huge_pages_starts_on_a_boundary_and_is_all_there() {
+        let range = Range::reserve(2 * HUGE_PAGE, Pages::Huge).unwrap();
+        assert_eq!(range.address() % HUGE_PAGE, 0);
+        // SAFETY: the range is that long, zeroed, and nobody else's.
+        unsafe {
+            let bytes = std::slice::from_raw_parts_mut(range.at(0).as_ptr(), range.bytes());
+            assert!(bytes.iter().step_by(OS_PAGE).all(|&byte| byte == 0));
+            bytes.iter_mut().step_by(OS_PAGE).for_each(|byte| *byte = 1);
+            assert!(range.release());
+        }
     }
 }

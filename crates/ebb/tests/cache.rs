@@ -79,7 +79,6 @@ fn a_limit_holds_at_every_moment_and_the_rest_still_fits() {
         let write = |entry: &mut [u8]| entry[..8].copy_from_slice(&key.to_le_bytes());
         while cache.insert_until(hash(key), len, never, &rehash, write).is_err() {
             assert!(cache.was_limited());
-            cache.release_spares();
             OccupiedEntry::victim(&mut cache, &rehash).expect("something to evict").remove(&rehash);
             evicted += 1;
         }
@@ -158,28 +157,6 @@ fn a_refusal_by_the_limit_is_told_once() {
     cache.set_limit(usize::MAX);
     cache.set_allowance(0);
     assert!((1000..2000).any(|key| set(&mut cache, key).is_err()) && !cache.was_limited(), "the limit was no reason");
-}
-
-#[test]
-fn spare_pages_are_given_back_when_asked_for() {
-    let keeping = Keeping { clock: Clock::System, idle: false, bounded: true };
-    let mut cache = Cache::keeping(EntrySize::Variable, keeping);
-    let never = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
-    for key in 0..20_000u64 {
-        let write = |entry: &mut [u8]| entry[..8].copy_from_slice(&key.to_le_bytes());
-        cache.insert_until(hash(key), 8 + key as usize % 300, never, &rehash, write).unwrap();
-    }
-    let mut given_back = 0;
-    while let Ok(found) = OccupiedEntry::victim(&mut cache, &rehash) {
-        found.remove(&rehash);
-        let (bytes, spare) = (cache.bytes(), cache.stats().spare_bytes);
-        if spare > 0 {
-            cache.release_spares();
-            assert_eq!((cache.stats().spare_bytes, cache.bytes()), (0, bytes - spare));
-            given_back += spare;
-        }
-    }
-    assert!(given_back > 0, "some pages were spare");
 }
 
 #[test]

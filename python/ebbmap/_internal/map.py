@@ -174,9 +174,8 @@ class Map(Shared[K, V], _core.Map[K, V]):
         """What the map holds, in bytes, and what it has done.
 
         `entries`; `payload_bytes` of keys and values (an object counts as its pointer); `nbytes`, all that is
-        held, is the sum of `page_bytes` (entries), `index_bytes`, `spare_bytes` (emptied pages kept for the
-        next growth) and `directory_bytes`; `segments` of the index now; so far: `splits`, `merges`,
-        `pages_got`, `pages_given_back`.
+        held, is the sum of `page_bytes` (entries), `index_bytes` and `directory_bytes`; `segments` of the
+        index now; so far: `splits`, `merges`, `pages_got`, `pages_given_back`.
         """
         return self._stats()
 

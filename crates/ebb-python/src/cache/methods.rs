@@ -275,7 +275,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Bytes held now: entries with their deadlines, index, spare pages and this object's own. O(1).
+    /// Bytes held now: entries with their deadlines, index and this object's own. O(1).
     #[getter]
     fn nbytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         make::size(py, self.shared.chest.with(py, |chest| chest.store.table().bytes()) + OWN_BYTES)

@@ -127,7 +127,7 @@ impl Map {
         contents.release(py);
     }
 
-    /// Bytes held now: entries, index, spare pages and this object's own. O(1).
+    /// Bytes held now: entries, index and this object's own. O(1).
     #[getter]
     fn nbytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         make::size(py, self.store.with(py, |store| store.table().bytes()) + OWN_BYTES)

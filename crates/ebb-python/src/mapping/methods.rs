@@ -19,14 +19,13 @@ pub(crate) fn describe(dict: &Bound<'_, PyDict>, stats: &ebb::Stats, payload: us
     note(dict, counts)
 }
 
-fn sizes(stats: &ebb::Stats, payload: usize, own: usize) -> [(&'static str, usize); 8] {
+fn sizes(stats: &ebb::Stats, payload: usize, own: usize) -> [(&'static str, usize); 7] {
     [
         ("entries", stats.entries),
         ("payload_bytes", payload),
         ("nbytes", stats.held_bytes + own),
         ("page_bytes", stats.page_bytes),
         ("index_bytes", stats.index_bytes),
-        ("spare_bytes", stats.spare_bytes),
         ("directory_bytes", stats.directory_bytes + own),
         ("segments", stats.segments),
     ]

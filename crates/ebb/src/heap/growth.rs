@@ -1,7 +1,7 @@
 //! How large pages are made.
 
 use super::pages::slots_in;
-use crate::memory::{HUGE_PAGE, Memory, OS_PAGE};
+use crate::memory::{HUGE_PAGE, Memory, OS_PAGE, PIECES};
 
 /// While a table is small its pages may be this large: the fixed part of the memory promise.
 pub(crate) const SMALL_PAGE: usize = 64 << 10;
@@ -16,6 +16,9 @@ const HUGE_TILES_FROM: usize = 512 << 20;
 /// From this size of a stack on, huge pages are worth what touching one first takes: some hundred microseconds at once,
 /// milliseconds where the hypervisor has to find the memory.
 pub(crate) const HUGE_FROM: usize = 64 << 20;
+
+/// The smallest page.
+const SMALLEST_PAGE: usize = 256;
 
 /// How large the next page of a stack is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,25 +80,24 @@ fn huge_pages_fit(bytes: usize, slot: usize) -> bool {
 }
 
 /// The bytes of a page of slots of `slot` bytes, about `want` large: whole huge pages where slots fill them; else the
-/// size between `want` and twice that, in OS pages, that leaves the least behind the last slot; below an OS page, a power
-/// of two of slots. A page always has room for a slot.
+/// size between `want` and twice that, of a block or in OS pages, that leaves the least behind the last slot. A page always
+/// has room for a slot.
 pub(super) fn page_bytes(slot: usize, want: usize) -> usize {
     let huge = want / HUGE_PAGE * HUGE_PAGE;
     if huge >= slot && huge % slot * 24 <= huge {
         return huge;
     }
-    let want = (want.max(256) / slot).next_power_of_two().max(1) * slot;
-    if want < OS_PAGE {
-        return Memory::block_bytes(want);
-    }
-    let least = want.div_ceil(OS_PAGE);
-    let loss = |pages: usize| {
-        let bytes = pages * OS_PAGE;
+    let want = ((want / slot).max(1) * slot).max(SMALLEST_PAGE);
+    let loss = |bytes: usize| {
         let slots = slots_in(bytes, slot).max(1);
         ((bytes - slots * slot) << 20) / bytes
     };
-    let best = (least..=least + least.min(15)).min_by_key(|&pages| (loss(pages), pages)).unwrap_or(least);
-    best * OS_PAGE
+    let least = want.div_ceil(OS_PAGE);
+    let pages = (least..=least + least.min(15)).map(|pages| pages * OS_PAGE);
+    let pieces = PIECES.into_iter().chain([OS_PAGE]).filter(|&bytes| want <= bytes && bytes <= 2 * want);
+    let key = |&bytes: &usize| (loss(bytes), bytes);
+    let best = if want < OS_PAGE { pieces.min_by_key(key) } else { pages.min_by_key(key) };
+    best.unwrap_or(least * OS_PAGE)
 }
 
 #[cfg(test)]

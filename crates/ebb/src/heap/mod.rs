@@ -6,11 +6,9 @@
 //!
 //! * [`pages`]: pages by number, and the slots in them.
 //! * [`growth`]: how large pages are made.
-//! * [`spare`]: emptied pages that are kept.
 
 mod growth;
 mod pages;
-mod spare;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +16,6 @@ use crate::chunks::{ChunkArray, Plain};
 use crate::memory::{Memory, OutOfMemory};
 use growth::{Wanting, page_bytes};
 use pages::{NONE, Page, Pages, SLOT_BITS, Shape, slots_in};
-use spare::Spares;
 
 pub(crate) use growth::{Growth, HUGE_FROM, SMALL_PAGE, TILE, TILES_FROM};
 pub(crate) use pages::{Handle, LAST_HANDLE, Others, ReadSlots, Slots};
@@ -59,7 +56,6 @@ pub(crate) struct Heap {
     pages: Pages,
     stacks: ChunkArray<Stack>,
     stack_count: usize,
-    spares: Spares,
 }
 
 /// What a slot was before it was moved, and what it is now.
@@ -89,13 +85,7 @@ fn stack_in(word: u32) -> Option<(StackId, u8)> {
 
 impl Heap {
     pub(crate) const fn new() -> Self {
-        Heap {
-            memory: Memory::new(),
-            pages: Pages::new(),
-            stacks: ChunkArray::new(),
-            stack_count: 0,
-            spares: Spares::new(),
-        }
+        Heap { memory: Memory::new(), pages: Pages::new(), stacks: ChunkArray::new(), stack_count: 0 }
     }
 
     /// A new, empty stack of slots of `slot_bytes`; `tag` is the caller's.
@@ -105,7 +95,6 @@ impl Heap {
         let id = self.stack_count;
         *self.stacks.get_mut(id) = Stack { slot_bytes, growth, tag, ..Stack::EMPTY };
         self.stack_count += 1;
-        self.spares.has_blocks |= growth == Growth::Blocks;
         Ok(id as StackId)
     }
 
@@ -236,7 +225,7 @@ impl Heap {
             None => entry.rest += page.used_bytes(),
             Some(block) => {
                 entry.rest = 0;
-                self.spares.keep_or_release(&mut self.memory, block);
+                self.memory.release(block);
             }
         }
     }
@@ -259,17 +248,12 @@ impl Heap {
         if let Some(block) = self.pages.free(&mut self.memory, handle >> SLOT_BITS) {
             self.memory.release(block);
         }
-        self.spares.trim(&mut self.memory); // which may be most of what is left
     }
 
     /// A page with a block of its own; its number.
     fn new_page(&mut self, bytes: usize, shape: Shape) -> Result<u32, OutOfMemory> {
         let number = self.pages.next_number(&mut self.memory)?;
-        let block = match self.spares.take(bytes) {
-            Some(block) => Ok(block),
-            None => self.memory.allocate(bytes),
-        };
-        match block {
+        match self.memory.allocate(bytes) {
             Ok(block) => self.pages.take(number, block, shape),
             Err(OutOfMemory) => {
                 self.pages.leave(&mut self.memory, number);
@@ -277,16 +261,6 @@ impl Heap {
             }
         }
         Ok(number)
-    }
-
-    /// Give the spare pages back.
-    pub(crate) fn release_spares(&mut self) {
-        self.spares.release(&mut self.memory);
-    }
-
-    /// Bytes in spare pages.
-    pub(crate) fn spare_bytes(&self) -> usize {
-        self.spares.bytes()
     }
 
     /// Bytes in the pages of a stack.
@@ -320,7 +294,6 @@ impl Heap {
 
     /// Give back everything: O(pages).
     pub(crate) fn clear(&mut self) {
-        self.release_spares();
         self.pages.clear(&mut self.memory);
         self.stacks.clear(&mut self.memory);
         self.stack_count = 0;
@@ -330,7 +303,7 @@ impl Heap {
     /// less `others` that the caller got from `memory` itself.
     pub(crate) fn check(&self, others: usize) {
         let mut seen = 0;
-        let mut bytes = self.directory_bytes() + self.spare_bytes() + others;
+        let mut bytes = self.directory_bytes() + others;
         for id in 0..self.stack_count {
             let stack = self.stacks.get(id);
             let mut stack_bytes = 0;

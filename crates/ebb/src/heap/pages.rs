@@ -6,9 +6,10 @@
 #![allow(unsafe_code)] // slots are bytes of raw blocks
 
 mod check;
+mod numbers;
 
 use crate::chunks::{ChunkArray, Plain};
-use crate::memory::{Block, Memory, OutOfMemory};
+use crate::memory::{Block, Memory};
 use std::ptr::NonNull;
 
 /// Where a slot is: page number above, slot within the page in the low [`SLOT_BITS`] bits.
@@ -150,7 +151,7 @@ impl<'a> ReadSlots<'a> for Slots<'a> {
     #[inline(always)]
     fn with_stack(self, handle: Handle) -> (&'a [u8], u32) {
         let page = self.pages.page_of(handle);
-        // SAFETY: 1. `page_of` gives a page in use that has the slot; its bytes are initialised, as blocks come zeroed.
+        // SAFETY: 1. `page_of` gives a page in use that has the slot; its bytes are initialised, as those of blocks are.
         // 2. Pages keep their blocks as long as they are borrowed. 3. Who writes to a slot has `&mut Pages`, but for
         // `apart`, which gives no `Slots`.
         let slot = unsafe { std::slice::from_raw_parts(page.slot(handle), page.slot_bytes as usize) };
@@ -334,31 +335,6 @@ impl Pages {
         self.pages.bytes() + self.in_use.bytes()
     }
 
-    /// A number that is free, or a new one if there may be more. It stays free until a page takes it.
-    pub(super) fn next_number(&mut self, memory: &mut Memory) -> Result<u32, OutOfMemory> {
-        if self.free != NONE {
-            return Ok(self.free);
-        }
-        if self.released > 0 {
-            return self.restore_chunk(memory);
-        }
-        if self.count == MAX_PAGES {
-            return Err(OutOfMemory);
-        }
-        self.in_use.reserve(memory, self.count / PER_CHUNK + 1)?;
-        self.pages.reserve(memory, self.count + 1)?;
-        Ok(self.count as u32)
-    }
-
-    /// The next number is not taken after all: its chunk may have been brought back for it alone.
-    #[cold]
-    pub(super) fn leave(&mut self, memory: &mut Memory, number: u32) {
-        let chunk = number as usize / PER_CHUNK;
-        if chunk > 0 && (number as usize) < self.count && *self.in_use.get(chunk) == 0 {
-            self.release_chunk(memory, chunk);
-        }
-    }
-
     /// Use the next number for a page of as many slots as the block has room for.
     pub(super) fn take(&mut self, number: u32, block: Block, shape: Shape) {
         let (base, bytes) = block.into_parts();
@@ -437,68 +413,6 @@ impl Pages {
         }
         // SAFETY: the page owned the block, no part of it is in use, and it is forgotten.
         (page.units > 0).then(|| unsafe { Block::from_parts(page.base, page.bytes()) })
-    }
-
-    /// Give back a chunk with no page in use: at most `PER_CHUNK` steps.
-    fn release_chunk(&mut self, memory: &mut Memory, chunk: usize) {
-        assert!(*self.in_use.get(chunk) == 0, "a page of chunk {chunk} is in use");
-        let end = ((chunk + 1) * PER_CHUNK).min(self.count);
-        for number in chunk * PER_CHUNK..end {
-            self.unlink(number as u32);
-        }
-        if end < self.count {
-            self.pages.release_chunk(memory, chunk);
-            self.released += 1;
-            return;
-        }
-        let mut chunks = chunk;
-        while chunks > 1 && !self.pages.has_chunk(chunks - 1) {
-            chunks -= 1;
-            self.released -= 1;
-        }
-        self.count = chunks * PER_CHUNK;
-        if chunks == 1 && *self.in_use.get(0) == 0 {
-            return self.release_chunk(memory, 0);
-        }
-        self.pages.truncate(memory, self.count);
-        self.in_use.truncate(memory, chunks);
-    }
-
-    /// Bring a released chunk back: O(pages / 128), once in 128 pages.
-    fn restore_chunk(&mut self, memory: &mut Memory) -> Result<u32, OutOfMemory> {
-        let chunks = self.count / PER_CHUNK;
-        let chunk = (1..chunks).find(|&i| !self.pages.has_chunk(i)).expect("one was released");
-        self.pages.restore_chunk(memory, chunk)?;
-        self.released -= 1;
-        for number in (chunk * PER_CHUNK..(chunk + 1) * PER_CHUNK).rev() {
-            self.link(number as u32);
-        }
-        Ok(self.free)
-    }
-
-    /// Put a number at the head of the free list. Panics where its page is in use.
-    fn link(&mut self, number: u32) {
-        assert!(!self.get(number).is_in_use(), "page {number} is in use");
-        let next = self.free;
-        *self.pages.get_mut(number as usize) = Page { below: next, parts: NONE, ..Page::EMPTY };
-        if next != NONE {
-            self.pages.get_mut(next as usize).parts = number;
-        }
-        self.free = number;
-    }
-
-    /// Take a number out of the free list. Panics where its page is in use.
-    fn unlink(&mut self, number: u32) {
-        assert!(!self.get(number).is_in_use(), "page {number} is in use");
-        let Page { below: next, parts: previous, .. } = *self.get(number);
-        if next != NONE {
-            self.pages.get_mut(next as usize).parts = previous;
-        }
-        if previous == NONE {
-            self.free = next;
-        } else {
-            self.pages.get_mut(previous as usize).below = next;
-        }
     }
 
     /// Forget all pages, and give their blocks and the table back.

@@ -211,7 +211,7 @@ fn a_heap_and_another_memory() -> (Heap, Memory) {
     let stack = heap.new_stack(1024, Growth::Alone, 0).unwrap();
     (0..64).for_each(|_| assert!(heap.push(stack).is_ok()));
     assert!(heap.pages.in_use().count() > 1);
-    other.allocate(heap.pages.get(0).bytes()).unwrap().release();
+    crate::pool::release(other.allocate(heap.pages.get(0).bytes()).unwrap());
     (heap, other)
 }
 

@@ -7,7 +7,7 @@ use crate::lines::{Cells, Lines, block_bytes, lines_in};
 use crate::memory::OutOfMemory;
 use crate::pour::{Halves, Part, Rehash, pour, take_in};
 use crate::segment::{Item, MAX_ENTRIES, MAX_LINES, Segment, place, place_or_stash, slots};
-use crate::tags::prefetch_all;
+use crate::system::prefetch_all;
 
 /// When entries don't all find room in a block, one with so many lines more is tried.
 const MORE_LINES: [usize; 4] = [0, 1, 2, 4];

@@ -29,7 +29,6 @@ pub enum Op {
     Starve(u64),
     /// Hold no more than so many bytes beyond what is held; none: as many as there are.
     Limit(Option<usize>),
-    ReleaseSpares,
 }
 
 impl Op {
@@ -51,7 +50,7 @@ impl Op {
             26 => Op::Walk(key, u64::from(b)),
             27 => Op::WalkInOrder(key),
             28 if a < 32 => Op::Clear,
-            28 => Op::ReleaseSpares,
+            28 => Op::Evict,
             29 => Op::Limit((a >= 64).then_some(64 * usize::from(b))),
             30 => Op::Starve(u64::from(a % 24)),
             _ => Op::Starve(u64::MAX),
@@ -436,7 +435,6 @@ impl Model {
                 self.cache.set_allowance(allocations);
             }
             Op::Limit(more) => self.limit(more),
-            Op::ReleaseSpares => self.cache.release_spares(),
         }
     }
 
@@ -449,7 +447,6 @@ impl Model {
         let keys: Vec<u64> = self.entries.keys().copied().collect();
         keys.iter().for_each(|&key| self.remove(key));
         self.check();
-        self.cache.release_spares();
         let left = self.cache.bytes() - size_of::<Cache>();
         assert!(left < 32 << 10, "{left} bytes are left in an empty cache");
     }

@@ -106,7 +106,7 @@ impl Model {
         keys.iter().for_each(|&key| self.remove(key));
         self.check();
         let left = self.table.bytes() - size_of::<Table>();
-        // Tables of sizes that were once in use, and at most as much again in spare pages.
+        // Tables of sizes that were once in use.
         assert!(left < 32 << 10, "{left} bytes are left in an empty table");
     }
 

@@ -20,7 +20,6 @@ class Held:
     payload_bytes: int
     page_bytes: int
     index_bytes: int
-    spare_bytes: int
     segments: int
     pages: int
     pages_given_back: int
@@ -60,7 +59,6 @@ class Beside:
             payload_bytes=stats["payload_bytes"],
             page_bytes=stats["page_bytes"],
             index_bytes=stats["index_bytes"],
-            spare_bytes=stats["spare_bytes"],
             segments=stats["segments"],
             pages=stats["pages_got"] - stats["pages_given_back"],
             pages_given_back=stats["pages_given_back"],

@@ -51,7 +51,6 @@ def _fields(frame: Frame) -> dict[str, object]:
         "payload": human(held.payload_bytes),
         "inPages": human(held.page_bytes),
         "index": human(held.index_bytes),
-        "spare": human(held.spare_bytes),
         "segments": f"{held.segments:,}",
         "pages": held.pages,
         "givenBack": f"{held.pages_given_back:,}",

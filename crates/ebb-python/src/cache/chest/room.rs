@@ -20,15 +20,13 @@ impl Chest {
         Ok(())
     }
 
-    /// Give bytes up for an entry that is set anew, or is there `again`: spare pages, then what has expired, then whom
-    /// SIEVE names.
+    /// Give bytes up for an entry that is set anew, or is there `again`: what has expired, then whom SIEVE names.
     pub(super) fn make_room(
         &mut self,
         step: &mut Step<'_, '_>,
         again: Option<Again<'_>>,
         cleared: &mut bool,
     ) -> Result<(), Refused> {
-        self.store.release_spares();
         if self.store.table().is_empty() {
             return self.clear_tables(cleared);
         }

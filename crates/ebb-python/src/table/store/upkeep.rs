@@ -80,11 +80,6 @@ impl Store<ebb::Cache> {
         self.table.begin_walk()
     }
 
-    /// See [`ebb::Cache::release_spares`].
-    pub(crate) fn release_spares(&mut self) {
-        self.table.release_spares();
-    }
-
     /// Give back all memory of a table that is empty.
     pub(crate) fn release_tables(&mut self) {
         debug_assert!(self.table.is_empty()); // its objects would never be dropped

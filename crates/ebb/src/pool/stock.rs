@@ -1,0 +1,413 @@
+//! All areas of the process, and what is free of them.
+
+use super::area::{Area, Block, unit};
+use super::slabs::{CLASSES, NONE, PAGE, Slab, class_of, slab_bytes};
+use super::spare::Spares;
+use crate::system::{HUGE_PAGE, Pages};
+use std::ops::Range;
+
+/// The first area, and the largest that many blocks share.
+const FIRST: usize = 4 << 20;
+const LARGEST: usize = 1 << 30;
+/// An area of huge pages has at least so many bytes.
+const FIRST_HUGE: usize = 32 << 20;
+/// From this size on a block has an area of its own.
+const OWN_FROM: usize = 64 << 20;
+/// An empty area of at most so many bytes is kept: its addresses, not its memory.
+const KEPT: usize = 64 << 20;
+
+/// Blocks may keep so much memory when nobody has them, and a part of what is held.
+const SPARE: usize = 1 << 20;
+const SPARE_SHARE: usize = 256;
+
+/// A slab: the number of its area, and in the low bits that of its first page.
+type SlabId = u32;
+const PAGE_BITS: u32 = (LARGEST / PAGE).ilog2();
+
+fn id_of(area: u32, first: usize) -> SlabId {
+    area << PAGE_BITS | first as u32
+}
+
+fn parts_of(id: SlabId) -> (u32, usize) {
+    (id >> PAGE_BITS, (id & ((1 << PAGE_BITS) - 1)) as usize)
+}
+
+/// What the tables of a process have of the system, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProcessMemory {
+    /// Addresses, most of which may have no memory.
+    pub reserved: usize,
+    /// Held by tables.
+    pub held: usize,
+    /// Free, and not given back to the system.
+    pub spare: usize,
+    /// Given back to the system so far.
+    pub returned: u64,
+    /// Areas: mappings, at most.
+    pub areas: usize,
+}
+
+/// Invariants: `by_address` has the address of every area, in order; slabs with room are in the list of their class,
+/// from `partial` on.
+#[derive(Debug)]
+pub(super) struct Stock {
+    areas: Vec<Option<Area>>,
+    by_address: Vec<(usize, u32)>,
+    partial: [SlabId; CLASSES],
+    small: Spares,
+    huge: Spares,
+    reserved: usize,
+    held: usize,
+    /// Of slabs, what is not held.
+    in_slabs: usize,
+    returned: u64,
+    /// Blocks that are with somebody who gives their memory back.
+    returning: usize,
+    /// Requests since a test began to count, and which of them are refused.
+    asked: u64,
+    refused: Range<u64>,
+}
+
+impl Stock {
+    pub(super) const fn new() -> Self {
+        Stock {
+            areas: Vec::new(),
+            by_address: Vec::new(),
+            partial: [NONE; CLASSES],
+            small: Spares::new(),
+            huge: Spares::new(),
+            reserved: 0,
+            held: 0,
+            in_slabs: 0,
+            returned: 0,
+            returning: 0,
+            asked: 0,
+            refused: 0..0,
+        }
+    }
+
+    pub(super) fn figures(&self) -> ProcessMemory {
+        ProcessMemory {
+            reserved: self.reserved,
+            held: self.held,
+            spare: self.small.bytes() + self.huge.bytes() + self.in_slabs,
+            returned: self.returned,
+            areas: self.by_address.len(),
+        }
+    }
+
+    /// Count requests anew, and refuse these. How many there were so far.
+    pub(super) fn refuse(&mut self, refused: Range<u64>) -> u64 {
+        self.refused = refused;
+        std::mem::take(&mut self.asked)
+    }
+
+    /// Whether blocks are with somebody who gives their memory back.
+    pub(super) fn is_returning(&self) -> bool {
+        self.returning > 0
+    }
+
+    /// A block of so many bytes, a size of blocks.
+    pub(super) fn take(&mut self, bytes: usize) -> Option<Block> {
+        self.asked += 1;
+        if self.refused.contains(&self.asked) {
+            return None;
+        }
+        let block = if bytes < PAGE { self.take_piece(bytes) } else { self.take_pages(bytes) }?;
+        self.held += bytes;
+        Some(block)
+    }
+
+    /// Take a block back. One to return to the system, if there is.
+    pub(super) fn put(&mut self, block: Block) -> Option<Block> {
+        self.held -= block.bytes();
+        if block.bytes() >= PAGE {
+            return self.keep(block);
+        }
+        let slab = self.put_piece(block)?;
+        self.keep(slab)
+    }
+
+    /// Keep a block for the next who asks. One to return to the system instead, if there is.
+    fn keep(&mut self, block: Block) -> Option<Block> {
+        let (most, spares) = (self.most_spare(), self.spares(pages_of(block.bytes())));
+        if block.bytes() > most {
+            self.returning += 1;
+            return Some(block);
+        }
+        let refused = spares.keep(block).err();
+        self.returning += usize::from(refused.is_some());
+        refused.or_else(|| self.surplus())
+    }
+
+    /// The next block to return to the system.
+    pub(super) fn surplus(&mut self) -> Option<Block> {
+        let most = self.most_spare();
+        let block = self.small.surplus(most).or_else(|| self.huge.surplus(most))?;
+        self.returning += 1;
+        Some(block)
+    }
+
+    fn most_spare(&self) -> usize {
+        SPARE + self.held / SPARE_SHARE
+    }
+
+    fn spares(&mut self, pages: Pages) -> &mut Spares {
+        if pages == Pages::Small { &mut self.small } else { &mut self.huge }
+    }
+
+    /// A block is free; whether its memory went back to the system. Its area, where that is to be given up.
+    pub(super) fn put_returned(&mut self, block: Block, returned: bool) -> Option<Area> {
+        self.returning -= 1;
+        if returned {
+            self.returned += block.bytes() as u64;
+            return self.put_pages(block);
+        }
+        // Memory that is locked, say. It is tried again with the next block that is given up.
+        let number = self.area_of(&block);
+        let pages = self.area(number).pages;
+        let refused = self.spares(pages).keep(block).err()?;
+        self.put_pages(refused)
+    }
+
+    /// Pages are free. Their area, where that is to be given up.
+    fn put_pages(&mut self, block: Block) -> Option<Area> {
+        let number = self.area_of(&block);
+        let area = self.area(number);
+        area.put(block);
+        if !area.is_empty() || self.is_kept(number) {
+            return None;
+        }
+        let area = self.areas[number as usize].take()?;
+        self.by_address.retain(|&(_, other)| other != number);
+        self.reserved -= area.bytes();
+        Some(area)
+    }
+
+    /// Whether an empty area is kept: a small one, as long as it is the only one of its kind.
+    fn is_kept(&self, number: u32) -> bool {
+        let Some(area) = &self.areas[number as usize] else { return false };
+        let is_other =
+            |(at, other): (usize, &Area)| at != number as usize && other.pages == area.pages && other.is_empty();
+        let mut others = self.areas.iter().enumerate().filter_map(|(at, area)| Some((at, area.as_ref()?)));
+        area.bytes() <= KEPT && !others.any(is_other)
+    }
+
+    /// An area that the system did not take.
+    pub(super) fn restore(&mut self, area: Area) {
+        let _ = self.add(area); // without memory to note it, the range stays and is empty
+    }
+
+    fn area(&mut self, number: u32) -> &mut Area {
+        self.areas[number as usize].as_mut().expect("an area of that number")
+    }
+
+    /// The number of the area that a block is of.
+    fn area_of(&self, block: &Block) -> u32 {
+        let after = self.by_address.partition_point(|&(address, _)| address <= block.address());
+        self.by_address[after - 1].1
+    }
+
+    fn take_pages(&mut self, bytes: usize) -> Option<Block> {
+        let pages = pages_of(bytes);
+        if let Some(block) = self.spares(pages).take(bytes) {
+            return Some(block);
+        }
+        if bytes < OWN_FROM
+            && let Some(block) = self.take_of_areas(bytes, pages)
+        {
+            return Some(block);
+        }
+        self.take_of_new_area(bytes, pages).or_else(|| self.take_after_all(bytes, pages))
+    }
+
+    fn take_of_areas(&mut self, bytes: usize, pages: Pages) -> Option<Block> {
+        let Stock { areas, by_address, .. } = self;
+        by_address.iter().find_map(|&(_, number)| {
+            let area = areas[number as usize].as_mut()?;
+            if area.pages == pages { area.take(bytes) } else { None }
+        })
+    }
+
+    /// The system has no more addresses: what is spare may be in the way.
+    #[cold]
+    fn take_after_all(&mut self, bytes: usize, pages: Pages) -> Option<Block> {
+        while let Some(mut block) = self.small.surplus(0).or_else(|| self.huge.surplus(0)) {
+            if block.return_memory() {
+                self.returned += block.bytes() as u64;
+            }
+            let emptied = self.put_pages(block);
+            emptied.and_then(|area| area.release().err()).into_iter().for_each(|area| self.restore(area));
+        }
+        self.take_of_areas(bytes, pages).or_else(|| self.take_of_new_area(bytes, pages))
+    }
+
+    /// A block of a new area: one that grows with what there is, or a smaller one where the system has no more.
+    #[cold]
+    fn take_of_new_area(&mut self, bytes: usize, pages: Pages) -> Option<Block> {
+        let mut want = self.next_area_bytes(bytes, pages);
+        loop {
+            if let Some(area) = Area::new(want, pages) {
+                let number = self.add(area)?;
+                return self.area(number).take(bytes);
+            }
+            if want == bytes {
+                return None;
+            }
+            want = (want / 2).next_multiple_of(unit(pages)).max(bytes);
+        }
+    }
+
+    /// Bytes of the next area, which a block of so many is for.
+    fn next_area_bytes(&self, bytes: usize, pages: Pages) -> usize {
+        if bytes >= OWN_FROM {
+            return bytes;
+        }
+        let first = if pages == Pages::Huge { FIRST_HUGE } else { FIRST };
+        (self.reserved / 2).clamp(first, LARGEST).next_multiple_of(HUGE_PAGE).max(bytes)
+    }
+
+    /// Note an area: its number.
+    fn add(&mut self, area: Area) -> Option<u32> {
+        let Some(number) = self.free_number() else {
+            let _ = area.release(); // its addresses stay where the system does not take them
+            return None;
+        };
+        let at = self.by_address.partition_point(|&(address, _)| address < area.address());
+        self.by_address.insert(at, (area.address(), number as u32));
+        self.reserved += area.bytes();
+        if number == self.areas.len() {
+            self.areas.push(None);
+        }
+        self.areas[number] = Some(area);
+        Some(number as u32)
+    }
+
+    /// A number for an area, and memory to note it.
+    fn free_number(&mut self) -> Option<usize> {
+        let number = self.areas.iter().position(Option::is_none).unwrap_or(self.areas.len());
+        self.areas.try_reserve(1).ok()?;
+        self.by_address.try_reserve(1).ok()?;
+        (number >> (u32::BITS - PAGE_BITS) == 0).then_some(number)
+    }
+
+    // --- pieces ---
+
+    fn take_piece(&mut self, bytes: usize) -> Option<Block> {
+        let class = class_of(bytes);
+        let id = match self.partial[class] {
+            NONE => self.divide(class)?,
+            id => id,
+        };
+        let (number, first) = parts_of(id);
+        let piece = self.area(number).take_piece(first);
+        self.in_slabs -= piece.bytes();
+        if self.slab(id).is_full() {
+            self.unlink(id);
+        }
+        Some(piece)
+    }
+
+    /// Another slab of a class.
+    #[cold]
+    fn divide(&mut self, class: usize) -> Option<SlabId> {
+        let block = self.take_pages(slab_bytes(class))?;
+        let number = self.area_of(&block);
+        match self.area(number).divide(block, Slab::new(class)) {
+            Ok(first) => {
+                self.in_slabs += slab_bytes(class);
+                self.link(id_of(number, first));
+                Some(id_of(number, first))
+            }
+            Err(block) => {
+                let _ = self.put_pages(block); // of an area that has others, or stays empty
+                None
+            }
+        }
+    }
+
+    /// Take a piece back; the block of its slab, where that has no other.
+    fn put_piece(&mut self, block: Block) -> Option<Block> {
+        let number = self.area_of(&block);
+        self.in_slabs += block.bytes();
+        let area = self.area(number);
+        let id = id_of(number, area.put_piece(block));
+        let slab = *self.slab(id);
+        if slab.was_full() {
+            self.link(id);
+        }
+        if !slab.is_empty() {
+            return None;
+        }
+        self.unlink(id);
+        self.in_slabs -= slab_bytes(slab.class as usize);
+        Some(self.area(number).join(parts_of(id).1))
+    }
+
+    fn slab(&mut self, id: SlabId) -> &mut Slab {
+        let (number, first) = parts_of(id);
+        self.area(number).slab(first)
+    }
+
+    /// A slab has room: the next piece of its size is taken there.
+    fn link(&mut self, id: SlabId) {
+        let class = self.slab(id).class as usize;
+        let next = std::mem::replace(&mut self.partial[class], id);
+        let slab = self.slab(id);
+        (slab.previous, slab.next) = (NONE, next);
+        if next != NONE {
+            self.slab(next).previous = id;
+        }
+    }
+
+    fn unlink(&mut self, id: SlabId) {
+        let Slab { class, previous, next, .. } = *self.slab(id);
+        if previous == NONE {
+            self.partial[class as usize] = next;
+        } else {
+            self.slab(previous).next = next;
+        }
+        if next != NONE {
+            self.slab(next).previous = previous;
+        }
+    }
+}
+
+/// The pages that a block of so many bytes is of.
+fn pages_of(bytes: usize) -> Pages {
+    if bytes.is_multiple_of(HUGE_PAGE) { Pages::Huge } else { Pages::Small }
+}
+
+#[cfg(test)]
+impl Stock {
+    /// Walk every invariant.
+    pub(super) fn check(&self) {
+        assert!(self.by_address.is_sorted());
+        let areas: Vec<&Area> = self.areas.iter().flatten().collect();
+        assert_eq!(areas.len(), self.by_address.len());
+        for &(address, number) in &self.by_address {
+            assert_eq!(self.areas[number as usize].as_ref().unwrap().address(), address);
+        }
+        assert_eq!(areas.iter().map(|area| area.bytes()).sum::<usize>(), self.reserved);
+        let free: usize = areas.iter().map(|area| area.free_bytes()).sum();
+        let spare = self.small.bytes() + self.huge.bytes() + self.in_slabs;
+        assert_eq!(free + spare + self.held, self.reserved);
+        for area in areas {
+            area.check();
+        }
+    }
+
+    /// Give all back that is free.
+    pub(super) fn clear(&mut self) {
+        while let Some(block) = self.small.surplus(0).or_else(|| self.huge.surplus(0)) {
+            self.returning += 1;
+            let emptied = self.put_returned(block, true);
+            emptied.into_iter().for_each(|area| area.release().unwrap());
+        }
+        for area in self.areas.iter_mut().filter_map(Option::take) {
+            self.reserved -= area.bytes();
+            area.release().unwrap();
+        }
+        self.by_address.clear();
+    }
+}
