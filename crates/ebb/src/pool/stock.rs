@@ -225,7 +225,9 @@ impl Stock {
         let Stock { areas, by_address, .. } = self;
         by_address.iter().find_map(|&(_, number)| {
             let area = areas[number as usize].as_mut()?;
-            if area.pages == pages { area.take(bytes) } else { None }
+            // A larger one, which was a block's own, has pages that no `SlabId` can name.
+            let is_shared = area.bytes() <= LARGEST || bytes >= OWN_FROM;
+            if area.pages == pages && is_shared { area.take(bytes) } else { None }
         })
     }
 
