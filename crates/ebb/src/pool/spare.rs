@@ -47,14 +47,14 @@ impl Spares {
         Ok(())
     }
 
-    /// The one of the highest address, where more than `most` bytes are kept, or too many blocks: areas up there come to be
-    /// empty then.
+    /// The one of the lowest address, where more than `most` bytes are kept, or too many blocks. Systems hand out addresses
+    /// from above, so the latest areas, which are the largest, come to be empty first.
     pub(super) fn surplus(&mut self, most: usize) -> Option<Block> {
         if self.blocks.is_empty() || (self.bytes <= most && self.blocks.len() <= MOST) {
             return None;
         }
-        let (last, _) = self.blocks.iter().enumerate().max_by_key(|(_, block)| block.address())?;
-        let block = self.blocks.remove(last);
+        let (lowest, _) = self.blocks.iter().enumerate().min_by_key(|(_, block)| block.address())?;
+        let block = self.blocks.remove(lowest);
         self.bytes -= block.bytes();
         Some(block)
     }

@@ -16,9 +16,9 @@ const OWN_FROM: usize = 64 << 20;
 /// An empty area of at most so many bytes is kept: its addresses, not its memory.
 const KEPT: usize = 64 << 20;
 
-/// Blocks may keep so much memory when nobody has them, and a part of what is held.
-const SPARE: usize = 1 << 20;
-const SPARE_SHARE: usize = 256;
+/// Blocks may keep so much memory when nobody has them: a quarter of what is held, from the least to the most; and 1/256.
+const LEAST_SPARE: usize = 64 << 10;
+const MOST_SPARE: usize = 1 << 20;
 
 /// A slab: the number of its area, and in the low bits that of its first page.
 type SlabId = u32;
@@ -149,7 +149,7 @@ impl Stock {
     }
 
     fn most_spare(&self) -> usize {
-        SPARE + self.held / SPARE_SHARE
+        (self.held / 4).clamp(LEAST_SPARE, MOST_SPARE) + self.held / 256
     }
 
     fn spares(&mut self, pages: Pages) -> &mut Spares {
@@ -222,9 +222,7 @@ impl Stock {
     }
 
     fn take_of_areas(&mut self, bytes: usize, pages: Pages) -> Option<Block> {
-        let Stock { areas, by_address, .. } = self;
-        by_address.iter().find_map(|&(_, number)| {
-            let area = areas[number as usize].as_mut()?;
+        self.areas.iter_mut().flatten().find_map(|area| {
             // A larger one, which was a block's own, has pages that no `SlabId` can name.
             let is_shared = area.bytes() <= LARGEST || bytes >= OWN_FROM;
             if area.pages == pages && is_shared { area.take(bytes) } else { None }

@@ -65,7 +65,7 @@ proptest! {
         }
         taken.into_iter().for_each(|block| release(&mut stock, block));
         let figures = stock.figures();
-        prop_assert!(figures.held == 0 && figures.spare <= 1 << 20, "{figures:?}");
+        prop_assert!(figures.held == 0 && figures.spare <= 64 << 10, "{figures:?}");
         stock.check();
         stock.clear();
         prop_assert_eq!(stock.figures().reserved, 0);
