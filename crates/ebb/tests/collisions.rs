@@ -1,14 +1,14 @@
 //! Entries of equal hash: more of them than lines near their home take.
 
+#[path = "common/keyed.rs"]
+mod keyed;
+
 use ebb::{EntrySize, RawTable, Table};
+use keyed::key_of;
 use std::cell::Cell;
 
 const HASH: u64 = 0x1234_5678_9abc_def0;
 const SIZES: [EntrySize; 3] = [EntrySize::Fixed(16), EntrySize::Fixed(40), EntrySize::Variable];
-
-fn key_of(entry: &[u8]) -> u64 {
-    u64::from_le_bytes(entry[..8].try_into().unwrap())
-}
 
 /// A table of so many entries of one hash.
 fn filled(size: EntrySize, count: u64) -> Table {

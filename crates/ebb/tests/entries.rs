@@ -1,21 +1,13 @@
 //! What is written to entries that were found is read again, whatever kind of table has them.
 
+#[path = "common/keyed.rs"]
+mod keyed;
+
 use ebb::{Cache, Clock, Deadlines, EntrySize, Keeping, OutOfMemory, RawTable, Table, Time};
+use keyed::{hash, key_of, rehash};
 
 const NEVER: Deadlines = Deadlines { hard: Time::NEVER, idle: Time::NEVER };
 const NEIGHBOURS: u64 = 3;
-
-fn hash(key: u64) -> u64 {
-    (key + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-}
-
-fn key_of(entry: &[u8]) -> u64 {
-    u64::from_le_bytes(entry[..8].try_into().unwrap())
-}
-
-fn rehash(entry: &[u8]) -> u64 {
-    hash(key_of(entry))
-}
 
 /// The key, and then a byte again and again.
 fn writer(key: u64, byte: u8) -> impl FnOnce(&mut [u8]) {

@@ -1,16 +1,12 @@
 //! What a segment is rebuilt from. An entry's hash costs a look at the entry; here each one is counted.
 
+#[path = "common/keyed.rs"]
+mod keyed;
+
 use ebb::{EntrySize, RawTable, Table};
+use keyed::{hash, key_of};
 use std::cell::Cell;
 use std::ops::Range;
-
-fn hash(key: u64) -> u64 {
-    (key + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-}
-
-fn key_of(entry: &[u8]) -> u64 {
-    u64::from_le_bytes(entry[..8].try_into().unwrap())
-}
 
 /// A table, and how many hashes of its entries it asked for.
 struct Counted {

@@ -1,18 +1,14 @@
 //! What a table says of the memory that it holds.
 
+#[path = "common/keyed.rs"]
+mod keyed;
+
 use ebb::{Cache, Clock, Deadlines, EntrySize, Keeping, RawTable, Stats, Table, Time};
+use keyed::{hash, rehash};
 
 /// Sizes of entries in the index itself, in one stack, and in many.
 const SIZES: [EntrySize; 4] = [EntrySize::Fixed(16), EntrySize::Fixed(72), EntrySize::Fixed(136), EntrySize::Variable];
 const BYTES: usize = 200;
-
-fn hash(key: u64) -> u64 {
-    (key + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-}
-
-fn rehash(entry: &[u8]) -> u64 {
-    hash(u64::from_le_bytes(entry[..8].try_into().unwrap()))
-}
 
 fn len_of(size: EntrySize) -> usize {
     if let EntrySize::Fixed(bytes) = size { bytes } else { BYTES }

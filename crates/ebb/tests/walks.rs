@@ -1,19 +1,11 @@
 //! Walks by position, while segments split and merge.
 
+#[path = "common/keyed.rs"]
+mod keyed;
+
 use ebb::{EntrySize, RawTable, Table};
+use keyed::{hash, key_of, rehash};
 use std::collections::HashSet;
-
-fn hash(key: u64) -> u64 {
-    (key + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-}
-
-fn key_of(entry: &[u8]) -> u64 {
-    u64::from_le_bytes(entry[..8].try_into().unwrap())
-}
-
-fn rehash(entry: &[u8]) -> u64 {
-    hash(key_of(entry))
-}
 
 fn fill(table: &mut Table, keys: std::ops::Range<u64>) {
     for key in keys {
