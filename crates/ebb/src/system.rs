@@ -25,6 +25,16 @@ pub(crate) enum Pages {
     Huge,
 }
 
+impl Pages {
+    /// The size of a page.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Pages::Small => OS_PAGE,
+            Pages::Huge => HUGE_PAGE,
+        }
+    }
+}
+
 /// A range of addresses that is owned by whoever holds it. Memory comes with the first touch, zeroed. It is given up with
 /// [`release`](Range::release); one that is dropped stays.
 #[derive(Debug)]
@@ -41,9 +51,8 @@ unsafe impl Sync for Range {}
 impl Range {
     /// A range of so many bytes, a positive multiple of [`OS_PAGE`], and of [`HUGE_PAGE`] where it is to be of those.
     pub(crate) fn reserve(bytes: usize, pages: Pages) -> Option<Range> {
-        let unit = if pages == Pages::Huge { HUGE_PAGE } else { OS_PAGE };
-        assert!(bytes > 0 && (bytes.is_multiple_of(unit) || ALONE));
-        let base = map_aligned(bytes, unit)?;
+        assert!(bytes > 0 && (bytes.is_multiple_of(pages.bytes()) || ALONE));
+        let base = map_aligned(bytes, pages.bytes())?;
         let advice = if pages == Pages::Huge { HUGE_PAGES } else { NO_HUGE_PAGES };
         // SAFETY: it was just mapped.
         unsafe { advise(base, bytes, advice) };

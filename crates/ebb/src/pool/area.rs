@@ -3,14 +3,14 @@
 
 use super::runs::Runs;
 use super::slabs::{PAGE, Slab, slab_bytes};
-use crate::system::{HUGE_PAGE, OS_PAGE, Pages, Range};
+use crate::system::{OS_PAGE, Pages, Range};
 use std::ptr::NonNull;
 
 /// What is known of pages is kept for so many together.
 const TOGETHER: usize = 64;
 
 /// Initialised memory, owned by whoever holds the block: zeros, or what was in it before. It starts on a multiple of 64
-/// bytes; of [`OS_PAGE`] from that size on; and of [`HUGE_PAGE`] where its size is one. One that is dropped leaks.
+/// bytes; of [`OS_PAGE`] from that size on; and of [`HUGE_PAGE`](crate::system::HUGE_PAGE) where its size is one. One that is dropped leaks.
 #[derive(Debug)]
 pub(crate) struct Block {
     base: NonNull<u8>,
@@ -95,9 +95,9 @@ pub(super) struct Area {
 }
 
 impl Area {
-    /// An area of so many bytes, a multiple of the unit.
+    /// An area of so many bytes, a multiple of a page.
     pub(super) fn new(bytes: usize, pages: Pages) -> Option<Area> {
-        let runs = Runs::new(bytes / unit(pages))?;
+        let runs = Runs::new(bytes / pages.bytes())?;
         let range = Range::reserve(bytes, pages)?;
         Some(Area { range, pages, runs, known: Vec::new() })
     }
@@ -115,19 +115,20 @@ impl Area {
         self.runs.is_empty()
     }
 
-    /// A block of so many bytes (a multiple of the unit), where there is room.
+    /// A block of so many bytes (whole pages), where there is room.
     pub(super) fn take(&mut self, bytes: usize) -> Option<Block> {
-        assert!(bytes > 0 && bytes.is_multiple_of(unit(self.pages)), "whole pages");
-        let first = self.runs.take(bytes / unit(self.pages))?;
-        Some(Block { base: self.range.at(first * unit(self.pages)), bytes })
+        let page = self.pages.bytes();
+        assert!(bytes > 0 && bytes.is_multiple_of(page), "whole pages");
+        let first = self.runs.take(bytes / page)?;
+        Some(Block { base: self.range.at(first * page), bytes })
     }
 
     /// Take a block of pages back, which came from [`take`](Self::take), or is a part of such a one.
     pub(super) fn put(&mut self, block: Block) {
-        let unit = unit(self.pages);
+        let page = self.pages.bytes();
         let at = self.offset_of(&block);
-        assert!(at.is_multiple_of(unit) && block.bytes.is_multiple_of(unit), "whole pages");
-        self.runs.put(at / unit, block.bytes / unit);
+        assert!(at.is_multiple_of(page) && block.bytes.is_multiple_of(page), "whole pages");
+        self.runs.put(at / page, block.bytes / page);
     }
 
     fn offset_of(&self, block: &Block) -> usize {
@@ -213,18 +214,10 @@ fn filled<T: Clone>(list: &mut Vec<T>, count: usize, with: T) -> Option<&mut [T]
     Some(list)
 }
 
-/// The unit in which an area hands out pages.
-pub(super) fn unit(pages: Pages) -> usize {
-    match pages {
-        Pages::Small => OS_PAGE,
-        Pages::Huge => HUGE_PAGE,
-    }
-}
-
 #[cfg(test)]
 impl Area {
     pub(super) fn free_bytes(&self) -> usize {
-        self.runs.free() * unit(self.pages)
+        self.runs.free() * self.pages.bytes()
     }
 
     pub(super) fn check(&self) {

@@ -22,8 +22,7 @@ impl Spares {
         self.bytes
     }
 
-    /// A block of so many bytes, on a boundary of `align`: the latest of just that size, or a part of the smallest that is
-    /// larger. O(blocks).
+    /// A block of so many bytes: the latest of just that size, or a part of the smallest that is larger. O(blocks).
     pub(super) fn take(&mut self, bytes: usize) -> Option<Block> {
         let fitting = self.blocks.iter().enumerate().rev().filter(|(_, block)| block.bytes() >= bytes);
         let (at, _) = fitting.min_by_key(|(_, block)| block.bytes())?;
@@ -47,7 +46,7 @@ impl Spares {
         Ok(())
     }
 
-    /// The one of the lowest address, where more than `most` bytes are kept, or too many blocks. Systems hand out addresses
+    /// The one of the lowest address, where more than `most` bytes are kept, or too many blocks. Linux hands out addresses
     /// from above, so the latest areas, which are the largest, come to be empty first.
     pub(super) fn surplus(&mut self, most: usize) -> Option<Block> {
         if self.blocks.is_empty() || (self.bytes <= most && self.blocks.len() <= MOST) {

@@ -1,6 +1,6 @@
 //! All areas of the process, and what is free of them.
 
-use super::area::{Area, Block, unit};
+use super::area::{Area, Block};
 use super::slabs::{CLASSES, NONE, PAGE, Slab, class_of, slab_bytes};
 use super::spare::Spares;
 use crate::system::{HUGE_PAGE, Pages};
@@ -142,10 +142,14 @@ impl Stock {
 
     /// The next block to return to the system.
     pub(super) fn surplus(&mut self) -> Option<Block> {
-        let most = self.most_spare();
-        let block = self.small.surplus(most).or_else(|| self.huge.surplus(most))?;
+        let block = self.spare_beyond(self.most_spare())?;
         self.returning += 1;
         Some(block)
+    }
+
+    /// A spare block, where more than `most` bytes are spare.
+    fn spare_beyond(&mut self, most: usize) -> Option<Block> {
+        self.small.surplus(most).or_else(|| self.huge.surplus(most))
     }
 
     fn most_spare(&self) -> usize {
@@ -232,7 +236,7 @@ impl Stock {
     /// The system has no more addresses: what is spare may be in the way.
     #[cold]
     fn take_after_all(&mut self, bytes: usize, pages: Pages) -> Option<Block> {
-        while let Some(mut block) = self.small.surplus(0).or_else(|| self.huge.surplus(0)) {
+        while let Some(mut block) = self.spare_beyond(0) {
             if block.return_memory() {
                 self.returned += block.bytes() as u64;
             }
@@ -254,7 +258,7 @@ impl Stock {
             if want == bytes {
                 return None;
             }
-            want = (want / 2).next_multiple_of(unit(pages)).max(bytes);
+            want = (want / 2).next_multiple_of(pages.bytes()).max(bytes);
         }
     }
 
@@ -390,8 +394,7 @@ impl Stock {
         }
         assert_eq!(areas.iter().map(|area| area.bytes()).sum::<usize>(), self.reserved);
         let free: usize = areas.iter().map(|area| area.free_bytes()).sum();
-        let spare = self.small.bytes() + self.huge.bytes() + self.in_slabs;
-        assert_eq!(free + spare + self.held, self.reserved);
+        assert_eq!(free + self.figures().spare + self.held, self.reserved);
         for area in areas {
             area.check();
         }
@@ -399,7 +402,7 @@ impl Stock {
 
     /// Give all back that is free.
     pub(super) fn clear(&mut self) {
-        while let Some(block) = self.small.surplus(0).or_else(|| self.huge.surplus(0)) {
+        while let Some(block) = self.spare_beyond(0) {
             self.returning += 1;
             let emptied = self.put_returned(block, true);
             emptied.into_iter().for_each(|area| area.release().unwrap());
