@@ -74,10 +74,24 @@ class Refuser(Protocol):
         """Whether CPython survives that the call is refused memory. Makes the call."""
 
 
-class Native:
+class Counted:
+    """A refuser that counts what it is asked for. CPython survives all that it refuses."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+
+    def is_past_the_end(self, nth: int) -> bool | None:
+        return self._seen < nth
+
+    def may_take(self, call: Call) -> bool:
+        return True
+
+
+class Native(Counted):
     """What the module asks the C library for, in this thread; see `fail_alloc.c`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._shim = ctypes.PyDLL(None)
         self._shim.fail_module.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
         self._shim.fail_nth.argtypes = [ctypes.c_long, ctypes.c_int]
@@ -87,7 +101,6 @@ class Native:
         self._shim.fail_module(
             min(int(span[0], 16) for span in spans), max(int(span[1], 16) for span in spans)
         )
-        self._seen = 0
 
     def refuse(self, nth: int, after: bool) -> None:
         self._shim.fail_nth(nth, after)
@@ -96,30 +109,15 @@ class Native:
         self._seen = self._shim.fail_seen()
         self._shim.fail_nth(0, 0)
 
-    def is_past_the_end(self, nth: int) -> bool | None:
-        return self._seen < nth
 
-    def may_take(self, call: Call) -> bool:
-        return True
-
-
-class Pool:
+class Pool(Counted):
     """What tables ask the pool for."""
-
-    def __init__(self) -> None:
-        self._seen = 0
 
     def refuse(self, nth: int, after: bool) -> None:
         _core._refuse_memory(nth, after)
 
     def stop(self) -> None:
         self._seen = _core._refuse_memory(0, False)
-
-    def is_past_the_end(self, nth: int) -> bool | None:
-        return self._seen < nth
-
-    def may_take(self, call: Call) -> bool:
-        return True
 
 
 class Python:

@@ -63,8 +63,9 @@ def fail_alloc(*args: str, **environment: str) -> int:
 
 @pytest.mark.parametrize("table", SOME)
 def test_each_native_allocation_of_each_operation_may_fail(shim: Path, table: str) -> None:
-    # Tables ask the pool, which seldom asks the C library: see below.
-    fail_alloc("native", "7", table, LD_PRELOAD=str(shim))
+    # Tables ask the pool, which seldom asks the C library: see below. Caches have native parts of their own.
+    least = 0 if table.startswith("map") else 40
+    assert fail_alloc("native", "7", table, LD_PRELOAD=str(shim)) >= least
 
 
 @pytest.mark.parametrize("table", SOME)

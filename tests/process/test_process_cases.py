@@ -39,8 +39,6 @@ LOOKS = {
     "gone": ("left",),
     "again": ("refilling", "refilled", "dropped"),
 }
-POOL = "each table has its own mappings and pieces of malloc"
-KEPT = "malloc keeps what small tables gave back"
 PAGES = "a value of 33,000 bytes has nine pages of 4 KiB"
 HEADS = "the heads of a table's parts take kilobytes"
 KNOWN = {
