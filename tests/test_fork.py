@@ -53,11 +53,20 @@ HEAD = """
 """
 
 
+def head(fork: str) -> str:
+    """What the script of a test begins with.
+
+    The child of a C fork that keeps the GIL hangs in CPython's ``drop_gil`` if another thread had asked for the GIL. It
+    asks once it has waited for the switch interval.
+    """
+    return HEAD + ("    sys.setswitchinterval(60)\n" if "PyDLL" in fork else "")
+
+
 @pytest.mark.parametrize("fork", FORKS.values(), ids=FORKS)
 @pytest.mark.parametrize("kinds", ["key=int, value=bytes", ""], ids=["inline", "objects"])
 def test_a_child_is_swept(fork: str, kinds: str) -> None:
     run_to_done(
-        HEAD
+        head(fork)
         + f"""
     c = Cache(ttl=0.5, {kinds})
     for i in range(50_000):
@@ -75,7 +84,7 @@ def test_a_child_is_swept(fork: str, kinds: str) -> None:
 @pytest.mark.parametrize("fork", FORKS.values(), ids=FORKS)
 def test_a_child_may_fork_again(fork: str) -> None:
     run_to_done(
-        HEAD
+        head(fork)
         + f"""
     c = Cache(ttl=0.5, key=int, value=bytes)
     for i in range(50_000):
@@ -156,7 +165,7 @@ IN_THREAD = """
 def test_a_child_ends_with_the_thread_that_forked(fork: str, end: str, on_remove: str, rest: float) -> None:
     """With code 0, as without a cache: the main thread, which would set another, did not come along."""
     run_to_done(
-        HEAD
+        head(fork)
         + IN_THREAD
         + f"""
     c = Cache(ttl=0.05, on_remove={on_remove})
@@ -228,7 +237,7 @@ def test_a_child_is_swept_for_as_long_as_it_has_threads() -> None:
 @pytest.mark.parametrize("fork", FORKS.values(), ids=FORKS)
 def test_a_memoized_call_of_another_thread_is_made_anew_in_a_child(fork: str) -> None:
     run_to_done(
-        HEAD
+        head(fork)
         + f"""
     parent = os.getpid()
     begun = threading.Event()
