@@ -56,8 +56,8 @@ HEAD = """
 def head(fork: str) -> str:
     """What the script of a test begins with.
 
-    The child of a C fork that keeps the GIL hangs in CPython's ``drop_gil`` if another thread had asked for the GIL. It
-    asks once it has waited for the switch interval.
+    The child of a C fork that keeps the GIL hangs in CPython's ``drop_gil`` if another thread had asked for
+    the GIL. A thread asks once it has waited for the switch interval.
     """
     return HEAD + ("    sys.setswitchinterval(60)\n" if "PyDLL" in fork else "")
 

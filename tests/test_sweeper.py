@@ -139,3 +139,70 @@ def test_the_end_names_an_on_remove_that_blocks() -> None:
     assert printed.startswith(
         "ebbmap WARNING the interpreter can't exit before on_remove=<function blocks at "
     )
+
+
+@linux
+def test_one_thread_serves_caches_that_come_and_go() -> None:
+    """A thread for each kept megabytes of stacks until it ran: a busy machine had thousands of them."""
+    run_to_done(
+        HEAD
+        + """
+    import os
+    def tasks():
+        return set(os.listdir("/proc/self/task"))
+    before = tasks()
+    Cache(ttl=60, key=int)[1] = 1
+    sweeper = tasks() - before
+    assert len(sweeper) == 1
+    for i in range(2_000):
+        Cache(ttl=60, key=int)[i] = i
+        assert tasks() - before == sweeper
+    assert wait_for(lambda: tasks() == before)
+    Cache(ttl=60, key=int)[1] = 1
+    assert len(tasks() - before) == 1
+    print("done")
+    """
+    )
+
+
+@linux
+def test_the_thread_of_many_caches_rests() -> None:
+    """Each of 5,000 caches has something due at another time."""
+    run_to_done(
+        HEAD
+        + """
+    import os
+    before = set(os.listdir("/proc/self/task"))
+    caches = [Cache(key=int, value=int) for _ in range(5_000)]
+    for place, c in enumerate(caches):
+        for i in range(4):
+            c.set(i, i, ttl=0.2 + 0.5 * i + 0.5 * place / len(caches) if i else 1_000)
+    (sweeper,) = set(os.listdir("/proc/self/task")) - before
+    def waits():
+        with open(f"/proc/self/task/{sweeper}/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
+    begun, first = time.monotonic(), waits()
+    assert wait_for(lambda: sum(c.stats()["entries"] for c in caches) == len(caches))
+    assert waits() - first <= 15 * (time.monotonic() - begun) + 20
+    print("done")
+    """
+    )
+
+
+def test_caches_leave_the_list_in_any_order() -> None:
+    run_to_done(
+        HEAD
+        + """
+    import random
+    rng = random.Random(4)
+    caches = []
+    for _ in range(3_000):
+        if len(caches) > rng.randrange(60):
+            caches.pop(rng.randrange(len(caches)))
+        c = Cache(ttl=0.3, key=int, value=int)
+        c[1] = 1
+        caches.append(c)
+    assert wait_for(lambda: not any(c.stats()["entries"] for c in caches))
+    print("done")
+    """
+    )

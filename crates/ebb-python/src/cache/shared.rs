@@ -11,8 +11,10 @@ use crate::python::lock::Guarded;
 use ebb::Time;
 use pyo3::prelude::*;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+
+const UNKNOWN: usize = usize::MAX;
 
 pub(crate) struct Shared {
     pub(crate) settings: OnceLock<Settings>,
@@ -22,8 +24,8 @@ pub(crate) struct Shared {
     due_at: AtomicU64,
     /// When the sweeper, which found the cache busy, comes again; 0 if it did not.
     retry_at: AtomicU64,
-    /// Whether the sweeper knows of it.
-    known: AtomicBool,
+    /// Its place in the sweeper's list; `UNKNOWN` where it is not there.
+    place: AtomicUsize,
 }
 
 /// A cache's own reference to it.
@@ -58,7 +60,7 @@ impl Shared {
             instances: Instances::new(),
             due_at: AtomicU64::new(u64::MAX),
             retry_at: AtomicU64::new(0),
-            known: AtomicBool::new(false),
+            place: AtomicUsize::new(UNKNOWN),
         }
     }
 
@@ -67,11 +69,16 @@ impl Shared {
     }
 
     pub(crate) fn is_known(&self) -> bool {
-        self.known.load(Ordering::Relaxed)
+        self.place() != UNKNOWN
     }
 
-    pub(crate) fn set_known(&self) {
-        self.known.store(true, Ordering::Relaxed);
+    pub(crate) fn place(&self) -> usize {
+        self.place.load(Ordering::Relaxed)
+    }
+
+    /// Called under the sweeper's lock.
+    pub(crate) fn set_place(&self, place: usize) {
+        self.place.store(place, Ordering::Relaxed);
     }
 
     /// When the sweeper is wanted, in milliseconds, `lag` after something is due.

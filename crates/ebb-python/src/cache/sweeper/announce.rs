@@ -1,7 +1,7 @@
 //! What a cache tells the sweeper: that something will expire, and that the cache has gone.
 
 use crate::cache::shared::Shared;
-use crate::cache::sweeper::state::{LAG, PLANNED, RESTING, WAKE, is_news, with_sweeper};
+use crate::cache::sweeper::state::{LAG, RESTING, is_news, plan, with_sweeper};
 use crate::cache::sweeper::thread;
 use crate::python::{calls, log};
 use ebb::Clock;
@@ -35,9 +35,8 @@ fn announce_attached(py: Python<'_>, shared: &Arc<Shared>, due: u64) {
         if sweeper.closed || !sweeper.know(shared) {
             return false; // operations sweep too
         }
-        PLANNED.fetch_min(due.saturating_add(LAG), Ordering::SeqCst);
+        plan(due.saturating_add(LAG));
         thread::start(sweeper);
-        WAKE.notify_one();
         sweeper.thread.is_none()
     });
     if has_failed && !TOLD.swap(true, Ordering::SeqCst) {
@@ -52,11 +51,5 @@ pub(crate) fn forget(py: Python<'_>, shared: &Shared) {
     if !shared.is_known() {
         return;
     }
-    with_sweeper(py, |sweeper| {
-        sweeper.caches.retain(|known| !std::ptr::eq(known.as_ptr(), shared));
-        if sweeper.caches.is_empty() {
-            sweeper.caches = Vec::new();
-            sweeper.stop();
-        }
-    });
+    with_sweeper(py, |sweeper| sweeper.forget(shared));
 }

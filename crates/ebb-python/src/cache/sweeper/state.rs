@@ -10,9 +10,15 @@ use std::thread::JoinHandle;
 
 /// Milliseconds from an entry's deadline to its sweep, so that those due about the same time go together.
 pub(super) const LAG: u64 = 100;
+/// Milliseconds that the thread waits for another cache once the last one has gone: starting a thread takes longer than
+/// making a cache, and one that ends keeps its stack until it runs.
+const LINGER: u64 = 1_000;
 
 pub(super) struct Sweeper {
+    /// All of them are alive: a cache leaves the list before it goes. Each knows its place.
     pub(super) caches: Vec<Weak<Shared>>,
+    /// When the thread ends if there is no cache until then, in milliseconds of the system's clock.
+    pub(super) lingers_until: u64,
     pub(super) thread: Option<JoinHandle<()>>,
     /// Those told to end, which may still be in an `on_remove`: the interpreter must not go before they have.
     pub(super) ended: Vec<JoinHandle<()>>,
@@ -28,6 +34,7 @@ pub(super) struct Sweeper {
 
 static SWEEPER: Mutex<Sweeper> = Mutex::new(Sweeper {
     caches: Vec::new(),
+    lingers_until: 0,
     thread: None,
     ended: Vec::new(),
     pause: 0,
@@ -79,14 +86,42 @@ pub(super) fn is_news(due: u64) -> bool {
     due.saturating_add(LAG) < PLANNED.load(Ordering::SeqCst)
 }
 
+/// Have the thread look at `moment` (milliseconds) at the latest. Called under the lock.
+pub(super) fn plan(moment: u64) {
+    if PLANNED.fetch_min(moment, Ordering::SeqCst) > moment {
+        WAKE.notify_one();
+    }
+}
+
 impl Sweeper {
     /// Know a cache, if there is room; whether it does.
     pub(super) fn know(&mut self, shared: &Arc<Shared>) -> bool {
         if !shared.is_known() && self.caches.try_reserve(1).is_ok() {
+            shared.set_place(self.caches.len());
             self.caches.push(Arc::downgrade(shared));
-            shared.set_known();
         }
         shared.is_known()
+    }
+
+    /// Know a cache no more. The last of the list takes its place. O(1).
+    pub(super) fn forget(&mut self, shared: &Shared) {
+        let place = shared.place();
+        self.caches.swap_remove(place);
+        if let Some(moved) = self.caches.get(place).and_then(Weak::upgrade) {
+            moved.set_place(place);
+        }
+        if self.caches.len() <= self.caches.capacity() / 4 {
+            self.caches.shrink_to(self.caches.len() * 2);
+        }
+        if self.caches.is_empty() {
+            self.linger();
+        }
+    }
+
+    /// Have the thread end if no cache comes for a while.
+    fn linger(&mut self) {
+        self.lingers_until = Clock::now().millis() + LINGER;
+        plan(self.lingers_until);
     }
 
     /// Make no attempt to start the thread for `pause` milliseconds.
@@ -100,6 +135,11 @@ impl Sweeper {
         self.generation += 1;
         PLANNED.store(u64::MAX, Ordering::SeqCst);
         WAKE.notify_one();
+        self.retire();
+    }
+
+    /// The thread is about to end.
+    pub(super) fn retire(&mut self) {
         self.ended.retain(|thread| !thread.is_finished());
         self.ended.extend(self.thread.take());
     }

@@ -115,6 +115,10 @@ fn wait_and_collect(generation: u64, due: &mut Vec<Arc<Shared>>) -> bool {
         // Before the caches are looked at: who comes later sees that it has to announce.
         PLANNED.store(u64::MAX, Ordering::SeqCst);
         let now = Clock::now().millis();
+        if sweeper.caches.is_empty() && now >= sweeper.lingers_until {
+            sweeper.retire();
+            return false;
+        }
         let next = collect(&sweeper, now, due);
         if !due.is_empty() {
             return true;
@@ -126,18 +130,24 @@ fn wait_and_collect(generation: u64, due: &mut Vec<Arc<Shared>>) -> bool {
     false
 }
 
-/// The caches with something due; when something of the others is.
+/// The caches with something due, once one has been due for the lag; else when one will have been, or the thread ends.
+/// Those due for less come along, so that the thread of many caches looks at all of them ten times a second at most.
 fn collect(sweeper: &Sweeper, now: u64, due: &mut Vec<Arc<Shared>>) -> u64 {
-    let mut next = u64::MAX;
-    // Those in the list are alive, as a cache leaves it before it goes; so none of these is dropped here.
-    for shared in sweeper.caches.iter().filter_map(Weak::upgrade) {
-        match shared.wanted_at(LAG) {
-            wanted if wanted <= now && due.try_reserve(1).is_ok() => due.push(shared),
-            wanted if wanted <= now => next = next.min(now + RETRY), // no memory to note it
-            wanted => next = next.min(wanted),
+    let next = known(sweeper).map(|shared| shared.wanted_at(LAG)).min().unwrap_or(sweeper.lingers_until);
+    if next > now {
+        return next;
+    }
+    for shared in known(sweeper).filter(|shared| shared.wanted_at(0) <= now) {
+        if due.try_reserve(1).is_ok() {
+            due.push(shared);
         }
     }
-    next
+    now + RETRY // for those that no memory was left to note
+}
+
+/// The caches known. As they are alive, none of these references is the last.
+fn known(sweeper: &Sweeper) -> impl Iterator<Item = Arc<Shared>> {
+    sweeper.caches.iter().filter_map(Weak::upgrade)
 }
 
 fn wait(sweeper: MutexGuard<'static, Sweeper>, until: u64, now: u64) -> MutexGuard<'static, Sweeper> {
