@@ -1,5 +1,6 @@
 //! An array that grows and shrinks in chunks of one OS page: its elements never move once there is a second chunk, so
-//! growing it never copies more than a page (and the root, eight bytes a chunk).
+//! growing it never copies more than a page (and the root, eight bytes a chunk). One of less than a page is a single block
+//! that is about as large as its elements need.
 #![allow(unsafe_code)] // an array over raw blocks
 
 use crate::memory::{Block, Memory, OS_PAGE, OutOfMemory};
@@ -16,10 +17,9 @@ impl Plain for u16 {
 
 /// See the module's text. Elements are [`Plain::EMPTY`] until written.
 ///
-/// Invariants: `root` is null, or a block with room for `root_capacity` pointers, of which the first `chunks` are
-/// written. Chunk `i` of it is null or holds `PER_CHUNK` written elements, but for chunk 0, which holds `first` of them:
-/// `PER_CHUNK`, where there are other chunks, and 0 where there is none. `chunk_0` is what `root[0]` is, to save small
-/// arrays a step.
+/// Invariants: `chunk_0` holds `first` written elements: `PER_CHUNK`, where there are other chunks, and 0 where there is
+/// none. `root` is null, which it is not where there are several chunks, or a block with room for `root_capacity` pointers,
+/// of which the first `chunks` are written. Chunk `i` of it, from 1 on, is null or holds `PER_CHUNK` written elements.
 #[derive(Debug)]
 pub(crate) struct ChunkArray<T> {
     chunk_0: *mut T,
@@ -42,7 +42,6 @@ fn no_element(i: usize) -> ! {
 
 impl<T: Plain> ChunkArray<T> {
     pub(crate) const PER_CHUNK: usize = OS_PAGE / size_of::<T>();
-    const SMALLEST: usize = if size_of::<T>() >= 64 { 2 } else { 128 / size_of::<T>() };
 
     pub(crate) const fn new() -> Self {
         ChunkArray { chunk_0: null_mut(), root: null_mut(), chunks: 0, root_capacity: 0, first: 0 }
@@ -90,26 +89,26 @@ impl<T: Plain> ChunkArray<T> {
             return Some(unsafe { NonNull::new_unchecked(self.chunk_0.add(i)) });
         }
         let (chunk, at) = (i / Self::PER_CHUNK, i % Self::PER_CHUNK);
-        let base = if chunk == 0 { null_mut() } else { self.chunk(chunk) };
+        let base = self.chunk_after_first(chunk);
         // SAFETY: a chunk after the first holds `PER_CHUNK` elements, if it is there.
         NonNull::new(base).map(|base| unsafe { base.add(at) })
     }
 
-    /// The first element of a chunk; null where it is not there.
+    /// The first element of a chunk; null where it is not there, or is the first.
     #[inline(always)]
-    fn chunk(&self, index: usize) -> *mut T {
-        if index >= self.chunks as usize {
+    fn chunk_after_first(&self, index: usize) -> *mut T {
+        if index == 0 || index >= self.chunks as usize {
             return null_mut();
         }
-        // SAFETY: the root holds `chunks` pointers.
+        // SAFETY: there are several chunks, so the root holds `chunks` pointers.
         unsafe { *self.root.add(index) }
     }
 
     /// Let the root lead to another chunk; to which it led before.
     ///
     /// # Safety
-    /// `chunk` is null or what [`new_chunk`](Self::new_chunk) gave, of `PER_CHUNK` elements where `index` is not 0, and
-    /// nothing else leads to it but `chunk_0`.
+    /// `index` is not 0. `chunk` is null or what [`new_chunk`](Self::new_chunk) gave, of `PER_CHUNK` elements, and nothing
+    /// else leads to it.
     unsafe fn replace_chunk(&mut self, index: usize, chunk: *mut T) -> *mut T {
         assert!(index < self.root_capacity as usize, "the root has no place {index}");
         // SAFETY: the root has room for `root_capacity` pointers; where none was written, any bits are one.
@@ -140,11 +139,11 @@ impl<T: Plain> ChunkArray<T> {
             }
             self.chunks -= 1;
         }
-        if self.chunks == 1 && len * 4 <= self.first as usize && self.first as usize > Self::SMALLEST {
+        self.shrink_root(memory);
+        if self.chunks == 1 && len * 2 <= self.first as usize && Self::elements_for(len) < self.first as usize {
             // Skipped when memory is short: shrinking is never owed.
             let _ = self.resize_first(memory, len);
         }
-        self.shrink_root(memory);
     }
 
     /// Give back chunk `index` (not 0). Its elements can't be had until [`restore_chunk`](Self::restore_chunk).
@@ -160,7 +159,8 @@ impl<T: Plain> ChunkArray<T> {
 
     /// Whether chunk `index` is there.
     pub(crate) fn has_chunk(&self, index: usize) -> bool {
-        !self.chunk(index).is_null()
+        let first = index == 0 && self.chunks > 0;
+        first || !self.chunk_after_first(index).is_null()
     }
 
     /// Bring back a released chunk, empty.
@@ -195,9 +195,15 @@ impl<T: Plain> ChunkArray<T> {
         Ok(chunk)
     }
 
+    /// How many elements chunk 0 has room for, where `len` are wanted: some more, and what else fits in their block.
+    fn elements_for(len: usize) -> usize {
+        let wanted = (len + len / 8).clamp(1, Self::PER_CHUNK);
+        (Memory::block_bytes(wanted * size_of::<T>()) / size_of::<T>()).min(Self::PER_CHUNK)
+    }
+
+    /// Another block for chunk 0, where it is the only one.
     fn resize_first(&mut self, memory: &mut Memory, len: usize) -> Result<(), OutOfMemory> {
-        let elements = len.next_power_of_two().clamp(Self::SMALLEST, Self::PER_CHUNK);
-        self.reserve_root(memory, 1)?;
+        let elements = Self::elements_for(len);
         let new = Self::new_chunk(memory, elements)?;
         let kept = (self.first as usize).min(elements);
         if kept > 0 {
@@ -205,8 +211,6 @@ impl<T: Plain> ChunkArray<T> {
             unsafe { std::ptr::copy_nonoverlapping(self.chunk_0, new, kept) };
         }
         self.drop_first(memory);
-        // SAFETY: a new chunk.
-        unsafe { self.replace_chunk(0, new) };
         (self.chunk_0, self.first, self.chunks) = (new, elements as u32, 1);
         Ok(())
     }
@@ -214,8 +218,6 @@ impl<T: Plain> ChunkArray<T> {
     fn drop_first(&mut self, memory: &mut Memory) {
         let bytes = Memory::block_bytes(Self::chunk_bytes(self.first as usize));
         if let Some(base) = NonNull::new(self.chunk_0.cast()) {
-            // SAFETY: null.
-            unsafe { self.replace_chunk(0, null_mut()) };
             (self.chunk_0, self.first) = (null_mut(), 0);
             // SAFETY: chunk 0 is a block made for `first` elements, and nothing leads to it any more.
             memory.release(unsafe { Block::from_parts(base, bytes) });
@@ -240,7 +242,7 @@ impl<T: Plain> ChunkArray<T> {
     }
 
     fn shrink_root(&mut self, memory: &mut Memory) {
-        if self.chunks == 0 {
+        if self.chunks <= 1 {
             self.release_root(memory);
         } else if self.root_capacity > 8 && self.chunks * 4 <= self.root_capacity {
             let _ = self.move_root(memory, (self.chunks as usize).next_power_of_two().max(8));
@@ -249,10 +251,13 @@ impl<T: Plain> ChunkArray<T> {
 
     /// Give the root another block, with room for `capacity` pointers: all chunks or more.
     fn move_root(&mut self, memory: &mut Memory, capacity: usize) -> Result<(), OutOfMemory> {
-        assert!(capacity >= self.chunks as usize);
+        assert!(capacity >= (self.chunks as usize).max(1));
         let (root_capacity, bytes) = Self::root_of(capacity).ok_or(OutOfMemory)?;
         let new = memory.allocate(bytes)?.into_parts().0.cast::<*mut T>().as_ptr();
-        if self.chunks > 0 {
+        if self.root.is_null() {
+            // SAFETY: the new root has room for more than one pointer.
+            unsafe { new.write(self.chunk_0) };
+        } else {
             // SAFETY: 1. The old root holds `chunks` pointers, and the new one has room for them. 2. Different blocks.
             unsafe { std::ptr::copy_nonoverlapping(self.root, new, self.chunks as usize) };
         }

@@ -6,8 +6,10 @@ use crate::heap::{Growth, TILE};
 use crate::lines::{Cells, Inline};
 use crate::segment::{MAX_LINES, slots};
 
-/// Below this many entries, blocks are made with room to spare: the memory is within the promise's fixed part.
-const SMALL_TABLE: usize = 8 << 10;
+/// Below this many entries, blocks are made with room to spare: the memory is within what the promise leaves each table.
+const SMALL_TABLE: usize = 256;
+/// The same for blocks that hold the entries.
+const SMALL_TILES: usize = 64;
 /// How many blocks fill a tile: each size is about a tenth larger than the one before, or as little as can be.
 const SHARES: [usize; 22] = [38, 34, 31, 28, 25, 23, 21, 19, 17, 15, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
 /// Tables of fewer entries have every other size of block: a tile that is partly empty, for each size, is much of what
@@ -90,13 +92,9 @@ impl Fill {
     }
 
     /// The number of entries below which there should be one segment fewer than `count`: well below that at which there
-    /// came to be so many, and further in a small table, where segments that are too many cost little.
+    /// came to be so many.
     pub(crate) fn merge_below(self, count: usize) -> usize {
-        match count {
-            1 => 0,
-            _ if self.split_at(count) < SMALL_TABLE => self.split_at(count - 1) / 2,
-            _ => self.split_at(count - 1) / 20 * 17,
-        }
+        if count == 1 { 0 } else { self.split_at(count - 1) * 17 / 20 }
     }
 
     /// How blocks get their pages.
@@ -135,7 +133,7 @@ impl Fill {
     pub(crate) fn is_too_large(self, lines: usize, entries: usize, all: usize) -> bool {
         match self.steps {
             Steps::Of(_) if all < SMALL_TABLE => 3 * entries + 6 <= self.capacity_of_fewer(lines),
-            Steps::Tiles(_) if all < SMALL_TABLE / 4 => 3 * entries + 6 <= self.capacity_of_fewer(lines),
+            Steps::Tiles(_) if all < SMALL_TILES => 3 * entries + 6 <= self.capacity_of_fewer(lines),
             Steps::Of(_) => entries + 3 <= self.capacity_of_fewer(lines) && self.lines_to_shrink(entries, all) < lines,
             Steps::Tiles(Tiles { loose, .. }) => {
                 entries * 100 <= slots(lines) * loose && self.lines_to_shrink(entries, all) < lines
@@ -181,7 +179,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Entries of tables around each size at which blocks are made in another way.
-    const TABLES: [usize; 8] = [1, 2047, 2048, 8191, 8192, COARSE_BELOW - 1, COARSE_BELOW, 1 << 24];
+    const TABLES: [usize; 8] =
+        [1, SMALL_TILES - 1, SMALL_TILES, SMALL_TABLE - 1, SMALL_TABLE, COARSE_BELOW - 1, COARSE_BELOW, 1 << 24];
     /// More entries than the largest segment takes.
     const MANY: usize = MAX_LINES * SLOTS + 10;
 
@@ -215,9 +214,8 @@ mod tests {
         for fill in fills() {
             assert_eq!(fill.merge_below(1), 0);
             for count in 2..3000 {
-                let most = if fill.split_at(count) < SMALL_TABLE { 0.5 } else { 0.85 };
                 let share = fill.merge_below(count) as f64 / fill.split_at(count - 1) as f64;
-                assert!(share <= most && share > most - 0.01, "{share} of the entries, {count} segments");
+                assert!(share <= 0.85 && share > 0.84, "{share} of the entries, {count} segments");
             }
         }
     }
@@ -273,8 +271,8 @@ mod tests {
                 let fits = fill.capacity_of_fewer(lines);
                 let saves = |entries| fill.lines_to_shrink(entries, all) < lines;
                 let expected = |entries: usize| match fill.steps {
-                    Steps::Of(_) if all >= 8192 => entries + 3 <= fits && saves(entries),
-                    Steps::Tiles(tiles) if all >= 2048 => {
+                    Steps::Of(_) if all >= SMALL_TABLE => entries + 3 <= fits && saves(entries),
+                    Steps::Tiles(tiles) if all >= SMALL_TILES => {
                         let used = entries as f64 / slots(lines) as f64;
                         saves(entries) && used <= if tiles.line_bytes <= 16 + 12 * 16 { 0.66 } else { 0.72 }
                     }

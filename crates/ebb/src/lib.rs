@@ -23,6 +23,7 @@
 
 mod cache;
 mod chunks;
+mod classes;
 mod clock;
 mod entry;
 mod expiry;

@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn lists_keep_their_order_while_slots_move() {
         let mut heap = Heap::new();
-        let stack = heap.new_stack(12, Growth::Alone, 0).unwrap();
+        let stack = heap.new_stack(12, Growth::Entries, 0).unwrap();
         let mut lists = Lists::new(4);
         lists.reserve(&mut heap.memory, 3).unwrap();
         let mut model: [VecDeque<u32>; 3] = Default::default();

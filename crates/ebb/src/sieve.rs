@@ -291,7 +291,7 @@ mod tests {
     impl Queue {
         fn new() -> Self {
             let mut heap = Heap::new();
-            let stack = heap.new_stack(NUMBER + 4, Growth::Alone, 0).unwrap();
+            let stack = heap.new_stack(NUMBER + 4, Growth::Entries, 0).unwrap();
             let mut sieve = Sieve::new(0);
             sieve.prepare(&mut heap.memory).unwrap();
             Queue { heap, sieve, stack, places: Vec::new() }

@@ -3,8 +3,8 @@
 //! A length that is a size itself takes exactly its bytes; any other goes to the next size, whose slots end in one or
 //! two bytes that say how many are left over.
 
-/// Longer entries have pages of their own.
-pub(crate) const MAX_STACKED: usize = 32 << 10;
+/// Longer entries have pages of their own: what those leave is a sixteenth at most.
+pub(crate) const MAX_STACKED: usize = 64 << 10;
 
 /// The longest entry of a table whose entries vary in length. A slot's length is kept in 32 bits, and a cache puts some
 /// bytes in front of each entry.
@@ -23,7 +23,7 @@ pub(crate) struct SizeClass {
 }
 
 /// How many classes there are.
-pub(crate) const CLASSES: usize = 2 * (EXACT + 9 * STEPS);
+pub(crate) const CLASSES: usize = 2 * (EXACT + 10 * STEPS);
 
 /// The class of entries of `len` bytes, 1 to `MAX_STACKED`.
 pub(crate) fn class_of(len: usize) -> SizeClass {

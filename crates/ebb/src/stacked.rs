@@ -1,6 +1,6 @@
 //! A table of entries that are dense in stacks, one of each size, and an index of handles that finds them.
 
-use crate::chunks::ChunkArray;
+use crate::classes::ClassStacks;
 use crate::fill::Fill;
 use crate::heap::{Growth, Handle, Heap, Moved, ReadSlots, Removed, Slots, StackId, tagged};
 use crate::index::Index;
@@ -10,7 +10,7 @@ use crate::order::TableOrder;
 use crate::positions::{Found, Positions};
 use crate::pour::Rehash;
 use crate::raw::{EntrySize, RawTable};
-use crate::sizes::{CLASSES, MAX_ENTRY_BYTES, MAX_STACKED, class_of, entry_in, write_trailer};
+use crate::sizes::{MAX_ENTRY_BYTES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::stats::Stats;
 use crate::system::{prefetch_all, prefetch_early};
 use crate::walk::Cursor;
@@ -32,8 +32,8 @@ pub struct Stacked<O: TableOrder = ()> {
     pub(crate) order: O,
     index: Index<Handles>,
     size: EntrySize,
-    /// The stack of each size class, plus 1; of class 0 alone if entries have a fixed size.
-    stacks: ChunkArray<StackId>,
+    /// The stack of each size class; of class 0 alone if entries have a fixed size.
+    stacks: ClassStacks,
     /// Bytes of all entries, counted where they are not all of one size.
     variable_bytes: usize,
     /// The stack an entry was last taken from or put on: most likely that of the next.
@@ -54,7 +54,7 @@ impl<O: TableOrder> Stacked<O> {
             index: Index::new(Handles, fill(size, order.bytes())),
             order,
             size,
-            stacks: ChunkArray::new(),
+            stacks: ClassStacks::new(),
             variable_bytes: 0,
             recent: NO_STACK,
         }
@@ -162,21 +162,17 @@ impl<O: TableOrder> Stacked<O> {
         if self.size != EntrySize::Variable && self.recent != NO_STACK {
             return Ok(self.recent); // there is only one
         }
-        if number < self.stacks.capacity() && *self.stacks.get(number) != 0 {
-            return Ok(*self.stacks.get(number) - 1);
+        match self.stacks.find(number) {
+            Some(stack) => Ok(stack),
+            None => self.new_stack(number, slot_bytes, trailer),
         }
-        self.new_stack(number, slot_bytes, trailer)
     }
 
     #[cold]
     fn new_stack(&mut self, number: usize, slot_bytes: usize, trailer: usize) -> Result<StackId, OutOfMemory> {
-        let (classes, growth) = match self.size {
-            EntrySize::Fixed(_) => (1, Growth::Alone),
-            EntrySize::Variable => (CLASSES, Growth::OneOfMany),
-        };
-        self.stacks.reserve(&mut self.heap.memory, classes)?;
-        let stack = self.heap.new_stack(slot_bytes, growth, trailer as u8)?;
-        *self.stacks.get_mut(number) = stack + 1;
+        self.stacks.reserve(&mut self.heap.memory)?;
+        let stack = self.heap.new_stack(slot_bytes, Growth::Entries, trailer as u8)?;
+        self.stacks.add(number, stack);
         Ok(stack)
     }
 
@@ -363,11 +359,7 @@ impl<O: TableOrder> RawTable for Stacked<O> {
             assert!(handles.contains(&handle), "every slot is indexed");
             slots += 1;
         };
-        for class in 0..self.stacks.capacity().min(CLASSES) {
-            if let Some(stack) = self.stacks.get(class).checked_sub(1) {
-                self.heap.each_slot(stack, &mut visit);
-            }
-        }
+        self.stacks.iter().for_each(|stack| self.heap.each_slot(stack, &mut visit));
         if self.size == EntrySize::Variable {
             self.heap.each_lone(|handle| {
                 if !self.index.owns_block(handle) {

@@ -195,10 +195,10 @@ fn a_split_that_finds_no_memory_is_not_tried_again_at_once() {
         let entry = key.to_le_bytes();
         table.insert(hash(&entry), 40, &rehash, |to| to[..8].copy_from_slice(&entry))
     };
-    // A new page has room for some hundred more.
+    // A new page has room for some hundred more, and segments are being split.
     let mut key = 0;
     let mut pages = 0;
-    while key < 800 || table.stats().page_bytes == pages {
+    while key < 30_000 || table.stats().page_bytes == pages {
         pages = table.stats().page_bytes;
         insert(&mut table, key).unwrap();
         key += 1;
@@ -206,7 +206,7 @@ fn a_split_that_finds_no_memory_is_not_tried_again_at_once() {
     table.set_allowance(0);
     let mut insert = |key| insert(&mut table, key);
     asked.set(0);
-    let tried = (key..2000).find(|&key| insert(key).is_ok() && asked.get() > 0).unwrap();
+    let tried = (key..key + 1200).find(|&key| insert(key).is_ok() && asked.get() > 0).unwrap();
     asked.set(0);
     let done = (tried + 1..tried + 60).filter(|&key| insert(key).is_ok()).count();
     assert!(done > 5 && asked.get() == 0, "{done} entries are inserted, and {} asked", asked.get());

@@ -1,6 +1,6 @@
 //! How large pages are made.
 
-use super::pages::slots_in;
+use super::pages::{PAGE_BYTES, slots_in};
 use crate::memory::{HUGE_PAGE, Memory, OS_PAGE, PIECES};
 
 /// While a table is small its pages may be this large: the fixed part of the memory promise.
@@ -17,17 +17,12 @@ const HUGE_TILES_FROM: usize = 512 << 20;
 /// milliseconds where the hypervisor has to find the memory.
 pub(crate) const HUGE_FROM: usize = 64 << 20;
 
-/// The smallest page.
-const SMALLEST_PAGE: usize = 256;
-
 /// How large the next page of a stack is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Growth {
-    /// The only stack of entries: a page is at most 1/512 of it, but for the first 64 KiB of page.
-    Alone,
-    /// One of many stacks of entries: as before, but small ones have smaller pages.
-    OneOfMany,
-    /// A dozen stacks that share the index between them: a page is at most 1/8192 of all the heap.
+    /// A stack of entries: a page is at most 1/512 of it, but for small ones.
+    Entries,
+    /// A dozen stacks that share the index between them: a page is at most 1/8192 of all the heap, but for small ones.
     Lines,
     /// A dozen stacks that share all entries between them, in blocks of some kilobytes: see [`TILE`].
     Blocks,
@@ -53,23 +48,45 @@ impl Wanting {
             Growth::Blocks if held >= HUGE_TILES_FROM => HUGE_PAGE,
             Growth::Blocks if held >= TILES_FROM => TILE,
             Growth::Blocks if held / 32 < 2 * slot => Memory::block_bytes(slot),
-            _ => page_bytes(slot, self.about()),
+            Growth::Blocks => page_bytes(slot, self.at_most(held / 32)),
+            Growth::Entries | Growth::Lines => match self.large_page() {
+                want if want < SMALL_PAGE => small_page_bytes(slot, self.bytes, self.at_most(SMALL_PAGE.max(8 * slot))),
+                want => page_bytes(slot, self.at_most(want)),
+            },
         }
     }
 
-    /// About how large the next page should be.
-    fn about(self) -> usize {
-        let Wanting { growth, bytes, slot_bytes, held, limit } = self;
-        let (early, late, huge) = match growth {
-            Growth::Alone => (bytes / 4, bytes / 512, huge_pages_fit(bytes, slot_bytes)),
-            Growth::OneOfMany => (bytes / 16, bytes / 512, huge_pages_fit(bytes, slot_bytes)),
-            Growth::Lines => (bytes / 16, held / 8192, bytes >= 32 * HUGE_PAGE),
-            Growth::Blocks => (0, held / 32, false),
+    /// About how large the next page of a large stack should be.
+    fn large_page(self) -> usize {
+        let Wanting { growth, bytes, slot_bytes, held, .. } = self;
+        let (want, huge) = match growth {
+            Growth::Lines => (held / 8192, bytes >= 32 * HUGE_PAGE),
+            Growth::Entries | Growth::Blocks => (bytes / 512, huge_pages_fit(bytes, slot_bytes)),
         };
-        let wanted = if huge { late.max(HUGE_PAGE) } else { late.max(early.min(SMALL_PAGE)) };
-        // What is given up at a time where room has to be made.
-        wanted.min((limit / 256).max(OS_PAGE))
+        if huge { want.max(HUGE_PAGE) } else { want }
     }
+
+    /// Pages are what is given up at a time where room has to be made.
+    fn at_most(self, want: usize) -> usize {
+        want.min((self.limit / 256).max(OS_PAGE))
+    }
+}
+
+/// The bytes of the next page of a stack of `bytes`, whose slots have `slot`: of those that are not beyond `most`, or the
+/// least that has room for a slot, the page that costs least.
+fn small_page_bytes(slot: usize, bytes: usize, most: usize) -> usize {
+    let whole = |slots: usize| (slots * slot).div_ceil(OS_PAGE) * OS_PAGE;
+    let pages = (1..=SMALL_PAGE / OS_PAGE).map(|count| if slot < OS_PAGE { count * OS_PAGE } else { whole(count) });
+    let fits = |&page: &usize| slot <= page && page <= most;
+    let best = PIECES.into_iter().chain(pages).filter(fits).min_by_key(|&page| cost(slot, bytes, page));
+    best.unwrap_or_else(|| Memory::block_bytes(slot))
+}
+
+/// What it costs a stack of `bytes` to have pages of `page` bytes: half a page that is empty, on average, and for each page
+/// what is left behind its last slot and what is kept of it.
+fn cost(slot: usize, bytes: usize, page: usize) -> usize {
+    let used = slots_in(page, slot) * slot;
+    page / 2 + (bytes + page) / used * (page - used + PAGE_BYTES)
 }
 
 /// Whether a stack of entries is that large, and what is empty of a huge page costs less than what the memory promise leaves
@@ -87,7 +104,7 @@ pub(super) fn page_bytes(slot: usize, want: usize) -> usize {
     if huge >= slot && huge % slot * 24 <= huge {
         return huge;
     }
-    let want = ((want / slot).max(1) * slot).max(SMALLEST_PAGE);
+    let want = (want / slot).max(1) * slot;
     let loss = |bytes: usize| {
         let slots = slots_in(bytes, slot).max(1);
         ((bytes - slots * slot) << 20) / bytes

@@ -96,6 +96,9 @@ impl Page {
     }
 }
 
+/// Bytes that are kept of a page.
+pub(super) const PAGE_BYTES: usize = size_of::<Page>();
+
 /// What a new page is to be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
@@ -410,6 +413,8 @@ impl Pages {
         *in_use -= 1;
         if *in_use == 0 && (chunk > 0 || self.count <= PER_CHUNK) {
             self.release_chunk(memory, chunk);
+        } else if self.count <= PER_CHUNK {
+            self.trim(memory);
         }
         // SAFETY: the page owned the block, no part of it is in use, and it is forgotten.
         (page.units > 0).then(|| unsafe { Block::from_parts(page.base, page.bytes()) })

@@ -55,6 +55,15 @@ impl Pages {
         self.in_use.truncate(memory, chunks);
     }
 
+    /// Forget the free numbers behind the last page in use, where there is only one chunk: each once.
+    pub(super) fn trim(&mut self, memory: &mut Memory) {
+        while !self.get(self.count as u32 - 1).is_in_use() {
+            self.unlink(self.count as u32 - 1);
+            self.count -= 1;
+        }
+        self.pages.truncate(memory, self.count);
+    }
+
     /// Bring a released chunk back: O(pages / 128), once in 128 pages.
     fn restore_chunk(&mut self, memory: &mut Memory) -> Result<u32, OutOfMemory> {
         let chunks = self.count / PER_CHUNK;
