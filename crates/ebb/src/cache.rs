@@ -199,7 +199,7 @@ impl Look<'_> {
 impl Cache {
     /// An empty cache.
     pub fn keeping(size: EntrySize, keeping: Keeping) -> Self {
-        Stacked::in_order(size, Policies::new(keeping))
+        Stacked::in_order(size, Policies::new(keeping), 0)
     }
 
     /// Go on with what another cache has learned of newcomers, where both are bounded.

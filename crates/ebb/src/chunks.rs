@@ -11,6 +11,10 @@ pub(crate) trait Plain: Copy {
     const EMPTY: Self;
 }
 
+impl Plain for u8 {
+    const EMPTY: u8 = 0;
+}
+
 impl Plain for u16 {
     const EMPTY: u16 = 0;
 }
@@ -53,6 +57,26 @@ impl<T: Plain> ChunkArray<T> {
             0 => 0,
             1 => self.first as usize,
             n => n as usize * Self::PER_CHUNK,
+        }
+    }
+
+    /// The elements, where they are less than a page.
+    #[inline(always)]
+    pub(crate) fn as_slice(&self) -> &[T] {
+        match NonNull::new(self.chunk_0) {
+            // SAFETY: chunk 0 holds `first` elements, and `&self` keeps them there.
+            Some(first) => unsafe { std::slice::from_raw_parts(first.as_ptr(), self.first as usize) },
+            None => &[],
+        }
+    }
+
+    /// As [`as_slice`](Self::as_slice), to write.
+    #[inline(always)]
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
+        match NonNull::new(self.chunk_0) {
+            // SAFETY: as in `as_slice`, and `&mut self` makes the reference unique.
+            Some(first) => unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), self.first as usize) },
+            None => &mut [],
         }
     }
 

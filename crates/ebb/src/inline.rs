@@ -5,10 +5,10 @@ use crate::fill::Fill;
 use crate::heap::{Heap, ReadSlots};
 use crate::index::{Index, Place};
 use crate::lines::Inline;
-use crate::memory::OutOfMemory;
+use crate::memory::{Memory, OutOfMemory};
 use crate::positions::{Found, Positions};
 use crate::pour::Rehash;
-use crate::raw::RawTable;
+use crate::raw::{Grown, RawTable};
 use crate::stats::Stats;
 use crate::system::prefetch_early;
 use crate::walk::Cursor;
@@ -19,6 +19,8 @@ pub(crate) struct InlineTable {
     heap: Heap,
     index: Index<Inline>,
     cells: Inline,
+    /// Bytes of the block that the table itself is in.
+    own_block: usize,
 }
 
 impl Drop for InlineTable {
@@ -28,8 +30,13 @@ impl Drop for InlineTable {
 }
 
 impl InlineTable {
-    pub(crate) fn new(cells: Inline) -> Self {
-        InlineTable { heap: Heap::new(), index: Index::new(cells, Fill::inline(cells)), cells }
+    /// An empty table in a block of so many bytes.
+    pub(crate) fn new(cells: Inline, own_block: usize) -> Self {
+        InlineTable { heap: Heap::new(), index: Index::new(cells, Fill::inline(cells)), cells, own_block }
+    }
+
+    pub(crate) fn cells(&self) -> Inline {
+        self.cells
     }
 
     /// As [`Table::insert`](crate::Table::insert).
@@ -62,6 +69,16 @@ impl<F: Fn(&[u8]) -> u64> Rehash<Inline> for ByBytes<'_, F> {
 #[inline(always)]
 fn found(place: Place) -> Found {
     Found { place, handle: 0 }
+}
+
+impl Grown for InlineTable {
+    fn memory(&mut self) -> &mut Memory {
+        &mut self.heap.memory
+    }
+
+    fn history(&mut self) -> (&mut u64, &mut u64) {
+        (&mut self.index.splits, &mut self.index.merges)
+    }
 }
 
 impl Positions for InlineTable {
@@ -164,7 +181,7 @@ impl RawTable for InlineTable {
     }
 
     fn stats(&self) -> Stats {
-        let stats = self.index.stats(&self.heap, self.index.table_bytes(), size_of::<Self>(), 0);
+        let stats = self.index.stats(&self.heap, self.index.table_bytes(), 0, self.own_block);
         Stats { entry_bytes: self.entry_bytes(), ..stats }
     }
 
@@ -178,7 +195,7 @@ impl RawTable for InlineTable {
 
     fn check(&self, rehash: &impl Fn(&[u8]) -> u64) {
         let mut addresses = std::collections::HashSet::new();
-        self.heap.check(self.index.table_bytes());
+        self.heap.check(self.index.table_bytes() + self.own_block);
         self.index.check(self.heap.slots(), &ByBytes(rehash), |entry| {
             assert!(addresses.insert(entry.as_ptr()), "an entry is in one cell");
         });

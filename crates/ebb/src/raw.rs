@@ -1,6 +1,7 @@
 //! What every table does, and what is said of it.
 
 use crate::entry::{EntryRef, OccupiedEntry};
+use crate::memory::Memory;
 use crate::positions::Positions;
 use crate::stats::Stats;
 use crate::walk::Cursor;
@@ -12,6 +13,14 @@ pub enum EntrySize {
     Fixed(usize),
     /// Each of its own length, 1 byte to 4 GiB.
     Variable,
+}
+
+/// A table with memory and segments, which began as a small one.
+pub(crate) trait Grown: RawTable {
+    /// All its memory.
+    fn memory(&mut self) -> &mut Memory;
+    /// How many segments were split and merged so far.
+    fn history(&mut self) -> (&mut u64, &mut u64);
 }
 
 /// What every table does. It knows bytes and hashes, not keys: what an entry's hash is and whether it is the one that is

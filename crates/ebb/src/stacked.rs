@@ -5,11 +5,11 @@ use crate::fill::Fill;
 use crate::heap::{Growth, Handle, Heap, Moved, ReadSlots, Removed, Slots, StackId, tagged};
 use crate::index::Index;
 use crate::lines::Handles;
-use crate::memory::OutOfMemory;
+use crate::memory::{Memory, OutOfMemory};
 use crate::order::TableOrder;
 use crate::positions::{Found, Positions};
 use crate::pour::Rehash;
-use crate::raw::{EntrySize, RawTable};
+use crate::raw::{EntrySize, Grown, RawTable};
 use crate::sizes::{MAX_ENTRY_BYTES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::stats::Stats;
 use crate::system::{prefetch_all, prefetch_early};
@@ -38,6 +38,8 @@ pub struct Stacked<O: TableOrder = ()> {
     variable_bytes: usize,
     /// The stack an entry was last taken from or put on: most likely that of the next.
     recent: StackId,
+    /// Bytes of the block that the table itself is in; 0 if it is in none.
+    own_block: usize,
 }
 
 impl<O: TableOrder> Drop for Stacked<O> {
@@ -48,7 +50,7 @@ impl<O: TableOrder> Drop for Stacked<O> {
 
 impl<O: TableOrder> Stacked<O> {
     /// An empty table whose entries are kept in an order.
-    pub(crate) fn in_order(size: EntrySize, order: O) -> Self {
+    pub(crate) fn in_order(size: EntrySize, order: O, own_block: usize) -> Self {
         Stacked {
             heap: Heap::new(),
             index: Index::new(Handles, fill(size, order.bytes())),
@@ -57,7 +59,12 @@ impl<O: TableOrder> Stacked<O> {
             stacks: ClassStacks::new(),
             variable_bytes: 0,
             recent: NO_STACK,
+            own_block,
         }
+    }
+
+    pub(crate) fn size(&self) -> EntrySize {
+        self.size
     }
 
     /// Entries of so many bytes have come, and others have gone.
@@ -179,6 +186,16 @@ impl<O: TableOrder> Stacked<O> {
     #[inline]
     pub(crate) fn next_handle(&self, cursor: &mut Cursor) -> Option<Handle> {
         self.index.next(self.heap.slots(), cursor)
+    }
+}
+
+impl<O: TableOrder> Grown for Stacked<O> {
+    fn memory(&mut self) -> &mut Memory {
+        &mut self.heap.memory
+    }
+
+    fn history(&mut self) -> (&mut u64, &mut u64) {
+        (&mut self.index.splits, &mut self.index.merges)
     }
 }
 
@@ -331,8 +348,9 @@ impl<O: TableOrder> RawTable for Stacked<O> {
 
     fn stats(&self) -> Stats {
         let index_bytes = self.index.block_bytes(&self.heap) + self.index.table_bytes();
-        let elsewhere = self.stacks.bytes() + self.order.held();
-        let stats = self.index.stats(&self.heap, index_bytes, size_of::<Self>(), elsewhere);
+        let elsewhere = self.stacks.bytes() + self.order.held() + self.own_block;
+        let own_bytes = if self.own_block > 0 { 0 } else { size_of::<Self>() };
+        let stats = self.index.stats(&self.heap, index_bytes, own_bytes, elsewhere);
         Stats { entry_bytes: self.entry_bytes(), ..stats }
     }
 
@@ -347,7 +365,7 @@ impl<O: TableOrder> RawTable for Stacked<O> {
     fn check(&self, rehash: &impl Fn(&[u8]) -> u64) {
         let mut handles = std::collections::HashSet::new();
         let mut bytes = 0;
-        self.heap.check(self.index.table_bytes() + self.stacks.bytes() + self.order.held());
+        self.heap.check(self.index.table_bytes() + self.stacks.bytes() + self.order.held() + self.own_block);
         self.order.check(&self.heap, self.len());
         self.index.check(self.heap.slots(), &by_handle(self.shape(), rehash), |handle| {
             assert!(handles.insert(handle), "an entry is indexed once");

@@ -1,10 +1,12 @@
-//! The table that a map is over: small entries of one size are in the index itself, all others in stacks.
+//! The table that a map is over: few small entries are in a line, more of them in the index itself, and all others in
+//! stacks.
 
+use crate::held::{Held, Room};
 use crate::inline::InlineTable;
-use crate::lines::Inline;
-use crate::memory::OutOfMemory;
+use crate::memory::{Memory, OutOfMemory};
 use crate::positions::{Found, Positions};
-use crate::raw::{EntrySize, RawTable};
+use crate::raw::{EntrySize, Grown, RawTable};
+use crate::small::SmallTable;
 use crate::stacked::Stacked;
 use crate::stats::Stats;
 use crate::walk::Cursor;
@@ -13,16 +15,19 @@ use crate::walk::Cursor;
 #[derive(Debug)]
 pub struct Table(Kind);
 
+/// All begin small, and are small again when they are empty.
 #[derive(Debug)]
 enum Kind {
-    Inline(InlineTable),
-    Stacked(Stacked),
+    Small(SmallTable),
+    Inline(Held<InlineTable>),
+    Stacked(Held<Stacked>),
 }
 
-/// `$work` with the table of either kind.
-macro_rules! either {
+/// `$work` with the table of any kind.
+macro_rules! any {
     ($self:expr, $table:ident => $work:expr) => {
         match $self {
+            Kind::Small($table) => $work,
             Kind::Inline($table) => $work,
             Kind::Stacked($table) => $work,
         }
@@ -32,11 +37,7 @@ macro_rules! either {
 impl Table {
     /// An empty table; it holds no memory until the first insert.
     pub fn new(size: EntrySize) -> Self {
-        let cells = if let EntrySize::Fixed(bytes) = size { Inline::of(bytes) } else { None };
-        Table(match cells {
-            Some(cells) => Kind::Inline(InlineTable::new(cells)),
-            None => Kind::Stacked(Stacked::in_order(size, ())),
-        })
+        Table(Kind::Small(SmallTable::new(size)))
     }
 
     /// Add an entry of `len` bytes, which `write` fills; it must not be in the table yet.
@@ -54,24 +55,128 @@ impl Table {
         match &mut self.0 {
             Kind::Inline(table) => table.insert(hash, len, rehash, write),
             Kind::Stacked(table) => table.insert_slot(hash, len, rehash, write).map(drop),
+            Kind::Small(_) => self.insert_into_small(hash, len, rehash, write),
         }
+    }
+
+    #[inline(never)]
+    fn insert_into_small(
+        &mut self,
+        hash: u64,
+        len: usize,
+        rehash: &impl Fn(&[u8]) -> u64,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), OutOfMemory> {
+        if let Kind::Small(small) = &mut self.0 {
+            if small.has_room() {
+                return small.insert(hash, write);
+            }
+            self.0 = grow(small, rehash)?;
+        }
+        let inserted = match &mut self.0 {
+            Kind::Inline(table) => table.insert(hash, len, rehash, write),
+            Kind::Stacked(table) => table.insert_slot(hash, len, rehash, write).map(drop),
+            Kind::Small(_) => Err(OutOfMemory),
+        };
+        self.shrink_if_empty();
+        inserted
+    }
+
+    /// Be small where there are no entries.
+    #[inline(always)]
+    fn shrink_if_empty(&mut self) {
+        let is_empty = match &self.0 {
+            Kind::Small(_) => false,
+            Kind::Inline(table) => table.is_empty(),
+            Kind::Stacked(table) => table.is_empty(),
+        };
+        if is_empty {
+            self.shrink();
+        }
+    }
+
+    /// Be small, without entries.
+    #[cold]
+    fn shrink(&mut self) {
+        let size = match &self.0 {
+            Kind::Small(small) => small.size,
+            Kind::Inline(table) => EntrySize::Fixed(table.cells().bytes()),
+            Kind::Stacked(table) => table.size(),
+        };
+        match std::mem::replace(&mut self.0, Kind::Small(SmallTable::new(size))) {
+            Kind::Small(small) => self.0 = Kind::Small(small),
+            Kind::Inline(table) => self.0 = Kind::Small(emptied(table, size)),
+            Kind::Stacked(table) => self.0 = Kind::Small(emptied(table, size)),
+        }
+    }
+}
+
+/// What becomes of a table that has more entries than a small one may have, with those. If memory can't be had, nothing has
+/// changed.
+#[cold]
+fn grow(small: &mut SmallTable, rehash: &impl Fn(&[u8]) -> u64) -> Result<Kind, OutOfMemory> {
+    let Some(cells) = small.cells() else {
+        let room = Room::new(&mut small.memory)?;
+        let table = Stacked::in_order(small.size, (), room.bytes());
+        return Ok(Kind::Stacked(room.fill(with_past_of(small, table))));
+    };
+    let room = Room::new(&mut small.memory)?;
+    let mut table = with_past_of(small, InlineTable::new(cells, room.bytes()));
+    let poured = small.entries().try_for_each(|entry| {
+        table.insert(rehash(entry), entry.len(), rehash, |to| to.copy_from_slice(entry))
+    });
+    if let Err(error) = poured {
+        table.clear();
+        std::mem::swap(&mut small.memory, table.memory());
+        room.release(&mut small.memory);
+        return Err(error);
+    }
+    std::mem::swap(&mut small.memory, table.memory());
+    small.clear();
+    std::mem::swap(&mut small.memory, table.memory());
+    Ok(Kind::Inline(room.fill(table)))
+}
+
+/// A new table, with the memory and the counts of a small one.
+fn with_past_of<T: Grown>(small: &mut SmallTable, mut table: T) -> T {
+    std::mem::swap(&mut small.memory, table.memory());
+    let (splits, merges) = table.history();
+    (*splits, *merges) = (small.splits, small.merges);
+    table
+}
+
+/// A small table without entries, with the memory and the counts of another.
+fn emptied<T: Grown>(table: Held<T>, size: EntrySize) -> SmallTable {
+    let (mut table, room) = table.into_parts();
+    table.clear();
+    let mut small = SmallTable::new(size);
+    small.memory = std::mem::replace(table.memory(), Memory::new());
+    let (splits, merges) = table.history();
+    (small.splits, small.merges) = (*splits, *merges);
+    room.release(&mut small.memory);
+    small
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        self.shrink(); // the memory of a table counts the block that it is in
     }
 }
 
 impl Positions for Table {
     #[inline(always)]
     fn locate(&self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<(Found, &[u8])> {
-        either!(&self.0, table => table.locate(hash, is))
+        any!(&self.0, table => table.locate(hash, is))
     }
 
     #[inline(always)]
     fn entry(&self, found: Found) -> &[u8] {
-        either!(&self.0, table => table.entry(found))
+        any!(&self.0, table => table.entry(found))
     }
 
     #[inline(always)]
     fn entry_mut(&mut self, found: Found) -> &mut [u8] {
-        either!(&mut self.0, table => table.entry_mut(found))
+        any!(&mut self.0, table => table.entry_mut(found))
     }
 
     fn replace(
@@ -81,16 +186,17 @@ impl Positions for Table {
         rehash: &impl Fn(&[u8]) -> u64,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<Found, OutOfMemory> {
-        either!(&mut self.0, table => table.replace(found, len, rehash, write))
+        any!(&mut self.0, table => table.replace(found, len, rehash, write))
     }
 
     #[inline(always)]
     fn remove(&mut self, found: Found, rehash: &impl Fn(&[u8]) -> u64) {
-        either!(&mut self.0, table => table.remove(found, rehash))
+        any!(&mut self.0, table => table.remove(found, rehash));
+        self.shrink_if_empty();
     }
 
     fn any(&mut self) -> Option<Found> {
-        either!(&mut self.0, table => table.any())
+        any!(&mut self.0, table => table.any())
     }
 
     fn visit_positions(
@@ -99,73 +205,76 @@ impl Positions for Table {
         rehash: &impl Fn(&[u8]) -> u64,
         visit: impl FnMut(u64, Found),
     ) -> Option<u64> {
-        either!(&self.0, table => table.visit_positions(position, rehash, visit))
+        any!(&self.0, table => table.visit_positions(position, rehash, visit))
     }
 }
 
 impl RawTable for Table {
     #[inline(always)]
     fn len(&self) -> usize {
-        either!(&self.0, table => table.len())
+        any!(&self.0, table => table.len())
     }
 
     fn held(&self) -> usize {
-        either!(&self.0, table => table.held())
+        any!(&self.0, table => table.held())
     }
 
     fn entry_bytes(&self) -> usize {
-        either!(&self.0, table => table.entry_bytes())
+        any!(&self.0, table => table.entry_bytes())
     }
 
     #[inline(always)]
     fn get_mut(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<&mut [u8]> {
-        either!(&mut self.0, table => table.get_mut(hash, is))
+        any!(&mut self.0, table => table.get_mut(hash, is))
     }
 
     #[inline(always)]
     fn prefetch_removal(&self, rehash: &impl Fn(&[u8]) -> u64) {
-        either!(&self.0, table => table.prefetch_removal(rehash))
+        any!(&self.0, table => table.prefetch_removal(rehash))
     }
 
     fn clear(&mut self) {
-        either!(&mut self.0, table => table.clear())
+        match &mut self.0 {
+            Kind::Small(small) => small.clear(),
+            Kind::Inline(_) | Kind::Stacked(_) => self.shrink(),
+        }
     }
 
     #[inline(always)]
     fn prefetch_line(&self, hash: u64) {
-        either!(&self.0, table => table.prefetch_line(hash))
+        any!(&self.0, table => table.prefetch_line(hash))
     }
 
     #[inline(always)]
     fn prefetch_lines(&self, hashes: &[u64]) {
-        either!(&self.0, table => table.prefetch_lines(hashes))
+        any!(&self.0, table => table.prefetch_lines(hashes))
     }
 
     #[inline(always)]
     fn prefetch_entries(&self, hashes: &[u64]) {
-        either!(&self.0, table => table.prefetch_entries(hashes))
+        any!(&self.0, table => table.prefetch_entries(hashes))
     }
 
     #[inline(always)]
     fn next(&self, cursor: &mut Cursor) -> Option<&[u8]> {
-        either!(&self.0, table => table.next(cursor))
+        any!(&self.0, table => table.next(cursor))
     }
 
     fn stats(&self) -> Stats {
-        let stats = either!(&self.0, table => table.stats());
-        let own = size_of::<Self>() - either!(&self.0, table => size_of_val(table));
+        let stats = any!(&self.0, table => table.stats());
+        let own = size_of::<Self>() - if let Kind::Small(small) = &self.0 { size_of_val(small) } else { 0 };
         Stats { held_bytes: stats.held_bytes + own, directory_bytes: stats.directory_bytes + own, ..stats }
     }
 
     fn set_allowance(&mut self, allocations: u64) {
-        either!(&mut self.0, table => table.set_allowance(allocations))
+        any!(&mut self.0, table => table.set_allowance(allocations))
     }
 
     fn allowance(&self) -> u64 {
-        either!(&self.0, table => table.allowance())
+        any!(&self.0, table => table.allowance())
     }
 
     fn check(&self, rehash: &impl Fn(&[u8]) -> u64) {
-        either!(&self.0, table => table.check(rehash))
+        any!(&self.0, table => table.check(rehash))
     }
 }
