@@ -8,14 +8,23 @@ const STEPS: usize = 14;
 
 fn main() {
     let sizes: Vec<usize> = std::env::args().skip(1).map(|a| a.parse().expect("a number")).collect();
-    let sizes = if sizes.is_empty() { vec![8, 16, 24, 32, 63, 64, 72, 100, 120, 300, 1000, 4000, 20_000, 33_000, 70_000] } else { sizes };
+    let sizes = if sizes.is_empty() {
+        vec![8, 16, 24, 32, 63, 64, 72, 100, 120, 300, 1000, 4000, 20_000, 33_000, 70_000]
+    } else {
+        sizes
+    };
     print!("{:>16}", "");
     (0..STEPS).for_each(|step| print!("{:>8}", format!("{}K", 256 << step >> 10)));
     println!();
     for size in sizes {
         row(&format!("fixed {size}"), size, |size| Table::new(EntrySize::Fixed(size)), |_, size| size);
         row(&format!("variable {size}"), size, |_| Table::new(EntrySize::Variable), |_, size| size);
-        row(&format!("any {size}"), size, |_| Table::new(EntrySize::Variable), |key, size| 8 + (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) as usize % (2 * size - 8).max(1));
+        row(
+            &format!("any {size}"),
+            size,
+            |_| Table::new(EntrySize::Variable),
+            |key, size| 8 + (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) as usize % (2 * size - 8).max(1),
+        );
     }
 }
 

@@ -1,11 +1,10 @@
-//! Which stack the entries of a size class are in.
+//! Which stack is of which class of sizes.
 
 use crate::chunks::ChunkArray;
 use crate::heap::StackId;
 use crate::memory::{Memory, OutOfMemory};
-use crate::sizes::CLASSES;
 
-/// Most tables have entries of few classes, which take no memory of their own.
+/// Most tables have few classes, which take no memory of their own.
 const FEW: usize = 6;
 
 /// A class, and its stack.
@@ -16,13 +15,16 @@ type Pair = (u16, StackId);
 #[derive(Debug)]
 pub(crate) struct ClassStacks {
     few: [Pair; FEW],
-    count: usize,
+    count: u16,
+    /// Classes that there may be.
+    classes: u16,
     all: ChunkArray<StackId>,
 }
 
 impl ClassStacks {
-    pub(crate) const fn new() -> Self {
-        ClassStacks { few: [(0, 0); FEW], count: 0, all: ChunkArray::new() }
+    /// Of classes below `classes`.
+    pub(crate) const fn new(classes: u16) -> Self {
+        ClassStacks { few: [(0, 0); FEW], count: 0, classes, all: ChunkArray::new() }
     }
 
     /// The stack of a class, if there is one. O(1).
@@ -35,15 +37,15 @@ impl ClassStacks {
     }
 
     fn few(&self) -> &[Pair] {
-        &self.few[..self.count]
+        &self.few[..self.count.into()]
     }
 
     /// Have room for another class.
     pub(crate) fn reserve(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory> {
-        if self.count < FEW || self.all.capacity() > 0 {
+        if usize::from(self.count) < FEW || self.all.capacity() > 0 {
             return Ok(());
         }
-        self.all.reserve(memory, CLASSES)?;
+        self.all.reserve(memory, self.classes.into())?;
         for (class, stack) in self.few {
             *self.all.get_mut(class.into()) = stack + 1;
         }
@@ -55,14 +57,15 @@ impl ClassStacks {
         if self.all.capacity() > 0 {
             *self.all.get_mut(class) = stack + 1;
         } else {
-            self.few[self.count] = (class as u16, stack);
+            self.few[usize::from(self.count)] = (class as u16, stack);
             self.count += 1;
         }
     }
 
     /// All stacks.
     pub(crate) fn iter(&self) -> impl Iterator<Item = StackId> {
-        let all = (0..self.all.capacity().min(CLASSES)).filter_map(|class| self.all.get(class).checked_sub(1));
+        let all =
+            (0..self.all.capacity().min(self.classes.into())).filter_map(|class| self.all.get(class).checked_sub(1));
         let few = if self.all.capacity() > 0 { &[] } else { self.few() };
         few.iter().map(|&(_, stack)| stack).chain(all)
     }
@@ -82,16 +85,18 @@ impl ClassStacks {
 mod tests {
     use super::*;
 
+    const CLASSES: u16 = 700;
+
     #[test]
     fn each_class_has_its_stack() {
-        let (mut memory, mut stacks) = (Memory::new(), ClassStacks::new());
+        let (mut memory, mut stacks) = (Memory::new(), ClassStacks::new(CLASSES));
         for count in 0..3 * FEW {
-            let classes = || (0..count).map(|i| i * 37 % CLASSES);
+            let classes = || (0..count).map(|i| i * 37 % 700);
             assert_eq!((stacks.iter().count(), stacks.bytes() > 0), (count, count > FEW));
             assert!(classes().enumerate().all(|(i, class)| stacks.find(class) == Some(i as StackId)));
-            assert_eq!(stacks.find(count * 37 % CLASSES), None);
+            assert_eq!(stacks.find(count * 37 % 700), None);
             stacks.reserve(&mut memory).unwrap();
-            stacks.add(count * 37 % CLASSES, count as StackId);
+            stacks.add(count * 37 % 700, count as StackId);
         }
         stacks.clear(&mut memory);
         assert_eq!((stacks.iter().count(), stacks.find(37), memory.held()), (0, None, 0));

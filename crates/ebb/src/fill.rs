@@ -29,24 +29,24 @@ const STEP_FROM: usize = 8;
 /// | 2 | 7.4 | 9.2 | 860 |
 /// | 4 | 7.6 | 9.5 | 620 |
 /// | 8 | 8.3 | 10.5 | 510 |
-const STEPS: [(usize, usize); 5] = [(26, 4), (70, 8), (120, 2), (140, 4), (usize::MAX, 8)];
+const STEPS: [(usize, u8); 5] = [(26, 4), (70, 8), (120, 2), (140, 4), (usize::MAX, 8)];
 
 /// How full segments may get, and by how much they grow: the fuller and finer, the smaller the index, the more entries
 /// are away from home, where finding them takes a second line, and the more often segments are rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fill {
     /// Of 32 slots, so many.
-    full: usize,
+    full: u8,
     steps: Steps,
     /// Average entries of a segment when a doubling begins; it is done when there are a quarter more.
-    split_from: usize,
+    split_from: u16,
 }
 
 /// The numbers of lines that segments have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Steps {
     /// From `STEP_FROM` on, multiples of this, also to have fewer sizes of block.
-    Of(usize),
+    Of(u8),
     /// As many lines as make a block of which one of [`SHARES`] fill a [`TILE`].
     Tiles(Tiles),
 }
@@ -55,22 +55,23 @@ enum Steps {
 /// that the memory promise leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tiles {
-    line_bytes: usize,
+    line_bytes: u16,
     /// A smaller block is made when less than so many hundredths of the cells are in use.
-    loose: usize,
+    loose: u8,
 }
 
 impl Tiles {
     /// The promise is 12 bytes an entry beyond its own, whatever those are.
     fn of(cells: Inline) -> Self {
-        Tiles { line_bytes: cells.line_bytes(), loose: if cells.bytes() <= 16 { 66 } else { 72 } }
+        Tiles { line_bytes: cells.line_bytes() as u16, loose: if cells.bytes() <= 16 { 66 } else { 72 } }
     }
 
     /// The next number of lines from `lines` on that a block may have, in a table of `all` entries.
     fn lines(self, lines: usize, all: usize) -> usize {
-        let share = TILE / (lines * self.line_bytes);
+        let line_bytes = usize::from(self.line_bytes);
+        let share = TILE / (lines * line_bytes);
         let sizes = SHARES.iter().step_by(if all < COARSE_BELOW { 2 } else { 1 });
-        sizes.copied().find(|&most| most <= share).map_or(lines, |share| TILE / share / self.line_bytes)
+        sizes.copied().find(|&most| most <= share).map_or(lines, |share| TILE / share / line_bytes)
     }
 }
 
@@ -88,7 +89,7 @@ impl Fill {
     /// The number of entries at which there should be one segment more than `count`.
     pub(crate) fn split_at(self, count: usize) -> usize {
         let whole = 1 << count.ilog2();
-        whole * self.split_from + (count - whole) * (self.split_from / 4)
+        whole * usize::from(self.split_from) + (count - whole) * usize::from(self.split_from / 4)
     }
 
     /// The number of entries below which there should be one segment fewer than `count`: well below that at which there
@@ -114,7 +115,7 @@ impl Fill {
     /// Entries that so many lines take.
     #[inline]
     pub(crate) fn capacity(self, lines: usize) -> usize {
-        slots(lines) * self.full / 32
+        slots(lines) * usize::from(self.full) / 32
     }
 
     /// Entries for which the next smaller block does.
@@ -122,7 +123,7 @@ impl Fill {
     pub(crate) fn capacity_of_fewer(self, lines: usize) -> usize {
         let less = lines.saturating_sub(1);
         self.capacity(match self.steps {
-            Steps::Of(step) if lines > STEP_FROM => less & !(step - 1),
+            Steps::Of(step) if lines > STEP_FROM => less & !(usize::from(step) - 1),
             _ => less,
         })
     }
@@ -136,7 +137,7 @@ impl Fill {
             Steps::Tiles(_) if all < SMALL_TILES => 3 * entries + 6 <= self.capacity_of_fewer(lines),
             Steps::Of(_) => entries + 3 <= self.capacity_of_fewer(lines) && self.lines_to_shrink(entries, all) < lines,
             Steps::Tiles(Tiles { loose, .. }) => {
-                entries * 100 <= slots(lines) * loose && self.lines_to_shrink(entries, all) < lines
+                entries * 100 <= slots(lines) * usize::from(loose) && self.lines_to_shrink(entries, all) < lines
             }
         }
     }
@@ -145,7 +146,7 @@ impl Fill {
     pub(crate) fn lines_to_grow(self, entries: usize, all: usize) -> usize {
         let room_for = match self.steps {
             Steps::Tiles(_) => entries + entries / 5,
-            Steps::Of(_) if all < SMALL_TABLE => entries + entries / 2,
+            Steps::Of(_) if all < SMALL_TABLE => entries + entries / 4,
             Steps::Of(_) => entries,
         };
         self.lines_for(room_for, all)
@@ -163,10 +164,10 @@ impl Fill {
 
     /// Lines that so many entries need, at most `MAX_LINES`.
     fn lines_for(self, entries: usize, all: usize) -> usize {
-        let lines = (entries * 32).div_ceil(SLOTS * self.full).max(1);
+        let lines = (entries * 32).div_ceil(SLOTS * usize::from(self.full)).max(1);
         let lines = match self.steps {
             _ if lines < STEP_FROM => lines,
-            Steps::Of(step) => lines.next_multiple_of(step),
+            Steps::Of(step) => lines.next_multiple_of(step.into()),
             Steps::Tiles(tiles) => tiles.lines(lines, all),
         };
         lines.min(MAX_LINES)
@@ -240,7 +241,7 @@ mod tests {
             for entries in 1..=MANY {
                 let more = match all {
                     _ if tiles => entries / 5,
-                    0..SMALL_TABLE => entries / 2,
+                    0..SMALL_TABLE => entries / 4,
                     _ => 0,
                 };
                 let needed = sizes.iter().find(|&&lines| fill.capacity(lines) >= entries + more);

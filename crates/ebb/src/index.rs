@@ -10,9 +10,10 @@
 //! What its cells hold is a parameter: handles of entries that are elsewhere, or the entries themselves.
 
 use crate::chunks::ChunkArray;
+use crate::classes::ClassStacks;
 use crate::fill::Fill;
 use crate::head::SATURATED;
-use crate::heap::{Handle, Heap, Moved, Slots, StackId};
+use crate::heap::{Handle, Heap, Moved, Slots};
 use crate::lines::{Cells, Handles, Inline, Lines};
 use crate::memory::OutOfMemory;
 use crate::pour::Rehash;
@@ -44,8 +45,8 @@ pub(crate) struct Index<C> {
     pub(crate) entries: usize,
     /// The segment that [`any`](Index::any) looks into first.
     hand: usize,
-    /// The stack of blocks of so many lines, plus 1; 0 if there is none yet.
-    stacks: [StackId; MAX_LINES + 1],
+    /// The stack of blocks of so many lines.
+    stacks: ClassStacks,
     fill: Fill,
     split_at: usize,
     merge_below: usize,
@@ -63,7 +64,7 @@ impl<C: Cells> Index<C> {
             mask: 0,
             entries: 0,
             hand: 0,
-            stacks: [0; MAX_LINES + 1],
+            stacks: ClassStacks::new(MAX_LINES as u16 + 1),
             split_at: 0,
             merge_below: 0,
             splits: 0,
@@ -307,6 +308,7 @@ impl<C: Cells> Index<C> {
     /// Forget everything; the blocks are the heap's to give back.
     pub(crate) fn clear(&mut self, heap: &mut Heap) {
         self.segments.clear(&mut heap.memory);
+        self.stacks.clear(&mut heap.memory);
         let (splits, merges) = (self.splits, self.merges);
         *self = Index { splits, merges, ..Index::new(self.cells, self.fill) };
     }
@@ -317,15 +319,14 @@ impl<C: Cells> Index<C> {
         existing.map(|number| self.segments.get(number)).any(|segment| segment.has_block() && segment.handle == handle)
     }
 
-    /// Bytes of the segment array.
+    /// Bytes of the tables of segments and stacks.
     pub(crate) fn table_bytes(&self) -> usize {
-        self.segments.bytes()
+        self.segments.bytes() + self.stacks.bytes()
     }
 
     /// Bytes of the pages the blocks are in.
     pub(crate) fn block_bytes(&self, heap: &Heap) -> usize {
-        let stacks = self.stacks.iter().filter(|&&stack| stack > 0);
-        stacks.map(|&stack| heap.stack_bytes(stack - 1)).sum()
+        self.stacks.iter().map(|stack| heap.stack_bytes(stack)).sum()
     }
 
     /// Walk every invariant: each entry is in the segment and near the home its hash names; counts and overflow counts
@@ -404,9 +405,7 @@ impl Index<Inline> {
             assert!(self.owns_block(handle), "every block is a segment's");
             blocks += 1;
         };
-        for stack in self.stacks.iter().filter_map(|stack| stack.checked_sub(1)) {
-            heap.each_slot(stack, &mut visit);
-        }
+        self.stacks.iter().for_each(|stack| heap.each_slot(stack, &mut visit));
         heap.each_lone(&mut visit);
         let numbers = 0..self.count.min(self.segments.capacity());
         assert_eq!(blocks, numbers.filter(|&number| self.segments.get(number).has_block()).count());

@@ -7,15 +7,15 @@
 //! * [`heap`]: stacks of equal slots without a hole; removing one moves the last into its place.
 //! * [`tags`], [`head`], [`lines`], [`segment`], [`pour`], [`fill`], [`index`]: hash to entry, by linear hashing over
 //!   segments of lines.
-//! * [`sizes`]: which stack an entry of some length goes to.
+//! * [`sizes`], [`classes`]: which stack an entry of some length goes to.
 //! * [`order`]: what entries may be kept in order by. [`links`], [`expiry`], [`sieve`]: deadlines, and eviction.
 //! * [`positions`], [`entry`], [`raw`]: what every table does. [`walk`] and [`stats`] are of all tables too.
-//! * [`inline`]: a table of small entries, which are in the index itself. [`stacked`]: a table of entries in stacks, of any
-//!   length, and with an order where they have one.
-//! * [`table`] is the one of both that fits the entries. [`cache`] is a table with deadlines and eviction.
+//! * [`inline`]: a table of small entries, which are in the index itself; [`small`]: of a few of those. [`stacked`]: a table
+//!   of entries in stacks, of any length, and with an order where they have one.
+//! * [`table`] is the one of the three that fits the entries. [`cache`] is a table with deadlines and eviction.
 //! * [`thresholds`]: the sizes at which the engine changes what it does, for tests.
 //!
-//! Memory is reached in few files ([`system`], [`chunks`], `heap::pages`, [`lines`]; [`tags`] has instructions of the
+//! Memory is reached in few files ([`system`], `pool::area`, [`chunks`], `heap::pages`, [`lines`]; [`tags`] has instructions of the
 //! processor). What they are asked for they check: no call of a safe function can read or write what is not a table's.
 //!
 //! No operation but `clear` does work that grows with the table, none needs more than a segment's worth of memory
@@ -30,7 +30,6 @@ mod expiry;
 mod fill;
 mod head;
 mod heap;
-mod held;
 mod index;
 mod inline;
 mod lines;

@@ -2,7 +2,7 @@
 
 use crate::pool;
 
-pub(crate) use crate::pool::{Block, PIECES};
+pub(crate) use crate::pool::{Block, Held, PIECES};
 pub(crate) use crate::system::{HUGE_PAGE, OS_PAGE};
 
 /// Memory could not be had. Nothing was changed.

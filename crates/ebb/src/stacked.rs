@@ -10,7 +10,7 @@ use crate::order::TableOrder;
 use crate::positions::{Found, Positions};
 use crate::pour::Rehash;
 use crate::raw::{EntrySize, Grown, RawTable};
-use crate::sizes::{MAX_ENTRY_BYTES, MAX_STACKED, class_of, entry_in, write_trailer};
+use crate::sizes::{CLASSES, MAX_ENTRY_BYTES, MAX_STACKED, class_of, entry_in, write_trailer};
 use crate::stats::Stats;
 use crate::system::{prefetch_all, prefetch_early};
 use crate::walk::Cursor;
@@ -39,7 +39,7 @@ pub struct Stacked<O: TableOrder = ()> {
     /// The stack an entry was last taken from or put on: most likely that of the next.
     recent: StackId,
     /// Bytes of the block that the table itself is in; 0 if it is in none.
-    own_block: usize,
+    own_block: u16,
 }
 
 impl<O: TableOrder> Drop for Stacked<O> {
@@ -56,10 +56,10 @@ impl<O: TableOrder> Stacked<O> {
             index: Index::new(Handles, fill(size, order.bytes())),
             order,
             size,
-            stacks: ClassStacks::new(),
+            stacks: ClassStacks::new(CLASSES as u16),
             variable_bytes: 0,
             recent: NO_STACK,
-            own_block,
+            own_block: u16::try_from(own_block).expect("a block of a table"),
         }
     }
 
@@ -348,7 +348,7 @@ impl<O: TableOrder> RawTable for Stacked<O> {
 
     fn stats(&self) -> Stats {
         let index_bytes = self.index.block_bytes(&self.heap) + self.index.table_bytes();
-        let elsewhere = self.stacks.bytes() + self.order.held() + self.own_block;
+        let elsewhere = self.stacks.bytes() + self.order.held() + usize::from(self.own_block);
         let own_bytes = if self.own_block > 0 { 0 } else { size_of::<Self>() };
         let stats = self.index.stats(&self.heap, index_bytes, own_bytes, elsewhere);
         Stats { entry_bytes: self.entry_bytes(), ..stats }
@@ -365,7 +365,8 @@ impl<O: TableOrder> RawTable for Stacked<O> {
     fn check(&self, rehash: &impl Fn(&[u8]) -> u64) {
         let mut handles = std::collections::HashSet::new();
         let mut bytes = 0;
-        self.heap.check(self.index.table_bytes() + self.stacks.bytes() + self.order.held() + self.own_block);
+        self.heap
+            .check(self.index.table_bytes() + self.stacks.bytes() + self.order.held() + usize::from(self.own_block));
         self.order.check(&self.heap, self.len());
         self.index.check(self.heap.slots(), &by_handle(self.shape(), rehash), |handle| {
             assert!(handles.insert(handle), "an entry is indexed once");

@@ -1,9 +1,8 @@
 //! The table that a map is over: few small entries are in a line, more of them in the index itself, and all others in
 //! stacks.
 
-use crate::held::{Held, Room};
 use crate::inline::InlineTable;
-use crate::memory::{Memory, OutOfMemory};
+use crate::memory::{Held, Memory, OutOfMemory};
 use crate::positions::{Found, Positions};
 use crate::raw::{EntrySize, Grown, RawTable};
 use crate::small::SmallTable;
@@ -116,25 +115,25 @@ impl Table {
 #[cold]
 fn grow(small: &mut SmallTable, rehash: &impl Fn(&[u8]) -> u64) -> Result<Kind, OutOfMemory> {
     let Some(cells) = small.cells() else {
-        let room = Room::new(&mut small.memory)?;
-        let table = Stacked::in_order(small.size, (), room.bytes());
-        return Ok(Kind::Stacked(room.fill(with_past_of(small, table))));
+        let block = small.memory.allocate(size_of::<Stacked>())?;
+        let table = Stacked::in_order(small.size, (), block.bytes());
+        return Ok(Kind::Stacked(block.hold(with_past_of(small, table))));
     };
-    let room = Room::new(&mut small.memory)?;
-    let mut table = with_past_of(small, InlineTable::new(cells, room.bytes()));
-    let poured = small.entries().try_for_each(|entry| {
-        table.insert(rehash(entry), entry.len(), rehash, |to| to.copy_from_slice(entry))
-    });
+    let block = small.memory.allocate(size_of::<InlineTable>())?;
+    let mut table = with_past_of(small, InlineTable::new(cells, block.bytes()));
+    let poured = small
+        .entries()
+        .try_for_each(|entry| table.insert(rehash(entry), entry.len(), rehash, |to| to.copy_from_slice(entry)));
     if let Err(error) = poured {
         table.clear();
         std::mem::swap(&mut small.memory, table.memory());
-        room.release(&mut small.memory);
+        small.memory.release(block);
         return Err(error);
     }
     std::mem::swap(&mut small.memory, table.memory());
     small.clear();
     std::mem::swap(&mut small.memory, table.memory());
-    Ok(Kind::Inline(room.fill(table)))
+    Ok(Kind::Inline(block.hold(table)))
 }
 
 /// A new table, with the memory and the counts of a small one.
@@ -147,13 +146,13 @@ fn with_past_of<T: Grown>(small: &mut SmallTable, mut table: T) -> T {
 
 /// A small table without entries, with the memory and the counts of another.
 fn emptied<T: Grown>(table: Held<T>, size: EntrySize) -> SmallTable {
-    let (mut table, room) = table.into_parts();
+    let (mut table, block) = table.into_parts();
     table.clear();
     let mut small = SmallTable::new(size);
     small.memory = std::mem::replace(table.memory(), Memory::new());
     let (splits, merges) = table.history();
     (small.splits, small.merges) = (*splits, *merges);
-    room.release(&mut small.memory);
+    small.memory.release(block);
     small
 }
 

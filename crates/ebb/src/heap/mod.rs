@@ -31,8 +31,8 @@ struct Stack {
     /// Bytes in pages.
     bytes: usize,
     /// What the top page leaves of its block, which the next page takes: a block may hold more slots than a page number
-    /// can tell apart.
-    rest: usize,
+    /// can tell apart; as far as 32 bits go.
+    rest: u32,
     slot_bytes: u32,
     /// The page with the last slots, or `NONE`.
     top: u32,
@@ -161,7 +161,7 @@ impl Heap {
     fn push_page(&mut self, stack: StackId) -> Result<Handle, OutOfMemory> {
         let Stack { slot_bytes, top, tag, rest, growth, bytes, .. } = *self.stacks.get(stack as usize);
         let shape = Shape { slot_bytes, stack: u32::from(stack) | u32::from(tag) << 16, below: top };
-        let slot_bytes = slot_bytes as usize;
+        let (slot_bytes, rest) = (slot_bytes as usize, rest as usize);
         if slots_in(rest, slot_bytes) > 0 {
             let number = self.pages.next_number(&mut self.memory)?;
             self.pages.take_part(number, rest, shape);
@@ -187,7 +187,7 @@ impl Heap {
         let stack = self.stacks.get_mut(stack as usize);
         (stack.top, stack.used, stack.room) = (number, 1, page.slots());
         stack.bytes += page.bytes();
-        stack.rest = room - page.used_bytes();
+        stack.rest = u32::try_from(room - page.used_bytes()).unwrap_or(u32::MAX);
         handle_of(number, 0)
     }
 
@@ -222,7 +222,7 @@ impl Heap {
         (entry.top, entry.used, entry.room) = (below, used, used);
         entry.bytes -= page.bytes();
         match self.pages.free(&mut self.memory, number) {
-            None => entry.rest += page.used_bytes(),
+            None => entry.rest = entry.rest.saturating_add(page.used_bytes() as u32),
             Some(block) => {
                 entry.rest = 0;
                 self.memory.release(block);

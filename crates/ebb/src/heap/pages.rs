@@ -119,13 +119,14 @@ pub(super) fn slots_in(bytes: usize, slot_bytes: usize) -> usize {
 #[derive(Debug)]
 pub(crate) struct Pages {
     pages: ChunkArray<Page>,
-    /// Pages in use, for each chunk.
+    /// Pages in use of the first chunk, and of each that follows.
+    first_in_use: u16,
     in_use: ChunkArray<u16>,
+    /// The first free number.
+    free: u32,
     count: usize,
     /// Chunks that were given back, below others that are in use.
     released: usize,
-    /// The first free number.
-    free: u32,
 }
 
 /// Slots to read.
@@ -248,7 +249,14 @@ fn no_slot(handle: Handle) -> ! {
 
 impl Pages {
     pub(super) const fn new() -> Self {
-        Pages { pages: ChunkArray::new(), in_use: ChunkArray::new(), count: 0, released: 0, free: NONE }
+        Pages {
+            pages: ChunkArray::new(),
+            first_in_use: 0,
+            in_use: ChunkArray::new(),
+            free: NONE,
+            count: 0,
+            released: 0,
+        }
     }
 
     /// A page by its number.
@@ -388,7 +396,7 @@ impl Pages {
         let slots = slots_in(room, slot_bytes as usize) as u32;
         assert!(slots > 0, "a page of {room} bytes has no slot of {slot_bytes}");
         assert!(number as usize == self.count || self.free == number, "page number {number} is not the next");
-        *self.in_use.get_mut(number as usize / PER_CHUNK) += 1;
+        *self.in_chunk_mut(number as usize / PER_CHUNK) += 1;
         if number as usize == self.count {
             self.count += 1;
         } else {
@@ -409,7 +417,7 @@ impl Pages {
         *self.pages.get_mut(number as usize) = Page::EMPTY;
         self.link(number);
         let chunk = number as usize / PER_CHUNK;
-        let in_use = self.in_use.get_mut(chunk);
+        let in_use = self.in_chunk_mut(chunk);
         *in_use -= 1;
         if *in_use == 0 && (chunk > 0 || self.count <= PER_CHUNK) {
             self.release_chunk(memory, chunk);
@@ -428,6 +436,6 @@ impl Pages {
         }
         self.pages.clear(memory);
         self.in_use.clear(memory);
-        (self.count, self.released, self.free) = (0, 0, NONE);
+        (self.first_in_use, self.count, self.released, self.free) = (0, 0, 0, NONE);
     }
 }

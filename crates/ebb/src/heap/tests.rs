@@ -169,7 +169,7 @@ fn a_slot_is_not_read_while_it_is_written() {
 fn a_block_is_not_given_up_before_its_parts() {
     let mut heap = Heap::new();
     let stack = heap.new_stack(8, Growth::Entries, 0).unwrap();
-    while heap.stacks.get(0).rest < 2 * MAX_SLOTS * 8 {
+    while heap.stacks.get(0).rest < 2 * MAX_SLOTS as u32 * 8 {
         heap.push(stack).unwrap();
     }
     let owner = heap.stacks.get(0).top;

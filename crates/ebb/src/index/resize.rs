@@ -2,7 +2,7 @@
 
 use super::{Index, RETRY_AFTER};
 use crate::head::SLOTS;
-use crate::heap::{Handle, Heap, Moved, ReadSlots, Slots};
+use crate::heap::{Handle, Heap, Moved, ReadSlots, Slots, StackId};
 use crate::lines::{Cells, Lines, block_bytes, lines_in};
 use crate::memory::OutOfMemory;
 use crate::pour::{Halves, Part, Rehash, pour, take_in};
@@ -279,11 +279,20 @@ impl<C: Cells> Index<C> {
             let handle = heap.push_lone(bytes)?;
             return Ok(Segment::over(heap, self.cells, handle, lines, true));
         }
-        if self.stacks[lines] == 0 {
-            self.stacks[lines] = heap.new_stack(bytes, self.fill.growth(), 0)? + 1;
-        }
-        let handle = heap.push(self.stacks[lines] - 1)?;
+        let stack = self.stack_of(heap, lines, bytes)?;
+        let handle = heap.push(stack)?;
         Ok(Segment::over(heap, self.cells, handle, lines, false))
+    }
+
+    /// The stack of blocks of so many lines, and bytes.
+    fn stack_of(&mut self, heap: &mut Heap, lines: usize, bytes: usize) -> Result<StackId, OutOfMemory> {
+        if let Some(stack) = self.stacks.find(lines) {
+            return Ok(stack);
+        }
+        self.stacks.reserve(&mut heap.memory)?;
+        let stack = heap.new_stack(bytes, self.fill.growth(), 0)?;
+        self.stacks.add(lines, stack);
+        Ok(stack)
     }
 
     fn lines_to_grow(&mut self, heap: &Heap, entries: usize) -> usize {

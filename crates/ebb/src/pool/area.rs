@@ -4,6 +4,8 @@
 use super::runs::Runs;
 use super::slabs::{PAGE, Slab, slab_bytes};
 use crate::system::{OS_PAGE, Pages, Range};
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// What is known of pages is kept for so many together.
@@ -57,6 +59,15 @@ impl Block {
         Some(Block { base: range.at(0), bytes })
     }
 
+    /// Put a value into the block. Panics where it has no room for one.
+    pub(crate) fn hold<T>(self, value: T) -> Held<T> {
+        let at = self.base.cast::<T>();
+        assert!(size_of::<T>() <= self.bytes && at.is_aligned(), "a block has room for its value");
+        // SAFETY: the block owns its memory, and was just found to be long enough.
+        unsafe { at.write(value) };
+        Held { at, bytes: self.bytes }
+    }
+
     /// Give up a block that was made by [`alone`](Self::alone).
     pub(super) fn release_alone(self) {
         // SAFETY: the block owns its memory, which is a range of so many bytes.
@@ -69,6 +80,53 @@ impl Block {
         assert!(self.bytes.is_multiple_of(OS_PAGE) && self.address().is_multiple_of(OS_PAGE), "a block of pages");
         // SAFETY: the block owns these bytes, nobody has a reference to them, and zeroed memory is initialised too.
         unsafe { Range::return_memory(self.base, self.bytes) }
+    }
+}
+
+/// A value in a block of its own. Invariant: `at` is the beginning of a block of so many bytes, which this owns, with a
+/// value. If it is dropped, so is the value, and the block leaks.
+#[derive(Debug)]
+pub(crate) struct Held<T> {
+    at: NonNull<T>,
+    bytes: usize,
+}
+
+// SAFETY: it owns the value and the block.
+unsafe impl<T: Send> Send for Held<T> {}
+// SAFETY: `&Held` gives `&T`.
+unsafe impl<T: Sync> Sync for Held<T> {}
+
+impl<T> Held<T> {
+    /// The value, and the block without it.
+    pub(crate) fn into_parts(self) -> (T, Block) {
+        let Held { at, bytes } = *ManuallyDrop::new(self);
+        // SAFETY: there is a value, and it is not read again.
+        (unsafe { at.read() }, Block { base: at.cast(), bytes })
+    }
+}
+
+impl<T> Deref for Held<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: there is a value.
+        unsafe { self.at.as_ref() }
+    }
+}
+
+impl<T> DerefMut for Held<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: there is a value, and `&mut self` makes the reference unique.
+        unsafe { self.at.as_mut() }
+    }
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        // SAFETY: there is a value, and it is not used after this.
+        unsafe { self.at.drop_in_place() };
     }
 }
 

@@ -24,7 +24,7 @@ use std::sync::{Mutex, MutexGuard, Once};
 use stock::Stock;
 
 use area::Area;
-pub(crate) use area::Block;
+pub(crate) use area::{Block, Held};
 pub(crate) use slabs::{PIECES, piece_bytes};
 pub use stock::ProcessMemory;
 

@@ -17,7 +17,7 @@ impl Pages {
             let numbers = chunk * PER_CHUNK..((chunk + 1) * PER_CHUNK).min(self.count);
             let is_there = self.pages.has_chunk(chunk);
             let in_use = numbers.filter(|&number| is_there && self.pages.get(number).is_in_use()).count();
-            assert_eq!(in_use, *self.in_use.get(chunk) as usize);
+            assert_eq!(in_use, usize::from(self.in_chunk(chunk)));
             assert!(chunk == 0 || in_use > 0 || !is_there);
             all += in_use;
         }

@@ -5,6 +5,18 @@ use crate::chunks::Plain;
 use crate::memory::{Memory, OutOfMemory};
 
 impl Pages {
+    /// How many pages of a chunk are in use.
+    pub(super) fn in_chunk(&self, chunk: usize) -> u16 {
+        chunk.checked_sub(1).map_or(self.first_in_use, |after| *self.in_use.get(after))
+    }
+
+    pub(super) fn in_chunk_mut(&mut self, chunk: usize) -> &mut u16 {
+        match chunk.checked_sub(1) {
+            None => &mut self.first_in_use,
+            Some(after) => self.in_use.get_mut(after),
+        }
+    }
+
     /// A number that is free, or a new one if there may be more. It stays free until a page takes it.
     pub(in crate::heap) fn next_number(&mut self, memory: &mut Memory) -> Result<u32, OutOfMemory> {
         if self.free != NONE {
@@ -16,7 +28,7 @@ impl Pages {
         if self.count == MAX_PAGES {
             return Err(OutOfMemory);
         }
-        self.in_use.reserve(memory, self.count / PER_CHUNK + 1)?;
+        self.in_use.reserve(memory, self.count / PER_CHUNK)?;
         self.pages.reserve(memory, self.count + 1)?;
         Ok(self.count as u32)
     }
@@ -25,14 +37,14 @@ impl Pages {
     #[cold]
     pub(in crate::heap) fn leave(&mut self, memory: &mut Memory, number: u32) {
         let chunk = number as usize / PER_CHUNK;
-        if chunk > 0 && (number as usize) < self.count && *self.in_use.get(chunk) == 0 {
+        if chunk > 0 && (number as usize) < self.count && self.in_chunk(chunk) == 0 {
             self.release_chunk(memory, chunk);
         }
     }
 
     /// Give back a chunk with no page in use: at most `PER_CHUNK` steps.
     pub(super) fn release_chunk(&mut self, memory: &mut Memory, chunk: usize) {
-        assert!(*self.in_use.get(chunk) == 0, "a page of chunk {chunk} is in use");
+        assert!(self.in_chunk(chunk) == 0, "a page of chunk {chunk} is in use");
         let end = ((chunk + 1) * PER_CHUNK).min(self.count);
         for number in chunk * PER_CHUNK..end {
             self.unlink(number as u32);
@@ -48,11 +60,11 @@ impl Pages {
             self.released -= 1;
         }
         self.count = chunks * PER_CHUNK;
-        if chunks == 1 && *self.in_use.get(0) == 0 {
+        if chunks == 1 && self.first_in_use == 0 {
             return self.release_chunk(memory, 0);
         }
         self.pages.truncate(memory, self.count);
-        self.in_use.truncate(memory, chunks);
+        self.in_use.truncate(memory, chunks.saturating_sub(1));
     }
 
     /// Forget the free numbers behind the last page in use, where there is only one chunk: each once.
