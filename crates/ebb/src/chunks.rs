@@ -219,9 +219,9 @@ impl<T: Plain> ChunkArray<T> {
         Ok(chunk)
     }
 
-    /// How many elements chunk 0 has room for, where `len` are wanted: some more, and what else fits in their block.
+    /// How many elements chunk 0 has room for, where `len` are wanted: all that fit in their block.
     fn elements_for(len: usize) -> usize {
-        let wanted = (len + len / 8).clamp(1, Self::PER_CHUNK);
+        let wanted = len.clamp(1, Self::PER_CHUNK);
         (Memory::block_bytes(wanted * size_of::<T>()) / size_of::<T>()).min(Self::PER_CHUNK)
     }
 

@@ -6,10 +6,15 @@ use crate::heap::{Growth, TILE};
 use crate::lines::{Cells, Inline};
 use crate::segment::{MAX_LINES, slots};
 
-/// Below this many entries, blocks are made with room to spare: the memory is within what the promise leaves each table.
-const SMALL_TABLE: usize = 256;
+/// Below so many entries, blocks are made with room for more: a half, a quarter or an eighth. It is within what the promise
+/// leaves each table.
+const ROOM_TO_SPARE: [(usize, usize); 3] = [(64, 2), (1 << 10, 4), (8 << 10, 8)];
+/// Below so many entries, blocks get smaller when they are less than half full.
+const SMALL_TABLE: usize = ROOM_TO_SPARE[1].0;
 /// The same for blocks that hold the entries.
-const SMALL_TILES: usize = 64;
+const SMALL_TILES: usize = 2 << 10;
+/// Below so many entries, blocks that don't hold them get smaller when a fifth is empty.
+const MIDDLING_TABLE: usize = ROOM_TO_SPARE[2].0;
 /// How many blocks fill a tile: each size is about a tenth larger than the one before, or as little as can be.
 const SHARES: [usize; 22] = [38, 34, 31, 28, 25, 23, 21, 19, 17, 15, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
 /// Tables of fewer entries have every other size of block: a tile that is partly empty, for each size, is much of what
@@ -133,8 +138,9 @@ impl Fill {
     #[inline]
     pub(crate) fn is_too_large(self, lines: usize, entries: usize, all: usize) -> bool {
         match self.steps {
-            Steps::Of(_) if all < SMALL_TABLE => 3 * entries + 6 <= self.capacity_of_fewer(lines),
-            Steps::Tiles(_) if all < SMALL_TILES => 3 * entries + 6 <= self.capacity_of_fewer(lines),
+            Steps::Of(_) if all < SMALL_TABLE => 2 * entries + 6 <= self.capacity_of_fewer(lines),
+            Steps::Tiles(_) if all < SMALL_TILES => 2 * entries + 6 <= self.capacity_of_fewer(lines),
+            Steps::Of(_) if all < MIDDLING_TABLE => 5 * entries + 12 <= 4 * self.capacity_of_fewer(lines),
             Steps::Of(_) => entries + 3 <= self.capacity_of_fewer(lines) && self.lines_to_shrink(entries, all) < lines,
             Steps::Tiles(Tiles { loose, .. }) => {
                 entries * 100 <= slots(lines) * usize::from(loose) && self.lines_to_shrink(entries, all) < lines
@@ -146,8 +152,7 @@ impl Fill {
     pub(crate) fn lines_to_grow(self, entries: usize, all: usize) -> usize {
         let room_for = match self.steps {
             Steps::Tiles(_) => entries + entries / 5,
-            Steps::Of(_) if all < SMALL_TABLE => entries + entries / 4,
-            Steps::Of(_) => entries,
+            Steps::Of(_) => entries + room_to_spare(entries, all),
         };
         self.lines_for(room_for, all)
     }
@@ -174,14 +179,19 @@ impl Fill {
     }
 }
 
+/// Entries for which there is room beside `entries` in a new block of a table of `all`.
+fn room_to_spare(entries: usize, all: usize) -> usize {
+    ROOM_TO_SPARE.iter().find(|(below, _)| all < *below).map_or(0, |(_, share)| entries / share)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
     /// Entries of tables around each size at which blocks are made in another way.
-    const TABLES: [usize; 8] =
-        [1, SMALL_TILES - 1, SMALL_TILES, SMALL_TABLE - 1, SMALL_TABLE, COARSE_BELOW - 1, COARSE_BELOW, 1 << 24];
+    const TABLES: [usize; 12] =
+        [1, 63, 64, 1023, 1024, 2047, 2048, 8191, 8192, COARSE_BELOW - 1, COARSE_BELOW, 1 << 24];
     /// More entries than the largest segment takes.
     const MANY: usize = MAX_LINES * SLOTS + 10;
 
@@ -241,8 +251,7 @@ mod tests {
             for entries in 1..=MANY {
                 let more = match all {
                     _ if tiles => entries / 5,
-                    0..SMALL_TABLE => entries / 4,
-                    _ => 0,
+                    _ => room_to_spare(entries, all),
                 };
                 let needed = sizes.iter().find(|&&lines| fill.capacity(lines) >= entries + more);
                 assert_eq!(
@@ -272,12 +281,13 @@ mod tests {
                 let fits = fill.capacity_of_fewer(lines);
                 let saves = |entries| fill.lines_to_shrink(entries, all) < lines;
                 let expected = |entries: usize| match fill.steps {
-                    Steps::Of(_) if all >= SMALL_TABLE => entries + 3 <= fits && saves(entries),
+                    Steps::Of(_) if (1024..8192).contains(&all) => 5 * entries + 12 <= 4 * fits,
+                    Steps::Of(_) if all >= 8192 => entries + 3 <= fits && saves(entries),
                     Steps::Tiles(tiles) if all >= SMALL_TILES => {
                         let used = entries as f64 / slots(lines) as f64;
                         saves(entries) && used <= if tiles.line_bytes <= 16 + 12 * 16 { 0.66 } else { 0.72 }
                     }
-                    _ => 3 * (entries + 2) <= fits,
+                    _ => 2 * (entries + 3) <= fits,
                 };
                 for entries in 1..=slots(lines) {
                     let found = fill.is_too_large(lines, entries, all);

@@ -39,6 +39,17 @@ impl InlineTable {
         self.cells
     }
 
+    /// Add entries, of which there are `count`, to an empty table: all or, if memory can't be had, some.
+    pub(crate) fn fill<'a>(
+        &mut self,
+        count: usize,
+        mut entries: impl Iterator<Item = &'a [u8]>,
+        rehash: &impl Fn(&[u8]) -> u64,
+    ) -> Result<(), OutOfMemory> {
+        self.index.begin(&mut self.heap, count + 1)?;
+        entries.try_for_each(|entry| self.insert(rehash(entry), entry.len(), rehash, |to| to.copy_from_slice(entry)))
+    }
+
     /// As [`Table::insert`](crate::Table::insert).
     #[inline(always)]
     pub(crate) fn insert(

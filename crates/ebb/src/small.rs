@@ -17,8 +17,6 @@ use crate::walk::Cursor;
 pub(crate) struct SmallTable {
     pub(crate) memory: Memory,
     pub(crate) size: EntrySize,
-    /// Cells for the entries; `None` where they are of sizes that are kept in stacks: then there never are any here.
-    cells: Option<Inline>,
     block: ChunkArray<u8>,
     /// Segments split and merged so far.
     pub(crate) splits: u64,
@@ -39,38 +37,38 @@ fn tag_of(hash: u64) -> u8 {
 
 impl SmallTable {
     pub(crate) fn new(size: EntrySize) -> Self {
-        let cells = if let EntrySize::Fixed(bytes) = size { Inline::of(bytes) } else { None };
-        SmallTable { memory: Memory::new(), size, cells, block: ChunkArray::new(), splits: 0, merges: 0 }
+        SmallTable { memory: Memory::new(), size, block: ChunkArray::new(), splits: 0, merges: 0 }
     }
 
-    /// Cells for entries that may be kept here.
+    /// Cells for the entries; `None` where they are of sizes that are kept in stacks: then there never are any here.
+    #[inline]
     pub(crate) fn cells(&self) -> Option<Inline> {
-        self.cells
+        if let EntrySize::Fixed(bytes) = self.size { Inline::of(bytes) } else { None }
     }
 
     /// The line, where there is one.
     #[inline]
     fn lines(&self) -> Option<Lines<'_, Inline>> {
-        let cells = self.cells?;
+        let cells = self.cells()?;
         (!self.block.as_slice().is_empty()).then(|| Lines::new(self.block.as_slice(), 1, cells))
     }
 
     /// The line, to write. Panics where there is none.
     #[inline]
     fn lines_mut(&mut self) -> LinesMut<'_, Inline> {
-        let cells = self.cells.expect("a table with a line");
+        let cells = self.cells().expect("a table with a line");
         LinesMut::new(self.block.as_mut_slice(), 1, cells)
     }
 
     /// Whether there is room for another entry.
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
-        self.cells.is_some() && self.len() < SLOTS
+        self.cells().is_some() && self.len() < SLOTS
     }
 
     /// Add an entry, where there is room for it.
     pub(crate) fn insert(&mut self, hash: u64, write: impl FnOnce(&mut [u8])) -> Result<(), OutOfMemory> {
-        let cells = self.cells.ok_or(OutOfMemory)?;
+        let cells = self.cells().ok_or(OutOfMemory)?;
         if self.is_empty() {
             self.block.reserve(&mut self.memory, cells.line_bytes())?;
             self.lines_mut().clear();
@@ -158,7 +156,7 @@ impl RawTable for SmallTable {
     }
 
     fn entry_bytes(&self) -> usize {
-        self.cells.map_or(0, |cells| cells.bytes() * self.len())
+        self.cells().map_or(0, |cells| cells.bytes() * self.len())
     }
 
     #[inline]

@@ -51,33 +51,19 @@ impl Table {
         rehash: &impl Fn(&[u8]) -> u64,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), OutOfMemory> {
-        match &mut self.0 {
-            Kind::Inline(table) => table.insert(hash, len, rehash, write),
-            Kind::Stacked(table) => table.insert_slot(hash, len, rehash, write).map(drop),
-            Kind::Small(_) => self.insert_into_small(hash, len, rehash, write),
-        }
-    }
-
-    #[inline(never)]
-    fn insert_into_small(
-        &mut self,
-        hash: u64,
-        len: usize,
-        rehash: &impl Fn(&[u8]) -> u64,
-        write: impl FnOnce(&mut [u8]),
-    ) -> Result<(), OutOfMemory> {
-        if let Kind::Small(small) = &mut self.0 {
-            if small.has_room() {
-                return small.insert(hash, write);
-            }
+        if let Kind::Small(small) = &mut self.0
+            && !small.has_room()
+        {
             self.0 = grow(small, rehash)?;
         }
         let inserted = match &mut self.0 {
             Kind::Inline(table) => table.insert(hash, len, rehash, write),
             Kind::Stacked(table) => table.insert_slot(hash, len, rehash, write).map(drop),
-            Kind::Small(_) => Err(OutOfMemory),
+            Kind::Small(small) => small.insert(hash, write),
         };
-        self.shrink_if_empty();
+        if inserted.is_err() {
+            self.shrink_if_empty();
+        }
         inserted
     }
 
@@ -121,9 +107,7 @@ fn grow(small: &mut SmallTable, rehash: &impl Fn(&[u8]) -> u64) -> Result<Kind, 
     };
     let block = small.memory.allocate(size_of::<InlineTable>())?;
     let mut table = with_past_of(small, InlineTable::new(cells, block.bytes()));
-    let poured = small
-        .entries()
-        .try_for_each(|entry| table.insert(rehash(entry), entry.len(), rehash, |to| to.copy_from_slice(entry)));
+    let poured = table.fill(small.len(), small.entries(), rehash);
     if let Err(error) = poured {
         table.clear();
         std::mem::swap(&mut small.memory, table.memory());

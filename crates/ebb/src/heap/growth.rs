@@ -17,6 +17,15 @@ const HUGE_TILES_FROM: usize = 512 << 20;
 /// milliseconds where the hypervisor has to find the memory.
 pub(crate) const HUGE_FROM: usize = 64 << 20;
 
+/// The first pages of a stack are of about so many bytes: smaller ones would take longer than they save.
+const LEAST_WANTED: usize = 512;
+/// Which sizes of page are compared: so many of pieces, and so many quarters of the least in pages of the system.
+const PIECES_TRIED: usize = 4;
+const QUARTERS_TRIED: [usize; 8] = [4, 5, 6, 7, 8, 12, 16, 32];
+/// What a page costs beside its slots, in bytes: twice what is kept of it, as those made while the stack was smaller are
+/// smaller and more, and as much again for the time that getting it takes.
+const COST_OF_PAGE: usize = 4 * PAGE_BYTES;
+
 /// How large the next page of a stack is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Growth {
@@ -72,21 +81,29 @@ impl Wanting {
     }
 }
 
-/// The bytes of the next page of a stack of `bytes`, whose slots have `slot`: of those that are not beyond `most`, or the
-/// least that has room for a slot, the page that costs least.
+/// The bytes of the next page of a stack of `bytes`, whose slots have `slot`: of those of about the best size that are not
+/// beyond `most`, or the least that has room for a slot, the page that costs least.
 fn small_page_bytes(slot: usize, bytes: usize, most: usize) -> usize {
-    let whole = |slots: usize| (slots * slot).div_ceil(OS_PAGE) * OS_PAGE;
-    let pages = (1..=SMALL_PAGE / OS_PAGE).map(|count| if slot < OS_PAGE { count * OS_PAGE } else { whole(count) });
+    // Slots that fill a page: half of one is empty, and each takes so much, which together is least at this size.
+    let want = (2 * COST_OF_PAGE * bytes).isqrt().max(LEAST_WANTED);
+    let least = (want / 2).max(slot);
+    let pieces = PIECES.into_iter().skip(PIECES.partition_point(|&piece| piece < least)).take(PIECES_TRIED);
+    let unit = slot.max(OS_PAGE);
+    let pages = QUARTERS_TRIED.map(|quarters| (least.div_ceil(unit) * quarters / 4 * unit).next_multiple_of(OS_PAGE));
     let fits = |&page: &usize| slot <= page && page <= most;
-    let best = PIECES.into_iter().chain(pages).filter(fits).min_by_key(|&page| cost(slot, bytes, page));
+    let cost = |&page: &usize| cost(slot, bytes, page);
+    let best = match pieces.filter(fits).min_by_key(cost) {
+        Some(piece) if least <= OS_PAGE / 4 => Some(piece), // pages of the system are too large
+        piece => piece.into_iter().chain(pages.into_iter().filter(fits)).min_by_key(cost),
+    };
     best.unwrap_or_else(|| Memory::block_bytes(slot))
 }
 
 /// What it costs a stack of `bytes` to have pages of `page` bytes: half a page that is empty, on average, and for each page
-/// what is left behind its last slot and what is kept of it.
+/// what is left behind its last slot and [`COST_OF_PAGE`].
 fn cost(slot: usize, bytes: usize, page: usize) -> usize {
     let used = slots_in(page, slot) * slot;
-    page / 2 + (bytes + page) / used * (page - used + PAGE_BYTES)
+    page / 2 + (bytes + page) / used * (page - used + COST_OF_PAGE)
 }
 
 /// Whether a stack of entries is that large, and what is empty of a huge page costs less than what the memory promise leaves

@@ -284,6 +284,14 @@ impl<C: Cells> Index<C> {
         Ok(Segment::over(heap, self.cells, handle, lines, false))
     }
 
+    /// Have a block for so many entries, which will come soon. There are none yet.
+    pub(crate) fn begin(&mut self, heap: &mut Heap, entries: usize) -> Result<(), OutOfMemory> {
+        self.segments.reserve(&mut heap.memory, self.count)?;
+        let segment = self.new_block(heap, self.fill.lines_to_grow(entries, entries), 0)?;
+        *self.segments.get_mut(0) = segment;
+        Ok(())
+    }
+
     /// The stack of blocks of so many lines, and bytes.
     fn stack_of(&mut self, heap: &mut Heap, lines: usize, bytes: usize) -> Result<StackId, OutOfMemory> {
         if let Some(stack) = self.stacks.find(lines) {
