@@ -181,7 +181,8 @@ fn segments_merge_in_place_where_there_is_no_memory() {
     }
 }
 
-/// A split asks each entry of a segment for its hash.
+/// A split asks each entry of a segment for its hash, of which there are more than a hundred; what else is asked is a hash
+/// for each block that moves.
 #[test]
 fn a_split_that_finds_no_memory_is_not_tried_again_at_once() {
     let mut table = Table::new(EntrySize::Fixed(40));
@@ -206,10 +207,10 @@ fn a_split_that_finds_no_memory_is_not_tried_again_at_once() {
     table.set_allowance(0);
     let mut insert = |key| insert(&mut table, key);
     asked.set(0);
-    let tried = (key..key + 1200).find(|&key| insert(key).is_ok() && asked.get() > 0).unwrap();
+    let tried = (key..key + 1200).find(|&key| insert(key).is_ok() && asked.get() > 100).unwrap();
     asked.set(0);
     let done = (tried + 1..tried + 60).filter(|&key| insert(key).is_ok()).count();
-    assert!(done > 5 && asked.get() == 0, "{done} entries are inserted, and {} asked", asked.get());
+    assert!(done > 5 && asked.get() < 100, "{done} entries are inserted, and {} asked", asked.get());
 }
 
 #[test]
