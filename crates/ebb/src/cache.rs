@@ -56,14 +56,19 @@ pub struct Policies {
 struct Fields {
     clock: Clock,
     /// Where the idle deadline is; 0 if there is none.
-    idle_at: usize,
-    bytes: usize,
+    idle_at: u8,
+    bytes: u8,
 }
 
 impl Fields {
     #[inline(always)]
+    fn bytes(self) -> usize {
+        usize::from(self.bytes)
+    }
+
+    #[inline(always)]
     fn read(self, slot: &[u8]) -> Deadlines {
-        let idle = if self.idle_at == 0 { Time::NEVER } else { self.clock.read(&slot[self.idle_at..]) };
+        let idle = if self.idle_at == 0 { Time::NEVER } else { self.clock.read(&slot[usize::from(self.idle_at)..]) };
         Deadlines { hard: self.clock.read(slot), idle }
     }
 
@@ -71,7 +76,7 @@ impl Fields {
     fn write(self, slot: &mut [u8], deadlines: Deadlines) {
         self.clock.write(slot, deadlines.hard);
         if self.idle_at > 0 {
-            self.clock.write(&mut slot[self.idle_at..], deadlines.idle);
+            self.clock.write(&mut slot[usize::from(self.idle_at)..], deadlines.idle);
         }
     }
 }
@@ -95,13 +100,12 @@ impl TableOrder for Policies {}
 impl Order for Policies {
     #[inline(always)]
     fn bytes(&self) -> usize {
-        self.fields.bytes
+        self.fields.bytes()
     }
 
     #[inline(always)]
     fn prepare(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory> {
-        self.expiry.prepare(memory)?;
-        self.sieve.as_mut().map_or(Ok(()), |sieve| sieve.prepare(memory))
+        self.expiry.prepare(memory)
     }
 
     #[inline(always)]
@@ -114,14 +118,14 @@ impl Order for Policies {
 
     #[inline(always)]
     fn moved(&mut self, heap: &mut Heap, moved: Moved) {
-        self.expiry.lists().moved(heap, moved.to);
+        self.expiry.moved(heap, moved.to);
         if let Some(sieve) = &mut self.sieve {
             sieve.moved(heap, moved);
         }
     }
 
     fn succeed(&mut self, heap: &mut Heap, moved: Moved) {
-        heap.copy_front(moved, self.fields.bytes);
+        heap.copy_front(moved, self.fields.bytes());
         self.moved(heap, moved);
     }
 
@@ -135,7 +139,7 @@ impl Order for Policies {
 
     #[inline(always)]
     fn leave(&mut self, heap: &mut Heap, handle: Handle) {
-        self.expiry.lists().unlink(heap, handle);
+        self.expiry.leave(heap, handle);
         if let Some(sieve) = &mut self.sieve {
             sieve.leave(heap, handle);
         }
@@ -144,12 +148,12 @@ impl Order for Policies {
     fn clear(&mut self, memory: &mut Memory) {
         self.expiry.clear(memory);
         if let Some(sieve) = &mut self.sieve {
-            sieve.clear(memory);
+            sieve.clear();
         }
     }
 
     fn held(&self) -> usize {
-        self.expiry.bytes() + self.sieve.as_ref().map_or(0, Sieve::bytes)
+        self.expiry.bytes()
     }
 
     fn check(&self, heap: &Heap, entries: usize) {
@@ -233,7 +237,7 @@ impl Cache {
     pub fn look(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<Look<'_>> {
         let (found, entry) = self.locate(hash, is)?;
         let (fields, len) = (self.order.fields, entry.len());
-        let (front, rest) = self.heap.slot_mut(found.handle).split_at_mut(fields.bytes);
+        let (front, rest) = self.heap.slot_mut(found.handle).split_at_mut(fields.bytes());
         Some(Look { fields, sieve: self.order.sieve.as_ref(), front, entry: &mut rest[..len] })
     }
 

@@ -127,7 +127,7 @@ impl Clock {
 
     /// Bytes of a deadline.
     #[inline]
-    pub(crate) fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> u8 {
         match self {
             Clock::System => 5,
             Clock::Given { .. } => 8,

@@ -10,13 +10,13 @@
 //!
 //! And an entry that was used may go unused for two more laps, not none.
 
+use crate::chunks::Plain;
 use crate::heap::{Handle, Heap, Moved};
-use crate::links::{LINK_BYTES, ListId, Lists};
-use crate::memory::{Memory, OutOfMemory};
+use crate::links::{Ends, LINK_BYTES, ListId, Lists};
 
 const QUEUE: ListId = 0;
 /// Bytes of a slot.
-pub(crate) const SIEVE_BYTES: usize = LINK_BYTES + 1;
+pub(crate) const SIEVE_BYTES: u8 = LINK_BYTES + 1;
 /// After so many entries the hand takes the next, whatever it knows of it, so that an eviction is O(1).
 const PATIENCE: usize = 16 << 10;
 
@@ -38,8 +38,8 @@ const LAPS_OF_A_GUEST: u8 = 1;
 /// The queue of slots that have their links, and then their mark, at `at`.
 #[derive(Debug)]
 pub(crate) struct Sieve {
-    queue: Lists,
-    mark_at: usize,
+    queue: Lists<[Ends; 1]>,
+    mark_at: u8,
     /// The entry looked at next; none at the end of the queue.
     hand: Option<Handle>,
     /// From here on all are tried, and came in this lap: the hand need not go over them.
@@ -54,9 +54,9 @@ pub(crate) struct Sieve {
 }
 
 impl Sieve {
-    pub(crate) fn new(at: usize) -> Self {
+    pub(crate) fn new(at: u8) -> Self {
         Sieve {
-            queue: Lists::new(at),
+            queue: Lists::new([Ends::EMPTY], at),
             mark_at: at + LINK_BYTES,
             hand: None,
             fence: None,
@@ -68,17 +68,9 @@ impl Sieve {
         }
     }
 
-    pub(crate) fn prepare(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory> {
-        self.queue.reserve(memory, 1)
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.queue.bytes()
-    }
-
     /// What was learned stays.
-    pub(crate) fn clear(&mut self, memory: &mut Memory) {
-        self.queue.clear(memory);
+    pub(crate) fn clear(&mut self) {
+        self.queue.ends = [Ends::EMPTY];
         (self.hand, self.fence, self.walk) = (None, None, None);
     }
 
@@ -94,13 +86,18 @@ impl Sieve {
     pub(crate) fn push(&mut self, heap: &mut Heap, handle: Handle) {
         self.queue.push(heap, QUEUE, handle);
         let tried = self.trials.is_next_tried();
-        heap.slot_mut(handle)[self.mark_at] = if tried { self.new } else { GUEST };
+        heap.slot_mut(handle)[self.mark_at()] = if tried { self.new } else { GUEST };
         self.fence = if tried { self.fence.or(Some(handle)) } else { None };
+    }
+
+    #[inline(always)]
+    fn mark_at(&self) -> usize {
+        usize::from(self.mark_at)
     }
 
     #[inline]
     pub(crate) fn mark(&self, slot: &mut [u8]) {
-        let mark = &mut slot[self.mark_at];
+        let mark = &mut slot[self.mark_at()];
         *mark |= if *mark & (STANDING | ODD) == self.new { EARLY } else { USED };
     }
 
@@ -132,9 +129,9 @@ impl Sieve {
     pub(crate) fn victim(&mut self, heap: &mut Heap) -> Option<Handle> {
         for _ in 0..PATIENCE {
             let candidate = self.candidate()?;
-            let mark = heap.slot(candidate)[self.mark_at];
+            let mark = heap.slot(candidate)[self.mark_at()];
             let Some(mark) = self.judge(mark) else { return Some(candidate) };
-            heap.slot_mut(candidate)[self.mark_at] = mark;
+            heap.slot_mut(candidate)[self.mark_at()] = mark;
             self.hand = self.queue.next(heap, candidate);
         }
         self.candidate()
@@ -192,7 +189,7 @@ impl Sieve {
             hand_seen |= self.hand == Some(handle);
             fence_seen |= self.fence == Some(handle);
             let behind = self.fence.is_some() && fence_seen;
-            assert!(!behind || heap.slot(handle)[self.mark_at] & !EARLY == self.new, "all behind the fence are new");
+            assert!(!behind || heap.slot(handle)[self.mark_at()] & !EARLY == self.new, "all behind the fence are new");
         });
         assert!(hand_seen, "the hand is at an entry");
         assert!(fence_seen, "the fence is at an entry");
@@ -272,7 +269,7 @@ mod tests {
     use super::*;
     use crate::heap::{Growth, StackId};
 
-    const NUMBER: usize = SIEVE_BYTES;
+    const NUMBER: usize = SIEVE_BYTES as usize;
 
     /// Entries that know their number, and where each is.
     struct Queue {
@@ -282,18 +279,11 @@ mod tests {
         places: Vec<Option<Handle>>,
     }
 
-    impl Drop for Queue {
-        fn drop(&mut self) {
-            self.sieve.clear(&mut self.heap.memory);
-        }
-    }
-
     impl Queue {
         fn new() -> Self {
             let mut heap = Heap::new();
             let stack = heap.new_stack(NUMBER + 4, Growth::Alone, 0).unwrap();
-            let mut sieve = Sieve::new(0);
-            sieve.prepare(&mut heap.memory).unwrap();
+            let sieve = Sieve::new(0);
             Queue { heap, sieve, stack, places: Vec::new() }
         }
 
@@ -343,7 +333,7 @@ mod tests {
         teacher.sieve.trials.share = WHOLE / 4;
         queue.sieve.learn_from(&teacher.sieve);
         queue.come_all(100);
-        let tried = |&&handle: &&Handle| queue.heap.slot(handle)[queue.sieve.mark_at] == queue.sieve.new;
+        let tried = |&&handle: &&Handle| queue.heap.slot(handle)[queue.sieve.mark_at()] == queue.sieve.new;
         assert_eq!(queue.places.iter().flatten().filter(tried).count(), 25);
     }
 
