@@ -315,7 +315,7 @@ impl Expiry {
                 return self.look_at(heap, handle, now, deadline(heap.slot(handle)));
             }
             if now >= self.waiting_until && self.waiting_until != Time::NEVER {
-                self.take_up_waiting(heap);
+                self.take_up_waiting(heap, now);
                 continue;
             }
             self.forget_recent(&mut heap.memory); // the hand may move
@@ -359,9 +359,28 @@ impl Expiry {
     }
 
     #[cold]
-    fn take_up_waiting(&mut self, heap: &mut Heap) {
+    fn take_up_waiting(&mut self, heap: &mut Heap, now: Time) {
         self.due_from = 0; // whatever the clock shows, until they are looked at
         self.take_up(heap, WAITING);
+        let tick = self.clock.tick(now);
+        if tick < self.hand {
+            self.turn_back(heap, tick);
+        }
+    }
+
+    /// Set the hand back, as the clock was. Otherwise all that expires before the hand would wait in one list, and be looked
+    /// at each time that one entry of it expires.
+    fn turn_back(&mut self, heap: &mut Heap, tick: u64) {
+        self.forget_recent(&mut heap.memory);
+        let level = self.level_of(tick);
+        let slot = slot_of(self.hand, level);
+        self.hand = tick;
+        // All lists of finer levels lie within this slot.
+        while let Some((finer, next)) = self.next_list().filter(|&(finer, _)| finer < level) {
+            let (from, to) = (self.list_at(finer, next), self.list_for(&mut heap.memory, level, slot));
+            self.lists.append(heap, from, to);
+            self.emptied(&mut heap.memory, from);
+        }
     }
 
     /// File a slot under another deadline.
