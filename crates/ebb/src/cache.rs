@@ -1,6 +1,6 @@
 //! A table whose entries live for a time and make room for each other: what a cache is but for its keys and values.
 
-use crate::clock::{Clock, Time};
+use crate::clock::{Clock, Format, Time};
 use crate::entry::{EntryRef, Host, OccupiedEntry};
 use crate::expiry::{Expiry, Step};
 use crate::heap::{Handle, Heap, Moved};
@@ -54,7 +54,7 @@ pub struct Policies {
 
 #[derive(Debug, Clone, Copy)]
 struct Fields {
-    clock: Clock,
+    deadline: Format,
     /// Where the idle deadline is; 0 if there is none.
     idle_at: u8,
     bytes: u8,
@@ -68,27 +68,28 @@ impl Fields {
 
     #[inline(always)]
     fn read(self, slot: &[u8]) -> Deadlines {
-        let idle = if self.idle_at == 0 { Time::NEVER } else { self.clock.read(&slot[usize::from(self.idle_at)..]) };
-        Deadlines { hard: self.clock.read(slot), idle }
+        let idle = if self.idle_at == 0 { Time::NEVER } else { self.deadline.read(&slot[usize::from(self.idle_at)..]) };
+        Deadlines { hard: self.deadline.read(slot), idle }
     }
 
     #[inline(always)]
     fn write(self, slot: &mut [u8], deadlines: Deadlines) {
-        self.clock.write(slot, deadlines.hard);
+        self.deadline.write(slot, deadlines.hard);
         if self.idle_at > 0 {
-            self.clock.write(&mut slot[usize::from(self.idle_at)..], deadlines.idle);
+            self.deadline.write(&mut slot[usize::from(self.idle_at)..], deadlines.idle);
         }
     }
 }
 
 impl Policies {
     fn new(keeping: Keeping) -> Self {
-        let deadline = keeping.clock.bytes();
-        let links_at = if keeping.idle { 2 * deadline } else { deadline };
+        let deadline = keeping.clock.format();
+        let idle_at = if keeping.idle { deadline.bytes() } else { 0 };
+        let links_at = idle_at + deadline.bytes();
         let sieve_at = links_at + LINK_BYTES;
         let bytes = sieve_at + if keeping.bounded { SIEVE_BYTES } else { 0 };
         Policies {
-            fields: Fields { clock: keeping.clock, idle_at: if keeping.idle { deadline } else { 0 }, bytes },
+            fields: Fields { deadline, idle_at, bytes },
             expiry: Expiry::new(keeping.clock, links_at),
             sieve: keeping.bounded.then(|| Sieve::new(sieve_at)),
         }

@@ -17,9 +17,9 @@ const LISTS_FROM: u32 = u32::MAX - ListId::MAX as u32 / 4;
 const _: () = assert!(crate::heap::LAST_HANDLE < LISTS_FROM - 1);
 
 impl Link {
-    const NONE: Link = Link(0);
+    pub(crate) const NONE: Link = Link(0);
 
-    fn to(handle: Handle) -> Link {
+    pub(crate) fn to(handle: Handle) -> Link {
         debug_assert!(handle < LISTS_FROM - 1);
         Link(handle + 1)
     }
@@ -34,6 +34,18 @@ impl Link {
             link if link >= LISTS_FROM => Target::List((u32::MAX - link) as ListId),
             link => Target::Slot(link - 1),
         }
+    }
+}
+
+impl From<Option<Handle>> for Link {
+    fn from(slot: Option<Handle>) -> Link {
+        slot.map_or(Link::NONE, Link::to)
+    }
+}
+
+impl From<Link> for Option<Handle> {
+    fn from(link: Link) -> Option<Handle> {
+        if let Target::Slot(handle) = link.target() { Some(handle) } else { None }
     }
 }
 
@@ -135,13 +147,13 @@ impl<E: EndsById> Lists<E> {
     /// The oldest slot of a list.
     #[inline]
     pub(crate) fn first(&self, id: ListId) -> Option<Handle> {
-        if let Target::Slot(handle) = self.ends.ends(id).first.target() { Some(handle) } else { None }
+        self.ends.ends(id).first.into()
     }
 
     /// The slot after one that is in a list.
     pub(crate) fn next(&self, heap: &Heap, handle: Handle) -> Option<Handle> {
         let (_, after) = self.around(heap, handle)?;
-        if let Target::Slot(next) = after.target() { Some(next) } else { None }
+        after.into()
     }
 
     /// Have the slots before and after one on their way.
