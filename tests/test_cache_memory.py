@@ -45,6 +45,26 @@ def test_bytes_an_entry(config: dict[str, Any], value: Any, most: float) -> None
     adds_up(c)
 
 
+ONE: list[dict[str, Any]] = [
+    {"ttl": 60},
+    {"ttl": 60, "key": int},
+    {"max_items": 10},
+    {"ttl": 60, "idle": 60, "max_items": 10},
+]
+
+
+@pytest.mark.parametrize("config", ONE, ids=str)
+def test_one_entry_takes_little_all_its_life(config: dict[str, Any]) -> None:
+    clock = Clock()
+    c = AnyCache(timer=clock, **config)
+    for _ in range(3):
+        c[1] = None
+        for _ in range(590):
+            assert len(c) == 1 and c.nbytes <= 3 << 10
+            clock.advance(0.1)
+    adds_up(c)
+
+
 def test_nbytes_is_its_parts() -> None:
     clock = Clock()
     c = AnyCache(ttl=60, max_items=5000, max_bytes="1MiB", key=int, value=bytes, timer=clock)

@@ -1,6 +1,6 @@
 //! A table whose entries live for a time and make room for each other: what a cache is but for its keys and values.
 
-use crate::clock::{Clock, Time};
+use crate::clock::{Clock, Format, Time};
 use crate::entry::{EntryRef, Host, OccupiedEntry};
 use crate::expiry::{Expiry, Step};
 use crate::heap::{Handle, Heap, Moved};
@@ -54,36 +54,42 @@ pub struct Policies {
 
 #[derive(Debug, Clone, Copy)]
 struct Fields {
-    clock: Clock,
+    deadline: Format,
     /// Where the idle deadline is; 0 if there is none.
-    idle_at: usize,
-    bytes: usize,
+    idle_at: u8,
+    bytes: u8,
 }
 
 impl Fields {
     #[inline(always)]
+    fn bytes(self) -> usize {
+        usize::from(self.bytes)
+    }
+
+    #[inline(always)]
     fn read(self, slot: &[u8]) -> Deadlines {
-        let idle = if self.idle_at == 0 { Time::NEVER } else { self.clock.read(&slot[self.idle_at..]) };
-        Deadlines { hard: self.clock.read(slot), idle }
+        let idle = if self.idle_at == 0 { Time::NEVER } else { self.deadline.read(&slot[usize::from(self.idle_at)..]) };
+        Deadlines { hard: self.deadline.read(slot), idle }
     }
 
     #[inline(always)]
     fn write(self, slot: &mut [u8], deadlines: Deadlines) {
-        self.clock.write(slot, deadlines.hard);
+        self.deadline.write(slot, deadlines.hard);
         if self.idle_at > 0 {
-            self.clock.write(&mut slot[self.idle_at..], deadlines.idle);
+            self.deadline.write(&mut slot[usize::from(self.idle_at)..], deadlines.idle);
         }
     }
 }
 
 impl Policies {
     fn new(keeping: Keeping) -> Self {
-        let deadline = keeping.clock.bytes();
-        let links_at = if keeping.idle { 2 * deadline } else { deadline };
+        let deadline = keeping.clock.format();
+        let idle_at = if keeping.idle { deadline.bytes() } else { 0 };
+        let links_at = idle_at + deadline.bytes();
         let sieve_at = links_at + LINK_BYTES;
         let bytes = sieve_at + if keeping.bounded { SIEVE_BYTES } else { 0 };
         Policies {
-            fields: Fields { clock: keeping.clock, idle_at: if keeping.idle { deadline } else { 0 }, bytes },
+            fields: Fields { deadline, idle_at, bytes },
             expiry: Expiry::new(keeping.clock, links_at),
             sieve: keeping.bounded.then(|| Sieve::new(sieve_at)),
         }
@@ -95,13 +101,12 @@ impl TableOrder for Policies {}
 impl Order for Policies {
     #[inline(always)]
     fn bytes(&self) -> usize {
-        self.fields.bytes
+        self.fields.bytes()
     }
 
     #[inline(always)]
     fn prepare(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory> {
-        self.expiry.prepare(memory)?;
-        self.sieve.as_mut().map_or(Ok(()), |sieve| sieve.prepare(memory))
+        self.expiry.prepare(memory)
     }
 
     #[inline(always)]
@@ -114,14 +119,14 @@ impl Order for Policies {
 
     #[inline(always)]
     fn moved(&mut self, heap: &mut Heap, moved: Moved) {
-        self.expiry.lists().moved(heap, moved.to);
+        self.expiry.moved(heap, moved.to);
         if let Some(sieve) = &mut self.sieve {
             sieve.moved(heap, moved);
         }
     }
 
     fn succeed(&mut self, heap: &mut Heap, moved: Moved) {
-        heap.copy_front(moved, self.fields.bytes);
+        heap.copy_front(moved, self.fields.bytes());
         self.moved(heap, moved);
     }
 
@@ -135,7 +140,7 @@ impl Order for Policies {
 
     #[inline(always)]
     fn leave(&mut self, heap: &mut Heap, handle: Handle) {
-        self.expiry.lists().unlink(heap, handle);
+        self.expiry.leave(heap, handle);
         if let Some(sieve) = &mut self.sieve {
             sieve.leave(heap, handle);
         }
@@ -144,12 +149,12 @@ impl Order for Policies {
     fn clear(&mut self, memory: &mut Memory) {
         self.expiry.clear(memory);
         if let Some(sieve) = &mut self.sieve {
-            sieve.clear(memory);
+            sieve.clear();
         }
     }
 
     fn held(&self) -> usize {
-        self.expiry.bytes() + self.sieve.as_ref().map_or(0, Sieve::bytes)
+        self.expiry.bytes()
     }
 
     fn check(&self, heap: &Heap, entries: usize) {
@@ -233,7 +238,7 @@ impl Cache {
     pub fn look(&mut self, hash: u64, is: impl FnMut(&[u8]) -> bool) -> Option<Look<'_>> {
         let (found, entry) = self.locate(hash, is)?;
         let (fields, len) = (self.order.fields, entry.len());
-        let (front, rest) = self.heap.slot_mut(found.handle).split_at_mut(fields.bytes);
+        let (front, rest) = self.heap.slot_mut(found.handle).split_at_mut(fields.bytes());
         Some(Look { fields, sieve: self.order.sieve.as_ref(), front, entry: &mut rest[..len] })
     }
 

@@ -125,24 +125,40 @@ impl Clock {
         Time(tick)
     }
 
-    /// Bytes of a deadline.
-    #[inline]
-    pub(crate) fn bytes(self) -> usize {
+    /// How deadlines of this clock are kept.
+    pub(crate) fn format(self) -> Format {
         match self {
-            Clock::System => 5,
-            Clock::Given { .. } => 8,
+            Clock::System => Format::Millis,
+            Clock::Given { .. } => Format::Seconds,
+        }
+    }
+}
+
+/// How a deadline is kept in an entry: as milliseconds, or as the seconds of a given clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Millis,
+    Seconds,
+}
+
+impl Format {
+    /// Bytes of a deadline.
+    pub(crate) fn bytes(self) -> u8 {
+        match self {
+            Format::Millis => 5,
+            Format::Seconds => 8,
         }
     }
 
     #[inline(always)]
     pub(crate) fn read(self, from: &[u8]) -> Time {
         match self {
-            Clock::System => {
+            Format::Millis => {
                 let [a, b, c, d, e] = *from.first_chunk().expect("five bytes");
                 let millis = u64::from(u32::from_le_bytes([a, b, c, d])) | u64::from(e) << 32;
                 if millis == LAST_MILLI { Time::NEVER } else { Time(millis) }
             }
-            Clock::Given { .. } => Time(u64::from_le_bytes(from[..8].try_into().expect("eight bytes"))),
+            Format::Seconds => Time(u64::from_le_bytes(from[..8].try_into().expect("eight bytes"))),
         }
     }
 
@@ -150,8 +166,8 @@ impl Clock {
     pub(crate) fn write(self, to: &mut [u8], time: Time) {
         let bytes = time.0.to_le_bytes();
         match self {
-            Clock::System => to[..5].copy_from_slice(&bytes[..5]),
-            Clock::Given { .. } => to[..8].copy_from_slice(&bytes),
+            Format::Millis => to[..5].copy_from_slice(&bytes[..5]),
+            Format::Seconds => to[..8].copy_from_slice(&bytes),
         }
     }
 }
@@ -226,8 +242,8 @@ mod tests {
         for (clock, now) in [(Clock::System, Time(12_345)), (given, Clock::given(7.25).unwrap())] {
             for deadline in [now, clock.after(now, 0.5), clock.after(now, 3e6), clock.after(now, 1e12), Time::NEVER] {
                 let mut bytes = [0xaa; 8];
-                clock.write(&mut bytes, deadline);
-                assert_eq!(clock.read(&bytes), deadline);
+                clock.format().write(&mut bytes, deadline);
+                assert_eq!(clock.format().read(&bytes), deadline);
             }
             assert_eq!(clock.seconds_left(now, clock.after(now, 0.5)), Some(0.5));
             assert_eq!(clock.after(now, f64::INFINITY), Time::NEVER);

@@ -8,7 +8,7 @@
 //! * [`tags`], [`head`], [`lines`], [`segment`], [`pour`], [`fill`], [`index`]: hash to entry, by linear hashing over
 //!   segments of lines.
 //! * [`sizes`], [`classes`]: which stack an entry of some length goes to.
-//! * [`order`]: what entries may be kept in order by. [`links`], [`expiry`], [`sieve`]: deadlines, and eviction.
+//! * [`order`]: what entries may be kept in order by. [`links`], [`groups`], [`expiry`], [`sieve`]: deadlines, and eviction.
 //! * [`positions`], [`entry`], [`raw`]: what every table does. [`walk`] and [`stats`] are of all tables too.
 //! * [`inline`]: a table of small entries, which are in the index itself; [`small`]: of a few of those. [`stacked`]: a table
 //!   of entries in stacks, of any length, and with an order where they have one.
@@ -28,6 +28,7 @@ mod clock;
 mod entry;
 mod expiry;
 mod fill;
+mod groups;
 mod head;
 mod heap;
 mod index;

@@ -1,9 +1,8 @@
 //! Lists through the slots of a heap: each slot that is in a list keeps the slots before and after it, and what it keeps
 //! is put right when a slot moves. A list takes no memory but its two ends, so joining one never fails.
 
-use crate::chunks::{ChunkArray, Plain};
+use crate::chunks::Plain;
 use crate::heap::{Handle, Heap};
-use crate::memory::{Memory, OutOfMemory};
 use crate::system::prefetch;
 
 /// Which list.
@@ -18,9 +17,9 @@ const LISTS_FROM: u32 = u32::MAX - ListId::MAX as u32 / 4;
 const _: () = assert!(crate::heap::LAST_HANDLE < LISTS_FROM - 1);
 
 impl Link {
-    const NONE: Link = Link(0);
+    pub(crate) const NONE: Link = Link(0);
 
-    fn to(handle: Handle) -> Link {
+    pub(crate) fn to(handle: Handle) -> Link {
         debug_assert!(handle < LISTS_FROM - 1);
         Link(handle + 1)
     }
@@ -38,6 +37,18 @@ impl Link {
     }
 }
 
+impl From<Option<Handle>> for Link {
+    fn from(slot: Option<Handle>) -> Link {
+        slot.map_or(Link::NONE, Link::to)
+    }
+}
+
+impl From<Link> for Option<Handle> {
+    fn from(link: Link) -> Option<Handle> {
+        if let Target::Slot(handle) = link.target() { Some(handle) } else { None }
+    }
+}
+
 enum Target {
     None,
     Slot(Handle),
@@ -46,7 +57,7 @@ enum Target {
 
 /// The first and the last slot of a list; `NONE` twice if it is empty.
 #[derive(Debug, Clone, Copy)]
-struct Ends {
+pub(crate) struct Ends {
     first: Link,
     last: Link,
 }
@@ -55,39 +66,57 @@ impl Plain for Ends {
     const EMPTY: Ends = Ends { first: Link::NONE, last: Link::NONE };
 }
 
+impl Ends {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first == Link::NONE
+    }
+}
+
+/// Where the ends of lists are kept. Panics for a list that is not present.
+pub(crate) trait EndsById {
+    fn ends(&self, id: ListId) -> &Ends;
+    fn ends_mut(&mut self, id: ListId) -> &mut Ends;
+}
+
+/// `N` lists, numbered from 0.
+impl<const N: usize> EndsById for [Ends; N] {
+    #[inline(always)]
+    fn ends(&self, id: ListId) -> &Ends {
+        &self[id as usize]
+    }
+
+    #[inline(always)]
+    fn ends_mut(&mut self, id: ListId) -> &mut Ends {
+        &mut self[id as usize]
+    }
+}
+
 /// Bytes of a pair of links in a slot.
-pub(crate) const LINK_BYTES: usize = 8;
+pub(crate) const LINK_BYTES: u8 = 8;
 
 /// Some lists, of which a slot is in at most one. Its pair of links (before, after) is at `at` of a slot.
 #[derive(Debug)]
-pub(crate) struct Lists {
-    ends: ChunkArray<Ends>,
-    at: usize,
+pub(crate) struct Lists<E> {
+    pub(crate) ends: E,
+    at: u8,
 }
 
-impl Lists {
-    pub(crate) const fn new(at: usize) -> Self {
-        Lists { ends: ChunkArray::new(), at }
+impl<E: EndsById> Lists<E> {
+    /// Lists with these ends, all of them empty.
+    pub(crate) fn new(ends: E, at: u8) -> Self {
+        Lists { ends, at }
     }
 
-    /// Have room for lists below `count`.
+    /// Where the links of a slot are.
     #[inline(always)]
-    pub(crate) fn reserve(&mut self, memory: &mut Memory, count: usize) -> Result<(), OutOfMemory> {
-        if count <= self.ends.capacity() { Ok(()) } else { self.ends.reserve(memory, count) }
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.ends.bytes()
-    }
-
-    pub(crate) fn clear(&mut self, memory: &mut Memory) {
-        self.ends.clear(memory);
+    fn at(&self) -> usize {
+        usize::from(self.at)
     }
 
     /// What is before and after a slot that is in a list; `None` for another, in which only the first was ever written.
     #[inline(always)]
     fn around(&self, heap: &Heap, handle: Handle) -> Option<(Link, Link)> {
-        let [a, b, c, d, e, f, g, h] = *heap.slot(handle)[self.at..].first_chunk().expect("a pair of links");
+        let [a, b, c, d, e, f, g, h] = *heap.slot(handle)[self.at()..].first_chunk().expect("a pair of links");
         let before = Link(u32::from_ne_bytes([a, b, c, d]));
         (before != Link::NONE).then(|| (before, Link(u32::from_ne_bytes([e, f, g, h]))))
     }
@@ -95,16 +124,16 @@ impl Lists {
     /// What comes after `place` is `link`.
     fn set_after(&mut self, heap: &mut Heap, place: Link, link: Link) {
         match place.target() {
-            Target::Slot(handle) => write(&mut heap.slot_mut(handle)[self.at + 4..], link),
-            Target::List(id) => self.ends.get_mut(id as usize).first = link,
+            Target::Slot(handle) => write(&mut heap.slot_mut(handle)[self.at() + 4..], link),
+            Target::List(id) => self.ends.ends_mut(id).first = link,
             Target::None => {}
         }
     }
 
     fn set_before(&mut self, heap: &mut Heap, place: Link, link: Link) {
         match place.target() {
-            Target::Slot(handle) => write(&mut heap.slot_mut(handle)[self.at..], link),
-            Target::List(id) => self.ends.get_mut(id as usize).last = link,
+            Target::Slot(handle) => write(&mut heap.slot_mut(handle)[self.at()..], link),
+            Target::List(id) => self.ends.ends_mut(id).last = link,
             Target::None => {}
         }
     }
@@ -112,20 +141,19 @@ impl Lists {
     /// A new slot is in no list.
     #[inline(always)]
     pub(crate) fn start(&self, slot: &mut [u8]) {
-        write(&mut slot[self.at..], Link::NONE);
+        write(&mut slot[self.at()..], Link::NONE);
     }
 
     /// The oldest slot of a list.
     #[inline]
     pub(crate) fn first(&self, id: ListId) -> Option<Handle> {
-        let first = if (id as usize) < self.ends.capacity() { self.ends.get(id as usize).first } else { Link::NONE };
-        if let Target::Slot(handle) = first.target() { Some(handle) } else { None }
+        self.ends.ends(id).first.into()
     }
 
     /// The slot after one that is in a list.
     pub(crate) fn next(&self, heap: &Heap, handle: Handle) -> Option<Handle> {
         let (_, after) = self.around(heap, handle)?;
-        if let Target::Slot(next) = after.target() { Some(next) } else { None }
+        after.into()
     }
 
     /// Have the slots before and after one on their way.
@@ -143,33 +171,37 @@ impl Lists {
     #[inline(always)]
     pub(crate) fn push(&mut self, heap: &mut Heap, id: ListId, handle: Handle) {
         let (list, new) = (Link::list(id), Link::to(handle));
-        let ends = self.ends.get_mut(id as usize);
+        let ends = self.ends.ends_mut(id);
         let last = std::mem::replace(&mut ends.last, new);
         let before = if let Target::Slot(last) = last.target() {
-            write(&mut heap.slot_mut(last)[self.at + 4..], new);
+            write(&mut heap.slot_mut(last)[self.at() + 4..], new);
             Link::to(last)
         } else {
             ends.first = new;
             list
         };
         let slot = heap.slot_mut(handle);
-        write(&mut slot[self.at..], before);
-        write(&mut slot[self.at + 4..], list);
+        write(&mut slot[self.at()..], before);
+        write(&mut slot[self.at() + 4..], list);
     }
 
-    /// Take a slot out of its list, if it is in one.
-    pub(crate) fn unlink(&mut self, heap: &mut Heap, handle: Handle) {
-        let Some((before, after)) = self.around(heap, handle) else { return };
-        if before == after {
-            // Alone: both are the list.
-            if let Target::List(id) = before.target() {
-                *self.ends.get_mut(id as usize) = Ends::EMPTY;
-            }
-        } else {
-            self.set_after(heap, before, after);
-            self.set_before(heap, after, before);
-        }
+    /// Take a slot out of its list, if it is in one. Returns the list if that is empty now.
+    #[inline]
+    pub(crate) fn unlink(&mut self, heap: &mut Heap, handle: Handle) -> Option<ListId> {
+        let (before, after) = self.around(heap, handle)?;
         self.start(heap.slot_mut(handle));
+        match before.target() {
+            // Alone: both are the list.
+            Target::List(id) if before == after => {
+                *self.ends.ends_mut(id) = Ends::EMPTY;
+                Some(id)
+            }
+            _ => {
+                self.set_after(heap, before, after);
+                self.set_before(heap, after, before);
+                None
+            }
+        }
     }
 
     /// What was in a slot is in slot `to` now.
@@ -183,13 +215,13 @@ impl Lists {
 
     /// Put all of list `from` behind list `to`. O(1).
     pub(crate) fn append(&mut self, heap: &mut Heap, from: ListId, to: ListId) {
-        let Ends { first, last } = *self.ends.get(from as usize);
+        let Ends { first, last } = *self.ends.ends(from);
         if first == Link::NONE {
             return;
         }
-        *self.ends.get_mut(from as usize) = Ends::EMPTY;
+        *self.ends.ends_mut(from) = Ends::EMPTY;
         let list = Link::list(to);
-        let before = match self.ends.get(to as usize).last {
+        let before = match self.ends.ends(to).last {
             Link::NONE => list,
             last => last,
         };
@@ -209,7 +241,7 @@ impl Lists {
             before = Link::to(handle);
             next = self.next(heap, handle);
         }
-        let last = if (id as usize) < self.ends.capacity() { self.ends.get(id as usize).last } else { Link::NONE };
+        let last = self.ends.ends(id).last;
         assert!(last == before || (last == Link::NONE && before == Link::list(id)), "a list's end is its last slot");
     }
 }
@@ -228,8 +260,7 @@ mod tests {
     fn lists_keep_their_order_while_slots_move() {
         let mut heap = Heap::new();
         let stack = heap.new_stack(12, Growth::Entries, 0).unwrap();
-        let mut lists = Lists::new(4);
-        lists.reserve(&mut heap.memory, 3).unwrap();
+        let mut lists = Lists::new([Ends::EMPTY; 3], 4);
         let mut model: [VecDeque<u32>; 3] = Default::default();
         let mut where_is = std::collections::HashMap::new();
         let number = |heap: &Heap, handle| u32::from_ne_bytes(heap.slot(handle)[..4].try_into().unwrap());
@@ -244,7 +275,8 @@ mod tests {
             if i % 5 > 1 {
                 let victim = (i * 31) % (i + 1);
                 if let Some(handle) = where_is.remove(&victim) {
-                    lists.unlink(&mut heap, handle);
+                    let emptied = lists.unlink(&mut heap, handle);
+                    assert_eq!(emptied.is_some(), model.iter().any(|list| *list == [victim]));
                     model.iter_mut().for_each(|list| list.retain(|&n| n != victim));
                     if let Some(moved) = heap.remove(handle).moved {
                         lists.moved(&mut heap, moved.to);
@@ -263,6 +295,5 @@ mod tests {
                 assert_eq!(&seen, list);
             }
         }
-        lists.clear(&mut heap.memory);
     }
 }

@@ -10,13 +10,13 @@
 //!
 //! And an entry that was used may go unused for two more laps, not none.
 
+use crate::chunks::Plain;
 use crate::heap::{Handle, Heap, Moved};
-use crate::links::{LINK_BYTES, ListId, Lists};
-use crate::memory::{Memory, OutOfMemory};
+use crate::links::{Ends, LINK_BYTES, Link, ListId, Lists};
 
 const QUEUE: ListId = 0;
 /// Bytes of a slot.
-pub(crate) const SIEVE_BYTES: usize = LINK_BYTES + 1;
+pub(crate) const SIEVE_BYTES: u8 = LINK_BYTES + 1;
 /// After so many entries the hand takes the next, whatever it knows of it, so that an eviction is O(1).
 const PATIENCE: usize = 16 << 10;
 
@@ -38,14 +38,14 @@ const LAPS_OF_A_GUEST: u8 = 1;
 /// The queue of slots that have their links, and then their mark, at `at`.
 #[derive(Debug)]
 pub(crate) struct Sieve {
-    queue: Lists,
-    mark_at: usize,
+    queue: Lists<[Ends; 1]>,
+    mark_at: u8,
     /// The entry looked at next; none at the end of the queue.
-    hand: Option<Handle>,
+    hand: Link,
     /// From here on all are tried, and came in this lap: the hand need not go over them.
-    fence: Option<Handle>,
+    fence: Link,
     /// The entry that a walk over the queue comes to next.
-    walk: Option<Handle>,
+    walk: Link,
     /// The byte of one that is tried, comes in this lap, and has not been used.
     new: u8,
     trials: Trials,
@@ -54,13 +54,13 @@ pub(crate) struct Sieve {
 }
 
 impl Sieve {
-    pub(crate) fn new(at: usize) -> Self {
+    pub(crate) fn new(at: u8) -> Self {
         Sieve {
-            queue: Lists::new(at),
+            queue: Lists::new([Ends::EMPTY], at),
             mark_at: at + LINK_BYTES,
-            hand: None,
-            fence: None,
-            walk: None,
+            hand: Link::NONE,
+            fence: Link::NONE,
+            walk: Link::NONE,
             new: TRIED,
             trials: Trials::default(),
             #[cfg(test)]
@@ -68,18 +68,10 @@ impl Sieve {
         }
     }
 
-    pub(crate) fn prepare(&mut self, memory: &mut Memory) -> Result<(), OutOfMemory> {
-        self.queue.reserve(memory, 1)
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.queue.bytes()
-    }
-
     /// What was learned stays.
-    pub(crate) fn clear(&mut self, memory: &mut Memory) {
-        self.queue.clear(memory);
-        (self.hand, self.fence, self.walk) = (None, None, None);
+    pub(crate) fn clear(&mut self) {
+        self.queue.ends = [Ends::EMPTY];
+        (self.hand, self.fence, self.walk) = (Link::NONE, Link::NONE, Link::NONE);
     }
 
     /// Go on with what another has learned.
@@ -94,13 +86,22 @@ impl Sieve {
     pub(crate) fn push(&mut self, heap: &mut Heap, handle: Handle) {
         self.queue.push(heap, QUEUE, handle);
         let tried = self.trials.is_next_tried();
-        heap.slot_mut(handle)[self.mark_at] = if tried { self.new } else { GUEST };
-        self.fence = if tried { self.fence.or(Some(handle)) } else { None };
+        heap.slot_mut(handle)[self.mark_at()] = if tried { self.new } else { GUEST };
+        self.fence = match (tried, self.fence) {
+            (true, Link::NONE) => Link::to(handle),
+            (true, fence) => fence,
+            (false, _) => Link::NONE,
+        };
+    }
+
+    #[inline(always)]
+    fn mark_at(&self) -> usize {
+        usize::from(self.mark_at)
     }
 
     #[inline]
     pub(crate) fn mark(&self, slot: &mut [u8]) {
-        let mark = &mut slot[self.mark_at];
+        let mark = &mut slot[self.mark_at()];
         *mark |= if *mark & (STANDING | ODD) == self.new { EARLY } else { USED };
     }
 
@@ -112,8 +113,8 @@ impl Sieve {
 
     pub(crate) fn leave(&mut self, heap: &mut Heap, handle: Handle) {
         for place in [&mut self.hand, &mut self.fence, &mut self.walk] {
-            if *place == Some(handle) {
-                *place = self.queue.next(heap, handle);
+            if *place == Link::to(handle) {
+                *place = self.queue.next(heap, handle).into();
             }
         }
         self.queue.unlink(heap, handle);
@@ -121,8 +122,8 @@ impl Sieve {
 
     pub(crate) fn moved(&mut self, heap: &mut Heap, moved: Moved) {
         for place in [&mut self.hand, &mut self.fence, &mut self.walk] {
-            if *place == Some(moved.from) {
-                *place = Some(moved.to);
+            if *place == Link::to(moved.from) {
+                *place = Link::to(moved.to);
             }
         }
         self.queue.moved(heap, moved.to);
@@ -132,10 +133,10 @@ impl Sieve {
     pub(crate) fn victim(&mut self, heap: &mut Heap) -> Option<Handle> {
         for _ in 0..PATIENCE {
             let candidate = self.candidate()?;
-            let mark = heap.slot(candidate)[self.mark_at];
+            let mark = heap.slot(candidate)[self.mark_at()];
             let Some(mark) = self.judge(mark) else { return Some(candidate) };
-            heap.slot_mut(candidate)[self.mark_at] = mark;
-            self.hand = self.queue.next(heap, candidate);
+            heap.slot_mut(candidate)[self.mark_at()] = mark;
+            self.hand = self.queue.next(heap, candidate).into();
         }
         self.candidate()
     }
@@ -143,12 +144,12 @@ impl Sieve {
     /// What the hand is at, in the next lap if this one is over.
     fn candidate(&mut self) -> Option<Handle> {
         let first = self.queue.first(QUEUE)?;
-        if self.hand.is_none() || self.hand == self.fence {
+        if self.hand == Link::NONE || self.hand == self.fence {
             self.trials.learn();
-            (self.hand, self.fence) = (Some(first), None);
+            (self.hand, self.fence) = (Link::to(first), Link::NONE);
             self.new ^= ODD;
         }
-        self.hand
+        self.hand.into()
     }
 
     /// The byte of an entry after the hand has passed, which was `mark` before; `None`: it has to go.
@@ -174,25 +175,25 @@ impl Sieve {
 
     /// Begin a walk over the queue, from the oldest on; it ends the one before it.
     pub(crate) fn begin_walk(&mut self) {
-        self.walk = self.queue.first(QUEUE);
+        self.walk = self.queue.first(QUEUE).into();
     }
 
     /// The next entry of the walk, which survives whatever happens to the queue meanwhile.
     pub(crate) fn next_of_walk(&mut self, heap: &Heap) -> Option<Handle> {
-        let next = self.walk?;
-        self.walk = self.queue.next(heap, next);
+        let next = Option::from(self.walk)?;
+        self.walk = self.queue.next(heap, next).into();
         Some(next)
     }
 
     /// Walk the queue; how many slots there are.
     pub(crate) fn check(&self, heap: &Heap) -> usize {
-        let (mut count, mut hand_seen, mut fence_seen) = (0, self.hand.is_none(), self.fence.is_none());
+        let (mut count, mut hand_seen, mut fence_seen) = (0, self.hand == Link::NONE, self.fence == Link::NONE);
         self.queue.check(heap, QUEUE, |handle| {
             count += 1;
-            hand_seen |= self.hand == Some(handle);
-            fence_seen |= self.fence == Some(handle);
-            let behind = self.fence.is_some() && fence_seen;
-            assert!(!behind || heap.slot(handle)[self.mark_at] & !EARLY == self.new, "all behind the fence are new");
+            hand_seen |= self.hand == Link::to(handle);
+            fence_seen |= self.fence == Link::to(handle);
+            let behind = self.fence != Link::NONE && fence_seen;
+            assert!(!behind || heap.slot(handle)[self.mark_at()] & !EARLY == self.new, "all behind the fence are new");
         });
         assert!(hand_seen, "the hand is at an entry");
         assert!(fence_seen, "the fence is at an entry");
@@ -204,20 +205,20 @@ impl Sieve {
 #[derive(Debug, Clone, Copy)]
 struct Trials {
     /// How many of each `WHOLE` newcomers are tried, and what those before have left over.
-    share: u32,
-    carried: u32,
+    share: u8,
+    carried: u8,
     tried: Tally,
     idle: Tally,
 }
 
 /// All newcomers, as a share. Some are always tried, or nothing more would be learned.
-const WHOLE: u32 = 64;
-const LEAST: u32 = 1;
+const WHOLE: u8 = 64;
+const LEAST: u8 = 1;
 /// The share grows faster than it shrinks, as trials are the safer mistake: with all tried, hit rates are about LRU's.
-const GROWTH: u32 = 16;
-const DECLINE: u32 = 8;
+const GROWTH: u8 = 16;
+const DECLINE: u8 = 8;
 /// So many of both have to be seen before anything is learned.
-const ENOUGH: u64 = 32;
+const ENOUGH: u32 = 32;
 
 impl Default for Trials {
     /// All are tried: while nothing is used, the oldest goes first.
@@ -249,17 +250,21 @@ impl Trials {
     }
 }
 
-/// How many entries the hand has judged, and how many of them had been used.
+/// How many entries the hand has judged, and how many of them had been used. Both are halved before they overflow: only
+/// their ratio matters.
 #[derive(Debug, Default, Clone, Copy)]
 struct Tally {
-    seen: u64,
-    used: u64,
+    seen: u32,
+    used: u32,
 }
 
 impl Tally {
     fn count(&mut self, used: bool) {
+        if self.seen == u32::MAX {
+            (self.seen, self.used) = (self.seen / 2, self.used / 2);
+        }
         self.seen += 1;
-        self.used += u64::from(used);
+        self.used += u32::from(used);
     }
 
     fn is_used_more_than_half_as_often_as(&self, other: &Tally) -> bool {
@@ -272,7 +277,7 @@ mod tests {
     use super::*;
     use crate::heap::{Growth, StackId};
 
-    const NUMBER: usize = SIEVE_BYTES;
+    const NUMBER: usize = SIEVE_BYTES as usize;
 
     /// Entries that know their number, and where each is.
     struct Queue {
@@ -282,18 +287,11 @@ mod tests {
         places: Vec<Option<Handle>>,
     }
 
-    impl Drop for Queue {
-        fn drop(&mut self) {
-            self.sieve.clear(&mut self.heap.memory);
-        }
-    }
-
     impl Queue {
         fn new() -> Self {
             let mut heap = Heap::new();
             let stack = heap.new_stack(NUMBER + 4, Growth::Entries, 0).unwrap();
-            let mut sieve = Sieve::new(0);
-            sieve.prepare(&mut heap.memory).unwrap();
+            let sieve = Sieve::new(0);
             Queue { heap, sieve, stack, places: Vec::new() }
         }
 
@@ -343,8 +341,17 @@ mod tests {
         teacher.sieve.trials.share = WHOLE / 4;
         queue.sieve.learn_from(&teacher.sieve);
         queue.come_all(100);
-        let tried = |&&handle: &&Handle| queue.heap.slot(handle)[queue.sieve.mark_at] == queue.sieve.new;
+        let tried = |&&handle: &&Handle| queue.heap.slot(handle)[queue.sieve.mark_at()] == queue.sieve.new;
         assert_eq!(queue.places.iter().flatten().filter(tried).count(), 25);
+    }
+
+    #[test]
+    fn a_tally_keeps_its_ratio_however_much_is_counted() {
+        let mut tally = Tally { seen: u32::MAX, used: u32::MAX / 4 };
+        tally.count(true);
+        assert_eq!((tally.seen, tally.used), (1 << 31, (1 << 29)));
+        assert!(!tally.is_used_more_than_half_as_often_as(&Tally { seen: 2, used: 1 }));
+        assert!(tally.is_used_more_than_half_as_often_as(&Tally { seen: 5, used: 2 }));
     }
 
     #[test]
