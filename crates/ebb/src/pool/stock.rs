@@ -311,7 +311,7 @@ impl Stock {
 
     /// The system has no more addresses: what is spare may be in the way, and areas that are empty.
     #[cold]
-    fn take_after_all(&mut self, bytes: usize, pages: Pages) -> Option<Block> {
+    pub(super) fn take_after_all(&mut self, bytes: usize, pages: Pages) -> Option<Block> {
         while let Some(mut block) = self.spare_beyond(0) {
             if block.return_memory() {
                 self.returned += block.bytes() as u64;

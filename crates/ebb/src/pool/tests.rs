@@ -2,7 +2,7 @@
 
 use super::stock::{Stock, Surplus};
 use super::{Block, block_bytes};
-use crate::system::{HUGE_PAGE, OS_PAGE};
+use crate::system::{HUGE_PAGE, OS_PAGE, Pages};
 use proptest::prelude::*;
 
 /// Give a block back, as [`release`](super::release) does.
@@ -190,4 +190,17 @@ fn an_area_that_the_system_does_not_take_is_given_up_later() {
     release(&mut stock, small);
     assert_eq!((stock.figures().areas, stock.figures().reserved), (1, 4 << 20));
     stock.clear();
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "larger than the first area")]
+fn what_is_spare_and_what_is_empty_makes_room_at_a_limit_of_addresses() {
+    let mut stock = Stock::new();
+    let block = stock.take(OS_PAGE).unwrap();
+    release(&mut stock, block);
+    let before = stock.figures();
+    assert_eq!((before.spare, before.reserved), (OS_PAGE, 4 << 20));
+    let block = stock.take_after_all(HUGE_PAGE, Pages::Huge).unwrap();
+    let after = stock.figures();
+    assert_eq!((block.bytes(), after.spare, after.areas, after.reserved), (HUGE_PAGE, 0, 1, 32 << 20));
 }
