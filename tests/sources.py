@@ -401,6 +401,7 @@ def rust_bodies(src: Path) -> list[Body]:
     return [
         body
         for path in sorted(src.rglob("*.rs"))
+        if "tests" not in (path.stem, path.parent.name)  # `#[cfg(test)] mod tests;`
         for body in _rust_bodies(path, path.relative_to(src).as_posix())
     ]
 
