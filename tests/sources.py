@@ -53,7 +53,7 @@ def _reached(graph: Graph, start: str) -> set[str]:
 
 
 def python_imports(package: Path) -> Graph:
-    """The imports within a package, also in functions, under `TYPE_CHECKING` and by `import_module`.
+    """The imports within a package, also in functions, under `TYPE_CHECKING`, by `import_module` and `load`.
 
     A native module is its `.pyi`. `from package import module` imports that module. That Python imports the
     packages above it first is no import of the file: else no `__init__` could import anything.
@@ -87,7 +87,7 @@ def _imported(node: ast.AST, name: str, is_package: bool, modules: dict[str, str
         base = _base(node, name, is_package)
         inner = [f"{base}.{alias.name}" for alias in node.names]
         return [each if each in modules else base for each in inner]
-    if isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__") and node.args:
+    if isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__", "load") and node.args:
         return filter(_pattern(node.args[0], name).fullmatch, modules)
     return ()
 
@@ -106,7 +106,7 @@ def _called(node: ast.Call) -> str:
 
 
 def _pattern(given: ast.expr, name: str) -> re.Pattern[str]:
-    """What the argument of `import_module` may be, where it is text or has text in it; else nothing."""
+    """What the argument of such a call may be, where it is text or has text in it; else nothing."""
     parts = given.values if isinstance(given, ast.JoinedStr) else [given]
     known = [_text(part, name) for part in parts]
     if not any(known):
@@ -401,6 +401,7 @@ def rust_bodies(src: Path) -> list[Body]:
     return [
         body
         for path in sorted(src.rglob("*.rs"))
+        if "tests" not in (path.stem, path.parent.name)  # `#[cfg(test)] mod tests;`
         for body in _rust_bodies(path, path.relative_to(src).as_posix())
     ]
 

@@ -283,3 +283,91 @@ def test_children_that_are_killed_hurt_nobody() -> None:
     print("done")
     """
     )
+
+
+FIRST_CALLS = {
+    "bulk": "m.get_many([1])",
+    "dtype": "Map(int, 'f4')",
+    "memoize": "c.memoize(len, key=len)",
+    "deepcopy": "c.__deepcopy__({})",
+}
+
+
+@pytest.mark.parametrize("call", FIRST_CALLS.values(), ids=FIRST_CALLS)
+def test_a_child_may_import_what_another_thread_is_importing(call: str) -> None:
+    """The other thread makes the first call of its kind, which imports modules."""
+    pytest.importorskip("numpy")
+    run_to_done(
+        HEAD
+        + f"""
+    m, c = Map(int, int, {{1: 1}}), Cache(max_items=9)
+    asked, go_on = threading.Semaphore(0), threading.Semaphore(0)
+    def work():
+        {call}
+    class Stopper:  # a finder that finds nothing, and stops a thread that imports
+        def find_spec(self, name, path=None, target=None):
+            if threading.current_thread() is thread:
+                asked.release()
+                go_on.acquire(timeout=0.02)
+    def call_and_tell():
+        work()
+        done.append(1)
+        asked.release()
+    sys.meta_path.insert(0, Stopper())
+    thread, done, children = threading.Thread(target=call_and_tell), [], []
+    thread.start()
+    while asked.acquire() and not done:
+        if len(children) < 12:
+            children.append(in_child(os.fork, lambda: work() is None))
+        go_on.release()
+    thread.join()
+    results = [ended(child) for child in children]
+    assert not any(results), results
+    print("done")
+    """
+    )
+
+
+def test_operations_import_nothing_that_a_fork_does_not_wait_for() -> None:
+    pytest.importorskip("numpy")
+    run_to_done(
+        HEAD
+        + """
+    from ebbmap._convert import imports
+    unguarded = []
+    def watch(event, args):
+        if event == "import" and not imports._IMPORTING._is_owned():
+            unguarded.append(args[0])
+    async def wait(x):
+        return x
+    sys.addaudithook(watch)
+    m, c = Map(int, int, {i: i for i in range(100)}), Cache(ttl="1h", max_items=1000)
+    m.set_many([1], [2]), m.get_many([1]), m.get_many(list(range(100)), 0), m.delete_many([1])
+    c.set_many([1], [2])
+    m.copy(), m | {1: 2}, m == {1: 2}, repr(m), repr(c), c.copy(), c.__deepcopy__({}), c.stats(), m.stats()
+    m.__reduce_ex__(4), c.__reduce_ex__(4), iter(m).__reduce_ex__(4)
+    c.set(1, 2, ttl="2s"), c.touch(1, ttl="1s")
+    with warnings.catch_warnings():
+        Cache(max_bytes="1MiB")
+    c.memoize(len, key=len), c.memoize(wait)
+    now = [0.0]
+    kept = Cache(ttl=1, timer=lambda: now[0])
+    @kept.memoize(stale=10)
+    def once(x):
+        return 1 / (now[0] == 0)
+    once(1)
+    now[0] = 2.0
+    once(1)
+    assert wait_for(lambda: "logging" in sys.modules)
+    Map(int, "f4")
+    import numpy as np  # which is there
+    keys = np.arange(100)
+    text = Map(int, "S8")
+    text.set_many(keys[:2], np.array([b"a", b"12345678"], "S20"))
+    m.set_many(keys, keys), m.get_many(keys), m.get_many(keys, 0, mask=True), m.delete_many(keys)
+    Map(int, "M8[s]")[1] = "2020-01-01"
+    Map(int, np.dtype([("a", "i4"), ("b", "f4")]))[1] = 1, 2
+    assert not unguarded, unguarded
+    print("done")
+    """
+    )

@@ -54,8 +54,14 @@ def test_import_leaves_the_command_line_out() -> None:
         modules = {name: module for name, module in sys.modules.items() if name.startswith("ebbmap")}
         print(*sorted(name for name, module in modules.items() if module.__spec__))
     """)
-    inner = "", ".absent", ".cache", ".former", ".map", ".memory", ".owners", ".views"
-    expected = ["ebbmap", "ebbmap._convert", "ebbmap._convert.units", "ebbmap._core"]
+    inner = "", ".absent", ".bulk", ".cache", ".former", ".map", ".memory", ".owners", ".views"
+    expected = [
+        "ebbmap",
+        "ebbmap._convert",
+        "ebbmap._convert.imports",
+        "ebbmap._convert.units",
+        "ebbmap._core",
+    ]
     assert modules.split() == expected + [f"ebbmap._internal{name}" for name in inner]
 
 
@@ -69,6 +75,22 @@ def test_import_leaves_no_numpy_behind_until_a_dtype_is_used() -> None:
         print("numpy" in sys.modules)
     """)
     assert seen.split() == ["False", "True"]
+
+
+def test_arrays_wait_for_numpy_to_be_imported() -> None:
+    """Another thread may be importing NumPy: there are no arrays before that is done."""
+    run("""
+        import sys
+        from importlib.machinery import ModuleSpec
+        from types import ModuleType
+        from ebbmap import Map
+        numpy = sys.modules["numpy"] = ModuleType("numpy")
+        numpy.__spec__ = ModuleSpec("numpy", None)
+        numpy.__spec__._initializing = True
+        m = Map(int, int, {1: 2})
+        m.set_many([3], [4])
+        assert m.get_many([1, 3, 5], 0) == [2, 4, 0] and m.delete_many([1]) == 1
+    """)
 
 
 def test_version_and_names() -> None:

@@ -38,7 +38,7 @@ LAYERS: dict[str, set[str]] = {
     "lab": {"gomap", "__init__", "_convert"},
     "gomap": {"__init__"},
     "metrics": {"__init__"},
-    "__init__": {"_internal", "_core"},
+    "__init__": {"_internal", "_core", "_convert"},
     "_internal": {"_core", "_convert"},
     "_core": {"_convert"},
     "_convert": set(),
@@ -178,6 +178,7 @@ def _written(folder: Path, files: dict[str, str]) -> Path:
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pack.a import A",
         "def f():\n    from pack.a import A",
         "from importlib import import_module\nimport_module('pack.a')",
+        "from elsewhere import load\nload('pack.a')",
     ],
 )
 def test_a_circle_in_python_is_found(tmp_path: Path, back: str) -> None:

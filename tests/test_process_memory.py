@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import ebbmap
 from ebbmap import Cache, Map
 from map_helpers import MIB, RSS, linux, run
@@ -85,3 +87,118 @@ def test_a_cache_and_a_map_share_the_pool() -> None:
     assert ebbmap.memory()["held_bytes"] > before
     del c, m
     assert ebbmap.memory()["held_bytes"] == before
+
+
+@linux
+def test_after_a_peak_few_addresses_stay_reserved() -> None:
+    """A small map lives on, and what is spare of the pool is in no large area."""
+    run(
+        """
+    import ebbmap
+    def reserved():
+        return ebbmap.memory()["reserved_bytes"]
+    small = ebbmap.Map(int, bytes, {i: bytes(100) for i in range(1_000)})
+    for size, count in (100, 1_000_000), (1_000, 200_000), (40_000, 5_000):
+        m = ebbmap.Map(int, bytes)
+        for i in range(count):
+            m[i] = bytes(size)
+        assert reserved() > 128 << 20
+        for i in range(count):
+            del m[i]
+        assert reserved() <= 16 << 20, ebbmap.memory()
+    small.clear()
+    assert reserved() <= 8 << 20, ebbmap.memory()
+    """
+    )
+
+
+@linux
+def test_an_address_space_is_used_to_the_end() -> None:
+    """Where a larger area is refused, a smaller one does; and what is empty or spare makes room."""
+    run(
+        """
+    import resource
+    from pathlib import Path
+    import ebbmap
+    limit = 256 << 20
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+    for which in resource.RLIMIT_AS, resource.RLIMIT_DATA:
+        start = used if which == resource.RLIMIT_AS else 1024 * int(
+            Path("/proc/self/status").read_text().split("VmData:")[1].split()[0]
+        )
+        resource.setrlimit(which, (start + limit, resource.RLIM_INFINITY))
+        for size in 100, 30_000, 2 << 20, 100:
+            m = ebbmap.Map(int, bytes)
+            value = bytes(size)
+            try:
+                for i in range(limit // size):
+                    m[i] = value
+            except MemoryError:
+                pass
+            else:
+                raise AssertionError("no limit")
+            assert m.nbytes > limit * 3 // 4, (which, size, m.nbytes, ebbmap.memory())
+            for i in range(0, len(m), 2):
+                del m[i]
+            m[-1] = value
+            assert m[-1] == value
+            m.clear()
+        resource.setrlimit(which, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        del m
+    """
+    )
+
+
+LOCKED = """
+    import ctypes, os
+    def lock_memory(how):
+        # Else CPython's own memory could not grow.
+        if ctypes.CDLL(None).mlockall(how):
+            print("not permitted")
+            os._exit(0)
+    CURRENT, FUTURE = 1, 2
+"""
+
+
+def _run_locked(script: str) -> None:
+    if run(RSS + LOCKED + script).strip() == "not permitted":
+        pytest.skip("this process may not lock memory")
+
+
+@linux
+def test_locked_memory_is_what_tables_hold() -> None:
+    """After `mlockall(MCL_FUTURE)` a mapping gets all its memory at once, and keeps it."""
+    _run_locked(
+        """
+    import ebbmap
+    ebbmap.Map(int, int)[1] = 1
+    lock_memory(FUTURE)
+    start = rss()
+    for _ in range(2):
+        m = ebbmap.Map(int, bytes)
+        for i in range(600_000):
+            m[i] = bytes(100)
+        held = ebbmap.memory()["held_bytes"]
+        assert held > 60 << 20 and rss() - start <= held + (8 << 20), (rss() - start, ebbmap.memory())
+        for i in range(600_000):
+            del m[i]
+        assert rss() - start <= 8 << 20, (rss() - start, ebbmap.memory())
+    """
+    )
+
+
+@linux
+def test_memory_that_is_locked_later_goes_back() -> None:
+    _run_locked(
+        """
+    import ebbmap
+    m = ebbmap.Map(int, bytes)
+    start = rss()
+    for i in range(600_000):
+        m[i] = bytes(100)
+    lock_memory(CURRENT)
+    for i in range(600_000):
+        del m[i]
+    assert rss() - start <= 16 << 20, (rss() - start, ebbmap.memory())
+    """
+    )

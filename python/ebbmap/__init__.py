@@ -15,6 +15,7 @@ import atexit
 import os
 
 from ebbmap import _core
+from ebbmap._convert import imports as _imports
 from ebbmap._core import __version__
 from ebbmap._internal.cache import Cache
 from ebbmap._internal.former import register as _register_former_modules
@@ -32,6 +33,12 @@ if hasattr(os, "register_at_fork"):
         before=_core._before_fork,
         after_in_parent=_core._after_fork,
         after_in_child=_core._after_fork_in_child,
+    )
+    # After the native module's: this waits first, while the threads that import may still use tables.
+    os.register_at_fork(
+        before=_imports.before_fork,
+        after_in_parent=_imports.after_fork,
+        after_in_child=_imports.after_fork_in_child,
     )
 
 atexit.register(_core._stop_sweeper)

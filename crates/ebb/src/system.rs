@@ -88,7 +88,7 @@ impl Range {
     /// Nobody uses these bytes, which are whole pages of a range.
     pub(crate) unsafe fn return_memory(base: NonNull<u8>, bytes: usize) -> bool {
         // SAFETY: as the caller says.
-        ALONE || unsafe { libc::madvise(base.as_ptr().cast(), bytes, libc::MADV_DONTNEED) } == 0
+        ALONE || RETURNING.iter().any(|&advice| unsafe { libc::madvise(base.as_ptr().cast(), bytes, advice) } == 0)
     }
 
     /// Give the range up; whether the system took it, which a limit of mappings may keep it from.
@@ -135,19 +135,63 @@ fn map_aligned(bytes: usize, unit: usize) -> Option<NonNull<u8>> {
 }
 
 fn map(bytes: usize) -> Option<NonNull<u8>> {
+    if fills_new_mappings() { map_untouched(bytes) } else { map_with(bytes, READ_WRITE) }
+}
+
+const READ_WRITE: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
+
+fn map_with(bytes: usize, protection: libc::c_int) -> Option<NonNull<u8>> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a new private anonymous mapping at an address of the kernel's choice touches nothing that exists.
-    let base = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            bytes,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-            -1,
-            0,
-        )
-    };
+    let base = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };
     if base == libc::MAP_FAILED { None } else { NonNull::new(base.cast()) }
 }
+
+/// Whether the kernel gives new mappings all their memory at once, as after `mlockall(MCL_FUTURE)`.
+#[cfg(target_os = "linux")]
+fn fills_new_mappings() -> bool {
+    let Some(page) = map_with(OS_PAGE, READ_WRITE) else { return false };
+    let mut resident = 0u8;
+    // SAFETY: 1. A mapping of one page, which nobody else knows of. 2. A byte for the one page.
+    unsafe {
+        let known = libc::mincore(page.as_ptr().cast(), OS_PAGE, &mut resident) == 0;
+        libc::munmap(page.as_ptr().cast(), OS_PAGE);
+        known && resident & 1 == 1
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fills_new_mappings() -> bool {
+    false
+}
+
+/// A mapping that is locked as the process wants it, but each page when it is first touched.
+#[cfg(target_os = "linux")]
+fn map_untouched(bytes: usize) -> Option<NonNull<u8>> {
+    let base = map_with(bytes, libc::PROT_NONE)?; // such pages are not filled
+    let start: *mut libc::c_void = base.as_ptr().cast();
+    // SAFETY: a mapping of so many bytes, which nobody else knows of.
+    unsafe {
+        let is_done = libc::munlock(start, bytes) == 0
+            && libc::mprotect(start, bytes, READ_WRITE) == 0
+            && libc::syscall(libc::SYS_mlock2, start, bytes, libc::MLOCK_ONFAULT) == 0;
+        if !is_done {
+            libc::munmap(start, bytes);
+        }
+        is_done.then_some(base)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn map_untouched(bytes: usize) -> Option<NonNull<u8>> {
+    map_with(bytes, READ_WRITE)
+}
+
+/// How memory is given back: the second does for memory that is locked, from Linux 5.18 on.
+#[cfg(target_os = "linux")]
+const RETURNING: [libc::c_int; 2] = [libc::MADV_DONTNEED, libc::MADV_DONTNEED_LOCKED];
+#[cfg(not(target_os = "linux"))]
+const RETURNING: [libc::c_int; 1] = [libc::MADV_DONTNEED];
 
 #[cfg(target_os = "linux")]
 const HUGE_PAGES: libc::c_int = libc::MADV_HUGEPAGE;

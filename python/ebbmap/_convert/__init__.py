@@ -1,4 +1,4 @@
-"""Reads what users give: durations, sizes, values of a NumPy dtype. The native module calls it by name.
+"""Reads what users give: durations, sizes, values of a NumPy dtype; imports modules at their first use.
 
-Imports nothing else of `ebbmap`, so that all parts may use it.
+The native module calls it by name. Imports nothing else of `ebbmap`, so that all parts may use it.
 """

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy import char  # NumPy imports it at its first use else
 
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]
@@ -282,7 +283,7 @@ def _check_range(array: Array, dtype: DType, what: str) -> None:
 
 def _check_length(array: Array, dtype: DType, what: str) -> None:
     if array.size and _characters(array.dtype) > _characters(dtype):
-        _check_room(int(np.char.str_len(array).max()), dtype, what)
+        _check_room(int(char.str_len(array).max()), dtype, what)
 
 
 def _check_room(length: int, dtype: DType, what: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from itertools import chain
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ebbmap import _core
+from ebbmap._convert.imports import load, loaded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,10 +49,8 @@ def get_many(m: Table, keys: Any, default: Any, mask: bool, absent: Any) -> Any:
 
 
 def _get_array_filled(m: Table, keys: Array, dtype: np.dtype[Any], default: Any, absent: Any) -> Array:
-    from ebbmap._convert import dtypes
-
     if default is not absent:
-        default = dtypes.one(default, dtype, "default")
+        default = _dtypes().one(default, dtype, "default")
     values, found = _get_array(m, keys, dtype)
     if not found.all():
         if default is absent:
@@ -181,9 +181,7 @@ def _list_data(m: Table, values: list[Any]) -> Any:
         return _core._floats_as_bytes(values)
     if codec is None:
         return None
-    from ebbmap._convert import dtypes
-
-    return dtypes.numbers(values, codec.dtype)
+    return _dtypes().numbers(values, codec.dtype)
 
 
 def _fitting(m: Table, values: Any) -> Any:
@@ -193,9 +191,7 @@ def _fitting(m: Table, values: Any) -> Any:
     dtype = _value_dtype(m)
     if dtype is None:
         return values
-    from ebbmap._convert import dtypes
-
-    return dtypes.fitting(values, dtype)
+    return _dtypes().fitting(values, dtype)
 
 
 def _are_arrays_for(m: Table, keys: Any, values: Any) -> bool:
@@ -208,19 +204,21 @@ def _are_arrays_for(m: Table, keys: Any, values: Any) -> bool:
 
 def _refuse_masked(given: Any, what: str) -> None:
     if _is_array(given):
-        from ebbmap._convert import dtypes
+        _dtypes().refuse_masked(given, what)
 
-        dtypes.refuse_masked(given, what)
+
+def _dtypes() -> ModuleType:
+    return load("ebbmap._convert.dtypes")  # it imports NumPy
 
 
 def _is_array(given: object) -> bool:
-    numpy = sys.modules.get("numpy")
+    numpy = loaded("numpy")
     return numpy is not None and isinstance(given, numpy.ndarray)
 
 
 def _as_array(given: Any) -> Any:
     """What says that it is an array, such as a pandas Series, as NumPy's; the rest as it is."""
-    numpy = sys.modules.get("numpy")
+    numpy = loaded("numpy")
     if numpy is None or isinstance(given, numpy.ndarray | numpy.generic):
         return given
     is_one = hasattr(type(given), "__array__") or hasattr(type(given), "__array_interface__")

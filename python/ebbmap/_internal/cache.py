@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Iterable, MutableMapping
 from reprlib import recursive_repr
 from typing import (
@@ -18,9 +19,11 @@ from typing import (
 )
 
 from ebbmap import _core
+from ebbmap._convert.imports import load
 from ebbmap._convert.units import Duration, byte_count, item_count, seconds
+from ebbmap._internal import bulk
 from ebbmap._internal.owners import first_owner, set_first_owner
-from ebbmap._internal.views import K, KindName, Shared, V, bulk, contents_repr, kind_name, set_state
+from ebbmap._internal.views import K, KindName, Shared, V, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
     from typing import TypedDict, Unpack
@@ -255,8 +258,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         return _rebuild, (type(self), self._settings()), state, None, None, _refill
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        from copy import deepcopy
-
+        deepcopy = load("copy").deepcopy
         made = _rebuild(type(self), self._settings())
         memo[id(self)] = made
         made._copy_from(self, lambda given: deepcopy(given, memo))
@@ -273,7 +275,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         kind raises before anything is set; one that is refused for its size, or for want of memory, ends it:
         those before it are set.
         """
-        bulk().set_many(self, keys, values, ttl)
+        bulk.set_many(self, keys, values, ttl)
 
     # --- functions -----------------------------------------------------------------------------------------
 
@@ -330,8 +332,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
         so does an iterator or a coroutine, which the first caller would use up. A hit costs about as much as
         `get`.
         """
-        from ebbmap._internal.memoize import memoize  # here, as many programs never need it
-
+        memoize = load("ebbmap._internal.memoize").memoize  # here, as many programs never need it
         return memoize(self, function, key=key, ttl=ttl, stale=stale, on_error=on_error)
 
     # --- counts --------------------------------------------------------------------------------------------
@@ -357,8 +358,6 @@ _KINDS = "key", "value"
 
 
 def _warn_of_objects() -> None:
-    import warnings  # here, as most programs never need it
-
     warnings.warn(
         "max_bytes bounds the cache's table, not the Python objects that it refers to: "
         "name inline kinds (key=int, value=bytes) or bound the cache by max_items",

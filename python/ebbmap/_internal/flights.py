@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from ebbmap import _core
+from ebbmap._convert.imports import load
 from ebbmap._internal.absent import ABSENT
 
 PATIENCE = 1.0  # seconds that `revoke` waits for a store, which may run code that waits for it unseen
@@ -307,9 +308,7 @@ def _outlast(call: Call) -> bool:
 
 def _log(name: str, error: Exception) -> None:
     """Log that `name` failed while a result was renewed."""
-    import logging  # here, as many programs never need it
-
-    logging.getLogger("ebbmap").error(
+    load("logging").getLogger("ebbmap").error(
         "%s failed; the old result is served until it expires", name, exc_info=error
     )
 

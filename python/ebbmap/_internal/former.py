@@ -6,8 +6,9 @@ A pickle holds names of modules, private ones too. Whoever moves what pickles na
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from types import ModuleType
+
+from ebbmap._convert.imports import load
 
 _MOVED = {
     "ebbmap._absent": ("ebbmap._internal.absent", {"ABSENT"}),
@@ -46,7 +47,7 @@ class _Former(ModuleType):
     def __getattr__(self, name: str) -> object:
         if name not in self._names:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return getattr(import_module(self._present), name)
+        return getattr(load(self._present), name)
 
 
 def register() -> None:

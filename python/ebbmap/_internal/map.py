@@ -8,7 +8,8 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
-from ebbmap._internal.views import K, KindName, Shared, V, bulk, contents_repr, kind_name, merge, set_state
+from ebbmap._internal import bulk
+from ebbmap._internal.views import K, KindName, Shared, V, contents_repr, kind_name, merge, set_state
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -166,7 +167,7 @@ class Map(Shared[K, V], _core.Map[K, V]):
         `TypeError`. A key or value of the wrong kind raises before anything is set; where memory or a
         signal's handler ends the call, the keys before are set.
         """
-        bulk().set_many(self, keys, values)
+        bulk.set_many(self, keys, values)
 
     # --- memory --------------------------------------------------------------------------------------------
 

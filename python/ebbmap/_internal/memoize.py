@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, NamedTuple, Self, SupportsIndex, TypeAlias
 
 from ebbmap import _core
+from ebbmap._convert.imports import load
 from ebbmap._convert.units import Duration, seconds
 from ebbmap._internal.absent import ABSENT
 from ebbmap._internal.flights import Flights
@@ -125,9 +126,8 @@ def _is_async(function: Any) -> bool:
 def _flights(function: Any) -> type[Flights]:
     if not _is_async(function):
         return Flights
-    from ebbmap._internal.flights_async import AsyncFlights  # here, as asyncio is slow to import
-
-    return AsyncFlights
+    flights: type[Flights] = load("ebbmap._internal.flights_async").AsyncFlights  # asyncio is slow to import
+    return flights
 
 
 # --- keys ------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from ebbmap import _core
+from ebbmap._convert.imports import load
 
 
 class Function:
@@ -118,8 +119,7 @@ def _is_beside(before: _Decorated, what: Any, has_key: bool) -> bool:
 
 
 def _innermost(what: Any) -> Any:
-    from inspect import unwrap  # here, as it is slow to import
-
+    unwrap = load("inspect").unwrap  # here, as it is slow to import
     try:
         return unwrap(what)
     except ValueError:  # it wraps itself

@@ -10,6 +10,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, overload
 
 from ebbmap import _core
+from ebbmap._internal import bulk
 from ebbmap._internal.absent import ABSENT
 
 if TYPE_CHECKING:
@@ -140,11 +141,11 @@ class Shared(Generic[K, V]):
         the result is `(values, found)`, with True where a key was found; other values are zero, or None in a
         list.
         """
-        return bulk().get_many(self, keys, default, mask, ABSENT)
+        return bulk.get_many(self, keys, default, mask, ABSENT)  # type: ignore[arg-type]  # a Map or Cache
 
     def delete_many(self, keys: Iterable[K]) -> int:
         """Remove those of `keys` (an iterable or an array) that are there; returns how many. O(keys)."""
-        removed: int = bulk().delete_many(self, keys)
+        removed: int = bulk.delete_many(self, keys)  # type: ignore[arg-type]  # a Map or Cache
         return removed
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
@@ -255,13 +256,6 @@ def merge(into: Shared[Any, Any], other: Any = (), /, **kwargs: Any) -> None:
         into._set_pairs(other)
     if kwargs:
         into._set_pairs(kwargs.items())
-
-
-def bulk() -> Any:
-    """The module of the bulk calls."""
-    from ebbmap._internal import bulk  # here, as most programs never need it
-
-    return bulk
 
 
 def _print_pairs(printer: Any, pairs: Iterable[tuple[object, object]]) -> None:

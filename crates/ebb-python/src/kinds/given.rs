@@ -50,7 +50,7 @@ fn value_kind(given: &Bound<'_, PyAny>) -> PyResult<(ValueKind, Option<Codec>)> 
         return Ok((kind, None));
     }
     let py = given.py();
-    let numpy = calls::import(MODULE.get(py)?).map_err(|error| without_numpy(given, error))?;
+    let numpy = calls::load(MODULE.get(py)?).map_err(|error| without_numpy(given, error))?;
     let (codec, bytes) = Codec::of(&numpy, given)?;
     Ok((ValueKind::Record(bytes), Some(codec)))
 }

@@ -5,6 +5,7 @@
 //! stays where it is, as it would from 3.14 on, and the process ends around it.
 #![allow(unsafe_code)] // CPython's functions, declared as ones that may be unwound
 
+use crate::python::make::name;
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::PyAttributeError;
 use pyo3::ffi;
@@ -217,11 +218,18 @@ pub(crate) fn str<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyStri
     }
 }
 
-/// A module, imported if it was not yet.
+/// A module, imported if it was not yet: one that surely was, else see [`load`].
 pub(crate) fn import<'py>(name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
     let pointer = name.as_ptr();
     // SAFETY: 1. The name is alive meanwhile. 2. A new reference, or NULL with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(name.py(), stay(|| unseen!(PyImport_Import(_))(pointer))) }
+}
+
+/// A module that is imported at its first use: a fork waits meanwhile, as `ebbmap._convert.imports` tells.
+pub(crate) fn load<'py>(name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    let py = name.py();
+    let load = getattr(&import(name!(py, c"ebbmap._convert.imports"))?, name!(py, c"load"))?;
+    call(&load, [name.as_any()])
 }
 
 /// Report an error that nobody can catch to `sys.unraisablehook`, with an object that it came from.

@@ -13,7 +13,7 @@ pub(crate) fn warn<'py>(py: Python<'py>, message: &str, named: Option<&Bound<'py
 
 fn log<'py>(py: Python<'py>, message: &str, named: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
     static LOGGING: Name = Name::new(c"logging");
-    let get_logger = calls::getattr(&calls::import(LOGGING.get(py)?)?, name!(py, c"getLogger"))?;
+    let get_logger = calls::getattr(&calls::load(LOGGING.get(py)?)?, name!(py, c"getLogger"))?;
     let logger = calls::call(&get_logger, [name!(py, c"ebbmap").as_any()])?;
     let (warning, message) = (calls::getattr(&logger, name!(py, c"warning"))?, make::text(py, message)?);
     match named {

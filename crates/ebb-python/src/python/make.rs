@@ -6,9 +6,9 @@
 use pyo3::PyTypeInfo;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use std::ffi::CStr;
+use std::sync::OnceLock;
 
 /// A str.
 #[inline]
@@ -192,28 +192,37 @@ macro_rules! name {
 }
 pub(crate) use name;
 
-/// A constant name: a str that is interned, made at the first use and kept. As `intern!`, which panics.
+/// A constant name: a str that is interned, made at the first use and kept. As `intern!`, which panics. Not a `PyOnceLock`,
+/// which lets go of the interpreter while it is at it: a child forked then would wait for it for ever.
 pub(crate) struct Name {
     text: &'static CStr,
-    made: PyOnceLock<Py<PyString>>,
+    made: OnceLock<Py<PyString>>,
 }
 
 impl Name {
     pub(crate) const fn new(text: &'static CStr) -> Self {
-        Name { text, made: PyOnceLock::new() }
+        Name { text, made: OnceLock::new() }
     }
 
     #[inline]
     pub(crate) fn get<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<&'a Bound<'py, PyString>> {
-        let made = match self.made.get(py) {
+        let made = match self.made.get() {
             Some(made) => made,
-            None => self.made.get_or_try_init(py, || interned(py, self.text))?,
+            None => self.make(py)?,
         };
         Ok(made.bind(py))
     }
+
+    #[cold]
+    fn make(&self, py: Python<'_>) -> PyResult<&Py<PyString>> {
+        let made = interned(py, self.text)?;
+        if let Err(second) = self.made.set(made) {
+            drop(second.into_bound(py)); // another thread was first, with the same str
+        }
+        Ok(self.made.get().expect("a name that was set"))
+    }
 }
 
-#[cold]
 fn interned(py: Python<'_>, text: &CStr) -> PyResult<Py<PyString>> {
     // SAFETY: a new reference to a str, or NULL with an exception set.
     unsafe {

@@ -5,7 +5,7 @@ use super::runs::Runs;
 use super::slabs::{PAGE, Slab, slab_bytes};
 use crate::system::{OS_PAGE, Pages, Range};
 use std::mem::ManuallyDrop;
-use std::ops::{Deref, DerefMut};
+use std::ops::{self, Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// What is known of pages is kept for so many together.
@@ -147,6 +147,8 @@ enum Known {
 pub(super) struct Area {
     range: Range,
     pub(super) pages: Pages,
+    /// Bytes of blocks that are neither free nor spare: with tables, in slabs, or with somebody who gives their memory back.
+    pub(super) out: usize,
     runs: Runs,
     /// What is known of pages, for [`TOGETHER`] in a row each; empty where there never was a slab.
     known: Vec<Vec<Known>>,
@@ -157,7 +159,7 @@ impl Area {
     pub(super) fn new(bytes: usize, pages: Pages) -> Option<Area> {
         let runs = Runs::new(bytes / pages.bytes())?;
         let range = Range::reserve(bytes, pages)?;
-        Some(Area { range, pages, runs, known: Vec::new() })
+        Some(Area { range, pages, out: 0, runs, known: Vec::new() })
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -166,6 +168,11 @@ impl Area {
 
     pub(super) fn address(&self) -> usize {
         self.range.address()
+    }
+
+    /// Its addresses.
+    pub(super) fn addresses(&self) -> ops::Range<usize> {
+        self.address()..self.address() + self.bytes()
     }
 
     /// Whether no block of it is anywhere.
@@ -255,11 +262,16 @@ impl Area {
         Block { base: self.range.at(first * PAGE), bytes }
     }
 
-    /// Give the range up; `Err` where the system does not take it. Panics where a block of it is somewhere.
+    /// Give the range up; `Err` where the system does not take it, but for the memory. Panics where a block of it is somewhere.
     pub(super) fn release(self) -> Result<(), Area> {
         assert!(self.is_empty(), "an area that is empty");
         // SAFETY: there is no block of it, as the invariant says, and the area is forgotten if it is gone.
-        if unsafe { self.range.release() } { Ok(()) } else { Err(self) }
+        if unsafe { self.range.release() } {
+            return Ok(());
+        }
+        // SAFETY: as above: nobody uses any of it.
+        unsafe { Range::return_memory(self.range.at(0), self.bytes()) };
+        Err(self)
     }
 }
 

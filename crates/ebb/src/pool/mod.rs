@@ -21,9 +21,8 @@ use crate::system::{ALONE, OS_PAGE, at_fork};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, Once};
-use stock::Stock;
+use stock::{Stock, Surplus};
 
-use area::Area;
 pub(crate) use area::{Block, Held};
 pub(crate) use slabs::{PIECES, piece_bytes};
 pub use stock::ProcessMemory;
@@ -59,25 +58,22 @@ pub(crate) fn release(block: Block) {
         return block.release_alone();
     }
     let mut surplus = stock().and_then(|mut stock| stock.put(block));
-    while let Some(block) = surplus {
-        surplus = return_to_system(block);
+    while let Some(next) = surplus {
+        surplus = return_to_system(next);
     }
 }
 
-/// Give a block's memory back to the system, outside the lock; its area too, where that is empty then. The next to give back.
-fn return_to_system(mut block: Block) -> Option<Block> {
-    let returned = block.return_memory();
-    let emptied = stock()?.put_returned(block, returned);
-    emptied.into_iter().for_each(give_up);
-    if returned { stock()?.surplus() } else { None }
-}
-
-/// Give an area up, or keep it where the system does not take it.
-fn give_up(area: Area) {
-    if let Err(area) = area.release()
-        && let Some(mut stock) = stock()
-    {
-        stock.restore(area);
+/// Give something back to the system, outside the lock. What to give back next.
+fn return_to_system(surplus: Surplus) -> Option<Surplus> {
+    match surplus {
+        Surplus::Memory(mut block) => {
+            let returned = block.return_memory();
+            stock()?.put_returned(block, returned)
+        }
+        Surplus::Area(area) => {
+            let kept = area.release().err();
+            stock()?.given_up(kept)
+        }
     }
 }
 

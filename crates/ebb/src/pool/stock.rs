@@ -1,5 +1,8 @@
 //! All areas of the process, and what is free of them.
 
+#[cfg(test)]
+mod tests;
+
 use super::area::{Area, Block};
 use super::slabs::{CLASSES, NONE, PAGE, Slab, class_of, slab_bytes};
 use super::spare::Spares;
@@ -47,12 +50,22 @@ pub struct ProcessMemory {
     pub areas: usize,
 }
 
-/// Invariants: `by_address` has the address of every area, in order; slabs with room are in the list of their class,
-/// from `partial` on.
+/// What is to be given back to the system, outside the lock.
+#[derive(Debug)]
+pub(super) enum Surplus {
+    /// The memory of a block, which is then put back by [`Stock::put_returned`].
+    Memory(Block),
+    /// A whole area, after which [`Stock::given_up`] is called.
+    Area(Area),
+}
+
+/// Invariants: `by_address` has the address of every area, in order, and `by_bytes` its size; slabs with room are in the list
+/// of their class, from `partial` on.
 #[derive(Debug)]
 pub(super) struct Stock {
     areas: Vec<Option<Area>>,
     by_address: Vec<(usize, u32)>,
+    by_bytes: Vec<(usize, u32)>,
     partial: [SlabId; CLASSES],
     small: Spares,
     huge: Spares,
@@ -61,7 +74,7 @@ pub(super) struct Stock {
     /// Of slabs, what is not held.
     in_slabs: usize,
     returned: u64,
-    /// Blocks that are with somebody who gives their memory back.
+    /// Blocks and areas that are with somebody who gives them back.
     returning: usize,
     /// Requests since a test began to count, and which of them are refused.
     asked: u64,
@@ -73,6 +86,7 @@ impl Stock {
         Stock {
             areas: Vec::new(),
             by_address: Vec::new(),
+            by_bytes: Vec::new(),
             partial: [NONE; CLASSES],
             small: Spares::new(),
             huge: Spares::new(),
@@ -102,7 +116,7 @@ impl Stock {
         std::mem::take(&mut self.asked)
     }
 
-    /// Whether blocks are with somebody who gives their memory back.
+    /// Whether anything is with somebody who gives it back to the system.
     pub(super) fn is_returning(&self) -> bool {
         self.returning > 0
     }
@@ -118,33 +132,46 @@ impl Stock {
         Some(block)
     }
 
-    /// Take a block back. One to return to the system, if there is.
-    pub(super) fn put(&mut self, block: Block) -> Option<Block> {
+    /// Take a block back. What to give back to the system, if there is anything.
+    pub(super) fn put(&mut self, block: Block) -> Option<Surplus> {
         self.held -= block.bytes();
-        if block.bytes() >= PAGE {
-            return self.keep(block);
-        }
-        let slab = self.put_piece(block)?;
-        self.keep(slab)
+        let block = if block.bytes() >= PAGE { block } else { self.put_piece(block)? };
+        self.keep(block)
     }
 
-    /// Keep a block for the next who asks. One to return to the system instead, if there is.
-    fn keep(&mut self, block: Block) -> Option<Block> {
-        let (most, spares) = (self.most_spare(), self.spares(pages_of(block.bytes())));
-        if block.bytes() > most {
-            self.returning += 1;
-            return Some(block);
+    /// Keep a block for the next who asks. What to give back to the system instead, if there is anything.
+    fn keep(&mut self, block: Block) -> Option<Surplus> {
+        let fits = block.bytes() <= self.most_spare();
+        match if fits { self.spare(block) } else { Err(block) } {
+            Ok(()) => self.next(),
+            Err(block) => self.hand_out(Surplus::Memory(block)),
         }
-        let refused = spares.keep(block).err();
-        self.returning += usize::from(refused.is_some());
-        refused.or_else(|| self.surplus())
     }
 
-    /// The next block to return to the system.
-    pub(super) fn surplus(&mut self) -> Option<Block> {
+    /// Note a block as spare; `Err` where that can't be done.
+    fn spare(&mut self, block: Block) -> Result<(), Block> {
+        let (number, bytes) = (self.area_of(&block), block.bytes());
+        let area = self.area(number);
+        let (pages, of) = (area.pages, area.bytes());
+        self.spares(pages).keep(block, of)?;
+        self.area(number).out -= bytes;
+        Ok(())
+    }
+
+    /// What to give back to the system next.
+    pub(super) fn next(&mut self) -> Option<Surplus> {
+        self.idle().or_else(|| self.surplus())
+    }
+
+    fn surplus(&mut self) -> Option<Surplus> {
         let block = self.spare_beyond(self.most_spare())?;
+        self.area_with(&block).out += block.bytes();
+        self.hand_out(Surplus::Memory(block))
+    }
+
+    fn hand_out(&mut self, surplus: Surplus) -> Option<Surplus> {
         self.returning += 1;
-        Some(block)
+        Some(surplus)
     }
 
     /// A spare block, where more than `most` bytes are spare.
@@ -160,50 +187,93 @@ impl Stock {
         if pages == Pages::Small { &mut self.small } else { &mut self.huge }
     }
 
-    /// A block is free; whether its memory went back to the system. Its area, where that is to be given up.
-    pub(super) fn put_returned(&mut self, block: Block, returned: bool) -> Option<Area> {
+    /// A block is free; whether its memory went back to the system. What to give back next.
+    pub(super) fn put_returned(&mut self, block: Block, returned: bool) -> Option<Surplus> {
         self.returning -= 1;
         if returned {
             self.returned += block.bytes() as u64;
-            return self.put_pages(block);
+            self.put_pages(block);
+            return self.next();
         }
-        // Memory that is locked, say. It is tried again with the next block that is given up.
-        let number = self.area_of(&block);
-        let pages = self.area(number).pages;
-        let refused = self.spares(pages).keep(block).err()?;
-        self.put_pages(refused)
+        // Memory that is locked, say. What is spare is tried again with the next block that is given up.
+        if let Err(block) = self.spare(block) {
+            self.put_pages(block);
+        }
+        self.idle()
     }
 
-    /// Pages are free. Their area, where that is to be given up.
-    fn put_pages(&mut self, block: Block) -> Option<Area> {
-        let number = self.area_of(&block);
-        let area = self.area(number);
+    /// Pages are free that were not spare.
+    fn put_pages(&mut self, block: Block) {
+        let area = self.area_with(&block);
+        area.out -= block.bytes();
         area.put(block);
-        if !area.is_empty() || self.is_kept(number) {
-            return None;
+    }
+
+    /// The largest area that is to be given up, with what is spare of it. O(areas), and then O(spare blocks).
+    fn idle(&mut self) -> Option<Surplus> {
+        let &(_, number) = self.by_bytes.iter().rev().find(|&&(_, number)| !self.is_kept(number))?;
+        let mut area = self.remove(number)?;
+        let addresses = area.addresses();
+        while let Some(block) = self.spares(area.pages).take_within(&addresses) {
+            self.returned += block.bytes() as u64;
+            area.put(block);
         }
+        self.hand_out(Surplus::Area(area))
+    }
+
+    /// Whether an area stays: one that is in use, and a small one, as long as it is the only one of its kind that is not. One of
+    /// which some is spare stays also if it is no more than twice what is held: the next block may be of it again. The next area
+    /// that is made has at most half of what is held, so tables that stay at one size don't have areas come and go.
+    fn is_kept(&self, number: u32) -> bool {
+        let Some(area) = &self.areas[number as usize] else { return true };
+        if area.out > 0 {
+            return true;
+        }
+        let is_excess = self.held < area.bytes() / 2;
+        let most = if is_excess { FIRST } else { KEPT };
+        let is_in_use = !is_excess && !area.is_empty();
+        is_in_use || (area.bytes() <= most && !self.has_other_idle(number, area))
+    }
+
+    /// Whether nothing is in use of another area of this kind, which is no larger.
+    fn has_other_idle(&self, number: u32, area: &Area) -> bool {
+        let smaller = self.by_bytes.iter().take_while(|&&(bytes, _)| bytes <= area.bytes());
+        let mut others = smaller.filter(|&&(_, other)| other != number);
+        others.any(|&(_, other)| {
+            self.areas[other as usize].as_ref().is_some_and(|other| other.pages == area.pages && other.out == 0)
+        })
+    }
+
+    fn remove(&mut self, number: u32) -> Option<Area> {
         let area = self.areas[number as usize].take()?;
         self.by_address.retain(|&(_, other)| other != number);
+        self.by_bytes.retain(|&(_, other)| other != number);
         self.reserved -= area.bytes();
         Some(area)
     }
 
-    /// Whether an empty area is kept: a small one, as long as it is the only one of its kind.
-    fn is_kept(&self, number: u32) -> bool {
-        let Some(area) = &self.areas[number as usize] else { return false };
-        let is_other =
-            |(at, other): (usize, &Area)| at != number as usize && other.pages == area.pages && other.is_empty();
-        let mut others = self.areas.iter().enumerate().filter_map(|(at, area)| Some((at, area.as_ref()?)));
-        area.bytes() <= KEPT && !others.any(is_other)
+    /// An area was given up, or the system did not take it. What to give back next.
+    pub(super) fn given_up(&mut self, kept: Option<Area>) -> Option<Surplus> {
+        self.returning -= 1;
+        match kept {
+            Some(area) => self.restore(area), // and tried again with the next block that is given up
+            None => return self.next(),
+        }
+        None
     }
 
-    /// An area that the system did not take.
-    pub(super) fn restore(&mut self, area: Area) {
+    fn restore(&mut self, area: Area) {
         let _ = self.add(area); // without memory to note it, the range stays and is empty
     }
 
     fn area(&mut self, number: u32) -> &mut Area {
         self.areas[number as usize].as_mut().expect("an area of that number")
+    }
+
+    /// The area that a block is of.
+    fn area_with(&mut self, block: &Block) -> &mut Area {
+        let number = self.area_of(block);
+        self.area(number)
     }
 
     /// The number of the area that a block is of.
@@ -213,6 +283,12 @@ impl Stock {
     }
 
     fn take_pages(&mut self, bytes: usize) -> Option<Block> {
+        let block = self.find_pages(bytes)?;
+        self.area_with(&block).out += bytes;
+        Some(block)
+    }
+
+    fn find_pages(&mut self, bytes: usize) -> Option<Block> {
         let pages = pages_of(bytes);
         if let Some(block) = self.spares(pages).take(bytes) {
             return Some(block);
@@ -225,25 +301,40 @@ impl Stock {
         self.take_of_new_area(bytes, pages).or_else(|| self.take_after_all(bytes, pages))
     }
 
+    /// Free pages of the smallest area that has so many in a row.
     fn take_of_areas(&mut self, bytes: usize, pages: Pages) -> Option<Block> {
-        self.areas.iter_mut().flatten().find_map(|area| {
+        let Stock { areas, by_bytes, .. } = self;
+        by_bytes.iter().find_map(|&(size, number)| {
+            let area = areas[number as usize].as_mut()?;
             // A larger one, which was a block's own, has pages that no `SlabId` can name.
-            let is_shared = area.bytes() <= LARGEST || bytes >= OWN_FROM;
+            let is_shared = size <= LARGEST || bytes >= OWN_FROM;
             if area.pages == pages && is_shared { area.take(bytes) } else { None }
         })
     }
 
-    /// The system has no more addresses: what is spare may be in the way.
+    /// The system has no more addresses: what is spare may be in the way, and areas that are empty.
     #[cold]
-    fn take_after_all(&mut self, bytes: usize, pages: Pages) -> Option<Block> {
+    pub(super) fn take_after_all(&mut self, bytes: usize, pages: Pages) -> Option<Block> {
         while let Some(mut block) = self.spare_beyond(0) {
             if block.return_memory() {
                 self.returned += block.bytes() as u64;
             }
-            let emptied = self.put_pages(block);
-            emptied.and_then(|area| area.release().err()).into_iter().for_each(|area| self.restore(area));
+            self.area_with(&block).put(block);
         }
-        self.take_of_areas(bytes, pages).or_else(|| self.take_of_new_area(bytes, pages))
+        if let Some(block) = self.take_of_areas(bytes, pages) {
+            return Some(block);
+        }
+        self.release_empty();
+        self.take_of_new_area(bytes, pages)
+    }
+
+    fn release_empty(&mut self) {
+        for number in 0..self.areas.len() {
+            if self.areas[number].as_ref().is_some_and(Area::is_empty) {
+                let area = self.remove(number as u32);
+                area.and_then(|area| area.release().err()).into_iter().for_each(|area| self.restore(area));
+            }
+        }
     }
 
     /// A block of a new area: one that grows with what there is, or a smaller one where the system has no more.
@@ -268,7 +359,7 @@ impl Stock {
             return bytes;
         }
         let first = if pages == Pages::Huge { FIRST_HUGE } else { FIRST };
-        (self.reserved / 2).clamp(first, LARGEST).next_multiple_of(HUGE_PAGE).max(bytes)
+        (self.held / 2).clamp(first, LARGEST).next_multiple_of(HUGE_PAGE).max(bytes)
     }
 
     /// Note an area: its number.
@@ -279,6 +370,8 @@ impl Stock {
         };
         let at = self.by_address.partition_point(|&(address, _)| address < area.address());
         self.by_address.insert(at, (area.address(), number as u32));
+        let at = self.by_bytes.partition_point(|&(bytes, _)| bytes <= area.bytes());
+        self.by_bytes.insert(at, (area.bytes(), number as u32));
         self.reserved += area.bytes();
         if number == self.areas.len() {
             self.areas.push(None);
@@ -292,6 +385,7 @@ impl Stock {
         let number = self.areas.iter().position(Option::is_none).unwrap_or(self.areas.len());
         self.areas.try_reserve(1).ok()?;
         self.by_address.try_reserve(1).ok()?;
+        self.by_bytes.try_reserve(1).ok()?;
         (number >> (u32::BITS - PAGE_BITS) == 0).then_some(number)
     }
 
@@ -324,7 +418,7 @@ impl Stock {
                 Some(id_of(number, first))
             }
             Err(block) => {
-                let _ = self.put_pages(block); // of an area that has others, or stays empty
+                self.put_pages(block);
                 None
             }
         }
@@ -356,12 +450,22 @@ impl Stock {
     /// A slab has room: the next piece of its size is taken there.
     fn link(&mut self, id: SlabId) {
         let class = self.slab(id).class as usize;
-        let next = std::mem::replace(&mut self.partial[class], id);
+        let head = self.partial[class];
+        // Pieces of a smaller area are taken before, so that a larger one comes to be empty.
+        let previous = if head != NONE && self.area_bytes(head) < self.area_bytes(id) { head } else { NONE };
+        let next = match previous {
+            NONE => std::mem::replace(&mut self.partial[class], id),
+            head => std::mem::replace(&mut self.slab(head).next, id),
+        };
         let slab = self.slab(id);
-        (slab.previous, slab.next) = (NONE, next);
+        (slab.previous, slab.next) = (previous, next);
         if next != NONE {
             self.slab(next).previous = id;
         }
+    }
+
+    fn area_bytes(&mut self, id: SlabId) -> usize {
+        self.area(parts_of(id).0).bytes()
     }
 
     fn unlink(&mut self, id: SlabId) {
@@ -380,37 +484,4 @@ impl Stock {
 /// The pages that a block of so many bytes is of.
 fn pages_of(bytes: usize) -> Pages {
     if bytes.is_multiple_of(HUGE_PAGE) { Pages::Huge } else { Pages::Small }
-}
-
-#[cfg(test)]
-impl Stock {
-    /// Walk every invariant.
-    pub(super) fn check(&self) {
-        assert!(self.by_address.is_sorted());
-        let areas: Vec<&Area> = self.areas.iter().flatten().collect();
-        assert_eq!(areas.len(), self.by_address.len());
-        for &(address, number) in &self.by_address {
-            assert_eq!(self.areas[number as usize].as_ref().unwrap().address(), address);
-        }
-        assert_eq!(areas.iter().map(|area| area.bytes()).sum::<usize>(), self.reserved);
-        let free: usize = areas.iter().map(|area| area.free_bytes()).sum();
-        assert_eq!(free + self.figures().spare + self.held, self.reserved);
-        for area in areas {
-            area.check();
-        }
-    }
-
-    /// Give all back that is free.
-    pub(super) fn clear(&mut self) {
-        while let Some(block) = self.spare_beyond(0) {
-            self.returning += 1;
-            let emptied = self.put_returned(block, true);
-            emptied.into_iter().for_each(|area| area.release().unwrap());
-        }
-        for area in self.areas.iter_mut().filter_map(Option::take) {
-            self.reserved -= area.bytes();
-            area.release().unwrap();
-        }
-        self.by_address.clear();
-    }
 }
