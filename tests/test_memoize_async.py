@@ -274,6 +274,18 @@ def test_invalidate_and_refresh_with_tasks() -> None:
     asyncio.run(run())
 
 
+def test_a_refresh_that_waits_for_itself_is_an_error() -> None:
+    @Cache().memoize
+    async def load(n: int) -> Any:
+        return await load.refresh(n)
+
+    async def run() -> None:
+        with pytest.raises(RuntimeError, match="load was called with the same key again"):
+            await asyncio.wait_for(load(1), 10)
+
+    asyncio.run(run())
+
+
 def test_refresh_of_a_task_does_not_take_the_result_of_a_call_from_before() -> None:
     gate = AsyncGate("before", "after")
     load = Cache().memoize(gate)
