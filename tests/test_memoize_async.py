@@ -310,8 +310,11 @@ def test_a_stale_result_is_renewed_in_the_background() -> None:
     async def run() -> None:
         gate.open.set()
         assert await load(1) == "old"
+        clock.now += 59
+        assert await load(1) == "old"
+        assert len(asyncio.all_tasks()) == 1, "it is fresh: no task renews it"
         gate.open.clear()
-        clock.now += 60
+        clock.now += 1
         assert await asyncio.gather(*(load(1) for _ in range(5))) == ["old"] * 5
         await soon(lambda: gate.calls == 2)
         gc.collect()
