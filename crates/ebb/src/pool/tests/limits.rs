@@ -11,6 +11,22 @@ fn take(stock: &mut Stock, count: usize, bytes: usize) -> Vec<Block> {
     (0..count).map(|_| stock.take(bytes).unwrap()).collect()
 }
 
+fn give(stock: &mut Stock, blocks: impl IntoIterator<Item = Block>) {
+    blocks.into_iter().for_each(|block| release(stock, block));
+}
+
+fn held_and_spare(stock: &Stock) -> (usize, usize) {
+    (stock.figures().held, stock.figures().spare)
+}
+
+fn reserved_and_areas(stock: &Stock) -> (usize, usize) {
+    (stock.figures().reserved, stock.figures().areas)
+}
+
+fn spare_and_returned(stock: &Stock) -> (usize, u64) {
+    (stock.figures().spare, stock.figures().returned)
+}
+
 /// A block to return, as if the system had taken its memory.
 fn put_returned(stock: &mut Stock, block: Block) -> Option<Area> {
     let block = stock.put(block).expect("a block to return");
@@ -36,7 +52,8 @@ fn check_free(mut stock: Stock) {
     assert_eq!(stock.figures().reserved, 0);
 }
 
-/// A quarter of what is held, from 64 KiB to 1 MiB, and 1/256 of it.
+/// A quarter of what is held, from 64 KiB to 1 MiB, and 1/256 of it: with so much held, all but `most` of blocks of
+/// `bytes` go back.
 #[test]
 fn what_is_spare_is_bounded_by_what_is_held() {
     let levels = [(0, 8 * KIB, 64 * KIB), (MIB, 20 * KIB, 260 * KIB), (64 * MIB, 64 * KIB, 1280 * KIB)];
@@ -44,11 +61,9 @@ fn what_is_spare_is_bounded_by_what_is_held() {
         let mut stock = Stock::new();
         let kept = take(&mut stock, held / (64 * KIB), 64 * KIB);
         let blocks = take(&mut stock, most / bytes + 20, bytes);
-        blocks.into_iter().for_each(|block| release(&mut stock, block));
-        assert_eq!((stock.figures().held, stock.figures().spare), (held, most));
-        assert_eq!(stock.figures().returned, 20 * bytes as u64);
-        kept.into_iter().for_each(|block| release(&mut stock, block));
-        assert!(stock.figures().spare <= 64 * KIB);
+        give(&mut stock, blocks);
+        assert_eq!((held_and_spare(&stock), stock.figures().returned), ((held, most), 20 * bytes as u64));
+        give(&mut stock, kept);
         check_free(stock);
     }
 }
@@ -58,10 +73,9 @@ fn a_block_of_more_than_may_be_spare_goes_back_at_once() {
     let mut stock = Stock::new();
     let block = stock.take(64 * KIB).unwrap();
     assert!(stock.put(block).is_none(), "just as much is kept");
-    assert_eq!(stock.figures().spare, 64 * KIB);
     let block = stock.take(68 * KIB).unwrap();
     assert!(put_returned(&mut stock, block).is_none(), "the area has a spare block");
-    assert_eq!((stock.figures().spare, stock.figures().returned), (64 * KIB, 68 * KIB as u64));
+    assert_eq!(spare_and_returned(&stock), (64 * KIB, 68 * KIB as u64));
     check_free(stock);
 }
 
@@ -72,12 +86,11 @@ fn memory_that_the_system_does_not_take_is_used_again() {
     let mut stock = Stock::new();
     let blocks = take(&mut stock, 300, OS_PAGE);
     blocks.into_iter().for_each(|block| put_locked(&mut stock, block));
-    assert_eq!((stock.figures().spare, stock.figures().returned), (256 * OS_PAGE, 0));
-    stock.check();
-    let reserved = stock.figures().reserved;
+    assert_eq!(spare_and_returned(&stock), (256 * OS_PAGE, 0));
+    let before = stock.figures();
     let blocks = take(&mut stock, 300, OS_PAGE);
-    assert_eq!((stock.figures().spare, stock.figures().reserved), (0, reserved));
-    blocks.into_iter().for_each(|block| release(&mut stock, block));
+    assert_eq!((stock.figures().spare, stock.figures().reserved), (0, before.reserved));
+    give(&mut stock, blocks);
     assert_eq!(stock.figures().spare, 16 * OS_PAGE);
     check_free(stock);
 }
@@ -85,9 +98,10 @@ fn memory_that_the_system_does_not_take_is_used_again() {
 #[test]
 fn spare_memory_of_huge_pages_counts() {
     let mut stock = Stock::new();
-    let (small, huge) = (stock.take(OS_PAGE).unwrap(), stock.take(HUGE_PAGE).unwrap());
-    put_locked(&mut stock, small);
-    put_locked(&mut stock, huge);
+    for bytes in [OS_PAGE, HUGE_PAGE] {
+        let block = stock.take(bytes).unwrap();
+        put_locked(&mut stock, block);
+    }
     assert_eq!(stock.figures().spare, OS_PAGE + HUGE_PAGE);
     let block = stock.take(HUGE_PAGE).unwrap();
     assert_eq!(stock.figures().spare, OS_PAGE);
@@ -100,12 +114,12 @@ fn spare_memory_of_huge_pages_counts() {
 fn areas_grow_with_what_is_reserved() {
     let mut stock = Stock::new();
     let mut blocks = take(&mut stock, 1, OS_PAGE);
-    assert_eq!(stock.figures().reserved, 4 * MIB);
+    assert_eq!(reserved_and_areas(&stock), (4 * MIB, 1));
     blocks.extend(take(&mut stock, 1, HUGE_PAGE));
-    assert_eq!(stock.figures().reserved, (4 + 32) * MIB);
+    assert_eq!(reserved_and_areas(&stock), ((4 + 32) * MIB, 2));
     blocks.extend(take(&mut stock, 4 * MIB / OS_PAGE, OS_PAGE));
-    assert_eq!((stock.figures().reserved, stock.figures().areas), ((4 + 32 + 18) * MIB, 3));
-    blocks.into_iter().for_each(|block| release(&mut stock, block));
+    assert_eq!(reserved_and_areas(&stock), ((4 + 32 + 18) * MIB, 3));
+    give(&mut stock, blocks);
     check_free(stock);
 }
 
@@ -113,18 +127,14 @@ fn areas_grow_with_what_is_reserved() {
 #[test]
 fn one_empty_area_of_each_kind_is_kept() {
     let mut stock = Stock::new();
-    for bytes in [4 * MIB - OS_PAGE, 32 * MIB] {
+    for (bytes, kept) in [(4 * MIB - OS_PAGE, 1), (32 * MIB, 2)] {
         let mut blocks = take(&mut stock, 3, bytes);
-        let areas = stock.figures().areas;
         assert!(put_returned(&mut stock, blocks.pop().unwrap()).is_none(), "the first that is empty");
-        for left in [areas - 1, areas - 2] {
-            let area = put_returned(&mut stock, blocks.pop().unwrap()).expect("one more that is empty");
-            area.release().unwrap();
-            assert_eq!(stock.figures().areas, left);
-            stock.check();
+        for block in blocks {
+            put_returned(&mut stock, block).expect("one more that is empty").release().unwrap();
         }
+        assert_eq!(stock.figures().areas, kept);
     }
-    assert_eq!(stock.figures().areas, 2);
     check_free(stock);
 }
 
@@ -133,11 +143,10 @@ fn one_empty_area_of_each_kind_is_kept() {
 fn a_large_block_leaves_no_addresses() {
     let mut stock = Stock::new();
     let small = stock.take(OS_PAGE).unwrap();
-    let before = stock.figures();
     let large = stock.take(64 * MIB + OS_PAGE).unwrap();
-    assert_eq!(stock.figures().reserved, before.reserved + 64 * MIB + OS_PAGE);
+    assert_eq!(reserved_and_areas(&stock), (4 * MIB + 64 * MIB + OS_PAGE, 2));
     let area = put_returned(&mut stock, large).expect("the area, to be given up");
-    assert_eq!((stock.figures().reserved, stock.figures().areas), (before.reserved, before.areas));
+    assert_eq!(reserved_and_areas(&stock), (4 * MIB, 1));
     area.release().unwrap();
     release(&mut stock, small);
     check_free(stock);
@@ -148,14 +157,11 @@ fn a_large_block_leaves_no_addresses() {
 fn an_area_that_the_system_does_not_take_stays() {
     let mut stock = Stock::new();
     let large = stock.take(64 * MIB + OS_PAGE).unwrap();
-    let reserved = stock.figures().reserved;
     let area = put_returned(&mut stock, large).expect("the area, to be given up");
-    assert_eq!(stock.figures().reserved, 0);
+    assert_eq!(reserved_and_areas(&stock), (0, 0));
     stock.restore(area);
-    assert_eq!((stock.figures().reserved, stock.figures().areas), (reserved, 1));
-    stock.check();
     let block = stock.take(OS_PAGE).unwrap();
-    assert_eq!(stock.figures().reserved, reserved);
+    assert_eq!(reserved_and_areas(&stock), (64 * MIB + OS_PAGE, 1));
     release(&mut stock, block);
     check_free(stock);
 }
@@ -166,9 +172,9 @@ fn spare_memory_goes_back_before_a_request_is_refused() {
     let mut stock = Stock::new();
     let block = stock.take(64 * KIB).unwrap();
     release(&mut stock, block);
-    assert_eq!((stock.figures().spare, stock.figures().returned), (64 * KIB, 0));
+    assert_eq!(spare_and_returned(&stock), (64 * KIB, 0));
     assert!(stock.take(1 << 47).is_none(), "more than there are addresses");
-    assert_eq!((stock.figures().spare, stock.figures().returned), (0, 64 * KIB as u64));
+    assert_eq!(spare_and_returned(&stock), (0, 64 * KIB as u64));
     check_free(stock);
 }
 
@@ -177,18 +183,13 @@ fn spare_memory_goes_back_before_a_request_is_refused() {
 fn pieces_share_pages() {
     let mut stock = Stock::new();
     let mut pieces = take(&mut stock, OS_PAGE / 64, 64);
-    assert_eq!((stock.figures().held, stock.figures().spare), (OS_PAGE, 0));
-    for at in [7, 40, 20] {
-        let piece = pieces.swap_remove(at);
-        release(&mut stock, piece);
-    }
-    assert_eq!(stock.figures().spare, 3 * 64);
-    pieces.extend(take(&mut stock, 3, 64));
-    assert_eq!((stock.figures().held, stock.figures().spare), (OS_PAGE, 0));
-    pieces.extend(take(&mut stock, 1, 64));
-    assert_eq!((stock.figures().held, stock.figures().spare), (OS_PAGE + 64, OS_PAGE - 64));
-    pieces.into_iter().for_each(|piece| release(&mut stock, piece));
-    assert_eq!(stock.figures().spare, 2 * OS_PAGE);
+    assert_eq!(held_and_spare(&stock), (OS_PAGE, 0));
+    let back = pieces.split_off(OS_PAGE / 64 - 3);
+    give(&mut stock, back);
+    assert_eq!(held_and_spare(&stock), (OS_PAGE - 3 * 64, 3 * 64));
+    pieces.extend(take(&mut stock, 4, 64));
+    assert_eq!(held_and_spare(&stock), (OS_PAGE + 64, OS_PAGE - 64));
+    give(&mut stock, pieces);
     check_free(stock);
 }
 
@@ -198,8 +199,7 @@ fn requests_are_counted_and_refused_as_a_test_asks() {
     stock.refuse(2..4);
     let taken: Vec<Option<Block>> = (0..5).map(|_| stock.take(64)).collect();
     assert_eq!(taken.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false, true, true]);
-    assert_eq!(stock.refuse(0..0), 5);
-    assert_eq!(stock.refuse(0..0), 0);
-    taken.into_iter().flatten().for_each(|block| release(&mut stock, block));
+    assert_eq!((stock.refuse(0..0), stock.refuse(0..0)), (5, 0));
+    give(&mut stock, taken.into_iter().flatten());
     check_free(stock);
 }
