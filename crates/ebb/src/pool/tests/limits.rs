@@ -166,6 +166,22 @@ fn an_area_that_the_system_does_not_take_stays() {
     check_free(stock);
 }
 
+/// Slabs have numbers for the pages of areas up to the largest that is shared.
+#[test]
+fn an_area_beyond_the_largest_serves_no_others() {
+    let mut stock = Stock::new();
+    let large = stock.take((1 << 30) + OS_PAGE).unwrap();
+    put_locked(&mut stock, large);
+    let mut blocks = take(&mut stock, 1, OS_PAGE);
+    assert_eq!(held_and_spare(&stock), (OS_PAGE, 1 << 30), "a part of the large one");
+    let rest = stock.surplus().unwrap();
+    assert!(stock.put_returned(rest, true).is_none() && stock.figures().areas == 1);
+    blocks.extend(take(&mut stock, 1, 64));
+    assert_eq!(stock.figures().areas, 2);
+    give(&mut stock, blocks);
+    check_free(stock);
+}
+
 /// What is spare makes room where there are no addresses left.
 #[test]
 fn spare_memory_goes_back_before_a_request_is_refused() {
