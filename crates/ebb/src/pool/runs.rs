@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(runs.free, free.iter().filter(|&&free| free).count());
         assert_eq!(runs.words.iter().map(|word| word.count_ones() as usize).sum::<usize>(), runs.free);
         assert!(runs.words[..runs.from].iter().all(|&word| word == 0));
-        assert!(first_run(free, runs.longest + 1).is_none());
+        assert!(runs.longest <= free.len() && first_run(free, runs.longest + 1).is_none());
     }
 
     proptest! {
