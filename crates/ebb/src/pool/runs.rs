@@ -156,8 +156,12 @@ mod tests {
                     }
                 } else {
                     let (at, count) = taken.swap_remove(which.index(taken.len()));
+                    let before = runs.longest;
                     runs.put(at, count);
                     free[at..at + count].fill(true);
+                    let run = free[..at].iter().rev().take_while(|&&free| free).count()
+                        + free[at..].iter().take_while(|&&free| free).count();
+                    prop_assert_eq!(runs.longest, before.max(run));
                 }
                 check(&runs, &free);
             }
