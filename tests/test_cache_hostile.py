@@ -438,11 +438,12 @@ def test_a_dropped_cache_is_freed_though_the_sweeper_knows_it() -> None:
     """cachebox: the sweeper keeps a dropped cache alive forever. theine: an unclosed one is never freed."""
     refs = []
     for i in range(20):
-        c = cache_of({"node": Node()}, ttl=(0.01, 0.5, 3600)[i % 3])
-        refs += [weakref.ref(c), weakref.ref(c["node"])]
+        node = Node()
+        c = cache_of({"node": node}, ttl=(0.01, 0.5, 3600)[i % 3])
+        refs += [weakref.ref(c), weakref.ref(node)]
         if i % 3 == 0:
             time.sleep(0.005)
-    del c
+    del c, node
     assert not any(ref() for ref in refs), "at once: nothing else refers to it"
 
 

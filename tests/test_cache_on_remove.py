@@ -45,6 +45,7 @@ CAUSES: dict[str, tuple[Callable[[Any], object], list[Any]]] = {
     "touch": (lambda c: (c.touch(1), c.touch(9)), []),
     "get": (lambda c: (c[1], c.get(1), c.get(9), c.get_many([1, 9])), []),
     "copy": (lambda c: (c.copy(), c == c.copy()), []),
+    "|": (lambda c: (c | {1: "new"}, {1: "old"} | c), []),
 }
 
 
@@ -56,6 +57,14 @@ def test_each_cause_once(how: str, clock: Clock) -> None:
     act(c)
     assert same_whatever_order(log, expected)
     adds_up(c)
+
+
+@pytest.mark.parametrize("merge", [lambda c: c | {3: "c"}, lambda c: {3: "c"} | c], ids=["|", "reflected |"])
+def test_a_merged_cache_tells_what_leaves_it_later(merge: Callable[[AnyCache], AnyCache]) -> None:
+    log = Removals()
+    merged = merge(cache_of({1: "a"}, on_remove=log))
+    del merged[1], merged[3]
+    assert log == [(1, "a", "deleted"), (3, "c", "deleted")]
 
 
 def test_expired_and_evicted(clock: Clock) -> None:

@@ -211,6 +211,15 @@ def test_depth_of_copies() -> None:
     assert deep["a"] == [1] and deep["a"] is not c["a"]
 
 
+def test_a_deep_copy_keeps_what_entries_and_attributes_share() -> None:
+    shared = [1]
+    c = WithSlots(timer=CLOCK)
+    c["a"], c.extra = shared, (shared, c)
+    deep = copy.deepcopy(c)
+    assert deep["a"] == [1] and deep["a"] is not shared
+    assert deep.extra[0] is deep["a"] and deep.extra[1] is deep
+
+
 def test_what_can_not_be_pickled_says_so() -> None:
     c = cache_of({1: 1}, timer=lambda: 0.0)
     with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):

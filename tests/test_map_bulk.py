@@ -48,6 +48,7 @@ def test_lists_behave_as_one_by_one(kinds: tuple[type, type]) -> None:
 
 # Many plain numbers go the way of arrays: these are more than many.
 EDGES = [0, 1, -1, 2**30, -(2**30), 2**63 - 1, -(2**63), *range(1000, 1093)]
+QUARTERS: list[Any] = [n / 4 for n in range(99)] + [7]
 REALS = [0.0, -0.0, float("inf"), float("nan"), 5e-324, -1.5, 7, 2**53 + 1, *map(float, range(92))]
 NUMBERS: list[tuple[Any, list[Any]]] = [
     (int, EDGES[::-1]),
@@ -58,6 +59,9 @@ NUMBERS: list[tuple[Any, list[Any]]] = [
     ("f8", REALS),
     ("f4", REALS),
     ("c16", REALS),
+    ("f8", QUARTERS),
+    ("f4", QUARTERS),
+    ("c8", QUARTERS),
     ("S5", [b"%d" % i for i in range(100)]),
     ("V3", [b"%3d" % i for i in range(100)]),
     ("M8[s]", [np.datetime64(i, "s") for i in range(100)]),
@@ -83,22 +87,65 @@ def test_many_numbers_behave_as_one_by_one(value: Any, values: list[Any]) -> Non
             found = many.get_many(sought, "none")
             assert repr(found) == repr(expected)  # nan, -0.0 and types too
             assert repr(many.get_many(sought, mask=True)[1]) == repr([key in one for key in sought])
+            assert many.get_many(range(-600, -500), "none") == ["none"] * 100
+            assert many.get_many(list(range(-600, -500)), "none") == ["none"] * 100
         assert many.delete_many([*EDGES[10:], *range(-500, -450)]) == len(EDGES) - 10
         many._check()
         assert sorted(many) == sorted(EDGES[:10])
 
 
-def test_many_plain_numbers_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-
+@pytest.mark.parametrize(
+    ("value", "values"), [("i8", EDGES), ("u2", list(range(100))), ("f4", QUARTERS), ("c16", QUARTERS)]
+)
+def test_many_plain_numbers_are_not_looked_at_one_by_one(
+    value: str, values: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ebbmap._convert import dtypes
 
-    m = AnyMap(int, "i8")
+    m = AnyMap(int, value)
     monkeypatch.setattr(dtypes.Codec, "encode", None)
     monkeypatch.setattr(dtypes.Codec, "decode", None)
-    m.set_many(EDGES, EDGES)
-    assert m.get_many(EDGES) == EDGES
+    m.set_many(EDGES, values)
+    assert m.get_many(EDGES) == values
+    m.set_many(EDGES, np.array(values[::-1], value))
+    assert m.get_many(EDGES) == values[::-1]
     with pytest.raises(TypeError):
         m.set_many([1], [1])
+
+
+@pytest.mark.parametrize("value", ["S5", "U5", "V3", "M8[s]", "?", RECORD])
+def test_many_ints_are_no_values_of_other_dtypes(value: Any) -> None:
+    for table in tables(value):
+        try:
+            table[1] = 5
+        except (TypeError, ValueError) as error:
+            with pytest.raises(type(error), match=re.escape(str(error))):
+                table.set_many(list(range(100)), [5] * 100)
+            assert len(table) == 0
+        else:
+            table.set_many(list(range(100)), [5] * 100)
+            assert table.get_many(list(range(100))) == [table[1]] * 100
+
+
+def test_many_keys_in_a_list_and_values_in_an_array() -> None:
+    keys = list(range(100))
+    for value, given in [
+        (int, np.arange(200)[::2]),
+        ("i2", np.arange(100, dtype="i2")),
+        (float, np.ones(100)),
+    ]:
+        for table in tables(value):
+            table.set_many(keys, given)
+            assert table.get_many(keys) == given.tolist()
+            with pytest.raises(ValueError, match="200 values for 100 keys"):
+                table.set_many(keys, np.zeros((100, 2), given.dtype))
+            table.set_many(keys, np.zeros((100, 1), given.dtype))
+            assert table.get_many(keys) == [0] * 100
+
+
+def test_defaults_of_many_keys_that_are_not_all_plain() -> None:
+    m = AnyMap(int, int, {1: 10})
+    assert m.get_many([*range(100), np.int64(1)], "none") == ["none", 10, *["none"] * 98, 10]
 
 
 @pytest.mark.parametrize(

@@ -255,6 +255,13 @@ def test_views_are_live_and_sets() -> None:
     assert isinstance(keys | {1}, set) and isinstance(items - set(), set)
 
 
+def test_values_are_found_by_identity_and_by_equality() -> None:
+    nan = float("nan")
+    for make in (dict, Map):
+        values = make({1: nan, 2: 1.0}).values()
+        assert nan in values and 1 in values and 2 not in values
+
+
 def test_views_of_inline_keys_answer_for_any_object() -> None:
     m: Any = Map(int, int, {1: 1})
     keys = m.keys()
@@ -288,6 +295,13 @@ def test_repr_can_be_evaluated(kinds: tuple[type, ...]) -> None:
         assert again.kinds == m.kinds and repr(m).startswith(f"Map({kinds[0].__name__}, ")
     else:
         assert repr(m) == repr({1: 1})
+
+
+def test_repr_of_a_dtype_can_be_evaluated() -> None:
+    record = np.dtype([("a", "<i4"), ("b", "S3")])
+    for m in (Map(int, "S4", {1: b"four"}), Map(str, np.dtype(np.int16)), Map(object, record)):
+        again = eval(repr(m), {"Map": Map, "dtype": np.dtype, "np": np})
+        assert again == m and again.kinds == m.kinds
 
 
 def test_repr_names_the_subclass_and_shows_recursion() -> None:

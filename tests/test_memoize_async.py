@@ -274,6 +274,18 @@ def test_invalidate_and_refresh_with_tasks() -> None:
     asyncio.run(run())
 
 
+def test_a_refresh_that_waits_for_itself_is_an_error() -> None:
+    @Cache().memoize
+    async def load(n: int) -> Any:
+        return await load.refresh(n)
+
+    async def run() -> None:
+        with pytest.raises(RuntimeError, match="load was called with the same key again"):
+            await asyncio.wait_for(load(1), 10)
+
+    asyncio.run(run())
+
+
 def test_refresh_of_a_task_does_not_take_the_result_of_a_call_from_before() -> None:
     gate = AsyncGate("before", "after")
     load = Cache().memoize(gate)
@@ -298,8 +310,11 @@ def test_a_stale_result_is_renewed_in_the_background() -> None:
     async def run() -> None:
         gate.open.set()
         assert await load(1) == "old"
+        clock.now += 59
+        assert await load(1) == "old"
+        assert len(asyncio.all_tasks()) == 1, "it is fresh: no task renews it"
         gate.open.clear()
-        clock.now += 60
+        clock.now += 1
         assert await asyncio.gather(*(load(1) for _ in range(5))) == ["old"] * 5
         await soon(lambda: gate.calls == 2)
         gc.collect()
@@ -312,6 +327,76 @@ def test_a_stale_result_is_renewed_in_the_background() -> None:
 
     asyncio.run(run())
     assert gate.calls == 2
+
+
+def test_a_background_renewal_is_kept_until_it_is_done_and_no_longer() -> None:
+    """Loops hold tasks weakly, and what this one waits for is only in its own frame."""
+    clock, tasks = Clock(), list[weakref.ref[Any]]()
+    futures: list[weakref.ref[asyncio.Future[str]]] = []
+
+    @Cache(timer=clock).memoize(ttl=60, stale=30)
+    async def load(n: int) -> str:
+        if clock.now < 60:
+            return "old"
+        tasks.append(weakref.ref(asyncio.current_task()))
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        futures.append(weakref.ref(future))
+        return await future
+
+    async def run() -> None:
+        clock.now = 0
+        assert await load(1) == "old"
+        clock.now = 60
+        assert await load(1) == "old"
+        await soon(lambda: futures)
+        gc.collect()
+        future = futures[0]()
+        assert future is not None, "the renewal goes on"
+        future.set_result("new")
+        del future
+        await soon(lambda: load.cache[1] == "new")
+        await asyncio.sleep(0)
+        gc.collect()
+        assert tasks[0]() is None
+
+    asyncio.run(run())
+
+
+def test_a_background_renewal_makes_no_call_for_what_was_stored_meanwhile() -> None:
+    clock, gate = Clock(), AsyncGate("old", "never")
+    gate.open.set()
+    cache: Any = Cache(timer=clock)
+    load = cache.memoize(ttl=60, stale=30)(gate)
+
+    async def run() -> None:
+        assert await load(1) == "old"
+        clock.now += 60
+        assert await load(1) == "old"
+        cache.set(1, "stored", ttl=90)
+        await soon(lambda: len(asyncio.all_tasks()) == 1)
+        assert await load(1) == "stored"
+
+    asyncio.run(run())
+    assert gate.calls == 1
+    assert cache.stats()["misses"] == 1, "it looked without a count"
+
+
+def test_a_background_renewal_that_waits_for_itself_is_reported() -> None:
+    clock, reported = Clock(), list[Exception]()
+
+    @Cache(timer=clock).memoize(ttl=60, stale=30, on_error=reported.append)
+    async def load(n: int) -> Any:
+        return n if clock.now < 60 else await load.refresh(n)
+
+    async def run() -> None:
+        clock.now = 0
+        assert await load(1) == 1
+        clock.now = 60
+        assert await load(1) == 1
+        await soon(lambda: reported)
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+    assert isinstance(reported[0], RuntimeError)
 
 
 def test_a_background_renewal_that_fails_is_reported_and_the_old_result_lasts(

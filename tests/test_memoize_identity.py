@@ -153,6 +153,44 @@ def test_a_cell_that_is_run_again_forgets_no_other_functions_results(notebook: d
         assert len(cache) == 3
 
 
+@pytest.mark.parametrize("settings", [{}, {"value": int}])
+def test_each_of_two_functions_defined_anew_forgets_its_own_results(
+    settings: dict[str, Any], notebook: dict[str, Any]
+) -> None:
+    """The keys of the first have no mark, those of no arguments are empty but for it."""
+    cache = notebook["cache"] = Cache(**settings)
+
+    def run_cell(name: str, version: int) -> None:
+        exec(f"@cache.memoize\ndef {name}(*args): return {version}", notebook)
+
+    def results(name: str) -> list[int]:
+        return [notebook[name](), notebook[name](7), notebook[name](7, 7)]
+
+    run_cell("first", 1)
+    run_cell("second", 2)
+    assert results("first") + results("second") == [1, 1, 1, 2, 2, 2]
+    run_cell("first", 3)
+    assert len(cache) == 3
+    run_cell("second", 4)
+    assert len(cache) == 0
+    assert results("first") + results("second") == [3, 3, 3, 4, 4, 4]
+    run_cell("second", 5)
+    assert len(cache) == 3
+    assert results("first") + results("second") == [3, 3, 3, 5, 5, 5]
+
+
+@pytest.mark.parametrize("keyed_first", [False, True])
+def test_one_function_with_keys_of_its_own_and_without_is_two(keyed_first: bool) -> None:
+    cache: Any = Cache()
+    keys = [{"key": lambda n: n}, {}] if keyed_first else [{}, {"key": lambda n: n}]
+    one = cache.memoize(**keys[0])(f)
+    assert one(1) == "f1"
+    two = cache.memoize(**keys[1])(f)
+    assert len(cache) == 1, "it forgot no results"
+    assert (one(1), two(1), one(1)) == ("f1", "f1", "f1")
+    assert (cache.stats()["misses"], len(cache)) == (2, 2)
+
+
 def test_a_cell_may_only_decorate(notebook: dict[str, Any]) -> None:
     notebook["cache"] = Cache(key=int)
     exec("def load(n): return n", notebook)

@@ -569,6 +569,29 @@ def test_a_renewal_that_fails_is_reported_and_the_old_result_lasts(
         assert "load failed" in caplog.records[0].getMessage()
 
 
+def test_what_on_error_raises_is_logged_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    clock, results = Clock(), iter(["old"])
+    failure = ValueError("of on_error")
+
+    def on_error(error: Exception) -> None:
+        assert type(error) is StopIteration
+        raise failure
+
+    @Cache(timer=clock).memoize(ttl=60, stale=30, on_error=on_error)
+    def load(n: int) -> str:
+        return next(results)
+
+    assert load(1) == "old"
+    clock.now += 60
+    assert load(1) == "old"
+    [record] = caplog.records
+    assert record.exc_info and record.exc_info[1] is failure
+    assert (
+        record.getMessage()
+        == f"on_error of {load.__qualname__} failed; the old result is served until it expires"
+    )
+
+
 def test_stale_is_of_the_ttl_alone() -> None:
     clock = Clock()
     load = Cache(ttl=60, idle=20, timer=clock).memoize(stale=30)(Counted())

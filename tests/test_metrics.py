@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -122,6 +123,16 @@ def test_a_dropped_cache_disappears(registry: CollectorRegistry) -> None:
     another: Any = Cache()
     register(another, "customers", registry)  # without a reading between
     assert read(registry, "entries", "customers") == 0
+
+
+def test_a_reading_leaves_nothing_of_a_dropped_cache(registry: CollectorRegistry) -> None:
+    cache: Any = Cache()
+    registration = weakref.ref(register(cache, "customers", registry))
+    assert registration() is not None, "the registry has it"
+    del cache
+    gc.collect()
+    assert read(registry, "entries", "customers") is None
+    assert registration() is None
 
 
 def test_the_process_has_a_registry() -> None:

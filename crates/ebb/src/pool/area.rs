@@ -295,3 +295,23 @@ impl Area {
         known.for_each(|known| assert!(!matches!(known, Known::Slab(slab) if slab.is_empty()), "an empty slab"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::ALONE;
+
+    #[test]
+    fn memory_that_was_given_back_is_zeros() {
+        let mut area = Area::new(4 * PAGE, Pages::Small).unwrap();
+        let mut block = area.take(2 * PAGE).unwrap();
+        // SAFETY: the block owns so many bytes, and nobody has a reference to them.
+        unsafe { block.base.write_bytes(7, block.bytes) };
+        assert!(block.return_memory());
+        // SAFETY: the same, and they are initialised.
+        let bytes = unsafe { std::slice::from_raw_parts(block.base.as_ptr(), block.bytes) };
+        assert!(ALONE || bytes.iter().all(|&byte| byte == 0));
+        area.put(block);
+        area.release().unwrap();
+    }
+}

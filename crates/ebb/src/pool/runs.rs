@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(runs.free, free.iter().filter(|&&free| free).count());
         assert_eq!(runs.words.iter().map(|word| word.count_ones() as usize).sum::<usize>(), runs.free);
         assert!(runs.words[..runs.from].iter().all(|&word| word == 0));
-        assert!(first_run(free, runs.longest + 1).is_none());
+        assert!(runs.longest <= free.len() && first_run(free, runs.longest + 1).is_none());
     }
 
     proptest! {
@@ -156,8 +156,12 @@ mod tests {
                     }
                 } else {
                     let (at, count) = taken.swap_remove(which.index(taken.len()));
+                    let before = runs.longest;
                     runs.put(at, count);
                     free[at..at + count].fill(true);
+                    let run = free[..at].iter().rev().take_while(|&&free| free).count()
+                        + free[at..].iter().take_while(|&&free| free).count();
+                    prop_assert_eq!(runs.longest, before.max(run));
                 }
                 check(&runs, &free);
             }

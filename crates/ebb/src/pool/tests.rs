@@ -1,5 +1,8 @@
 //! The pool against a list of the blocks that were taken.
 
+#[cfg(not(miri))] // ranges of many MiB
+mod limits;
+
 use super::stock::{Stock, Surplus};
 use super::{Block, block_bytes};
 use crate::system::{HUGE_PAGE, OS_PAGE, Pages};

@@ -1,0 +1,167 @@
+//! How much the pool keeps, of memory and of addresses, and when it gives that back.
+
+use super::super::area::Area;
+use super::super::stock::{Stock, Surplus};
+use super::{Block, HUGE_PAGE, OS_PAGE, release};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+fn take(stock: &mut Stock, count: usize, bytes: usize) -> Vec<Block> {
+    (0..count).map(|_| stock.take(bytes).unwrap()).collect()
+}
+
+fn give(stock: &mut Stock, blocks: impl IntoIterator<Item = Block>) {
+    blocks.into_iter().for_each(|block| release(stock, block));
+}
+
+fn held_and_spare(stock: &Stock) -> (usize, usize) {
+    (stock.figures().held, stock.figures().spare)
+}
+
+fn reserved_and_areas(stock: &Stock) -> (usize, usize) {
+    (stock.figures().reserved, stock.figures().areas)
+}
+
+fn spare_and_returned(stock: &Stock) -> (usize, u64) {
+    (stock.figures().spare, stock.figures().returned)
+}
+
+/// A block to return, as if the system had taken its memory.
+fn put_returned(stock: &mut Stock, block: Block) -> Option<Area> {
+    let Some(Surplus::Memory(block)) = stock.put(block) else { panic!("a block to return") };
+    assert!(stock.is_returning());
+    let emptied = match stock.put_returned(block, true) {
+        Some(Surplus::Area(area)) => Some(area),
+        Some(Surplus::Memory(block)) => panic!("{block:?} is spare"),
+        None => None,
+    };
+    assert_eq!(stock.is_returning(), emptied.is_some());
+    emptied
+}
+
+/// A block that the system does not take the memory of.
+fn put_locked(stock: &mut Stock, block: Block) {
+    if let Some(Surplus::Memory(block)) = stock.put(block) {
+        assert!(stock.put_returned(block, false).is_none());
+    }
+    assert!(!stock.is_returning());
+}
+
+/// All is free: nothing is held, and no addresses but those of the areas that are kept.
+fn check_free(mut stock: Stock) {
+    stock.check();
+    assert_eq!(stock.figures().held, 0);
+    stock.clear();
+    assert_eq!(stock.figures().reserved, 0);
+}
+
+/// A quarter of what is held, from 64 KiB to 1 MiB, and 1/256 of it: with so much held, all but `most` of blocks of
+/// `bytes` go back.
+#[test]
+fn what_is_spare_is_bounded_by_what_is_held() {
+    let levels = [(0, 8 * KIB, 64 * KIB), (MIB, 20 * KIB, 260 * KIB), (64 * MIB, 64 * KIB, 1280 * KIB)];
+    for (held, bytes, most) in levels {
+        let mut stock = Stock::new();
+        let kept = take(&mut stock, held / (64 * KIB), 64 * KIB);
+        let blocks = take(&mut stock, most / bytes + 20, bytes);
+        give(&mut stock, blocks);
+        assert_eq!((held_and_spare(&stock), stock.figures().returned), ((held, most), 20 * bytes as u64));
+        give(&mut stock, kept);
+        check_free(stock);
+    }
+}
+
+#[test]
+fn a_block_of_more_than_may_be_spare_goes_back_at_once() {
+    let mut stock = Stock::new();
+    let block = stock.take(64 * KIB).unwrap();
+    assert!(stock.put(block).is_none(), "just as much is kept");
+    let block = stock.take(68 * KIB).unwrap();
+    assert!(put_returned(&mut stock, block).is_none(), "the area has a spare block");
+    assert_eq!(spare_and_returned(&stock), (64 * KIB, 68 * KIB as u64));
+    check_free(stock);
+}
+
+/// The system may refuse to take memory back, such as what is locked: it is spare then, in at most 256 blocks, and goes
+/// back with those that are given up later.
+#[test]
+fn memory_that_the_system_does_not_take_is_used_again() {
+    let mut stock = Stock::new();
+    let blocks = take(&mut stock, 300, OS_PAGE);
+    blocks.into_iter().for_each(|block| put_locked(&mut stock, block));
+    assert_eq!(spare_and_returned(&stock), (256 * OS_PAGE, 0));
+    let before = stock.figures();
+    let blocks = take(&mut stock, 300, OS_PAGE);
+    assert_eq!((stock.figures().spare, stock.figures().reserved), (0, before.reserved));
+    give(&mut stock, blocks);
+    assert_eq!(stock.figures().spare, 16 * OS_PAGE);
+    check_free(stock);
+}
+
+/// A block of 64 MiB and more has an area of its own, which goes with it if it is larger.
+#[test]
+fn a_large_block_leaves_no_addresses() {
+    let mut stock = Stock::new();
+    let small = stock.take(OS_PAGE).unwrap();
+    let large = stock.take(64 * MIB + OS_PAGE).unwrap();
+    assert_eq!(reserved_and_areas(&stock), (4 * MIB + 64 * MIB + OS_PAGE, 2));
+    let area = put_returned(&mut stock, large).expect("the area, to be given up");
+    assert_eq!(reserved_and_areas(&stock), (4 * MIB, 1));
+    area.release().unwrap();
+    release(&mut stock, small);
+    check_free(stock);
+}
+
+/// The system may refuse to take addresses back: a limit of mappings keeps it from that. They are used again.
+#[test]
+fn an_area_that_the_system_does_not_take_stays() {
+    let mut stock = Stock::new();
+    let large = stock.take(64 * MIB + OS_PAGE).unwrap();
+    let area = put_returned(&mut stock, large).expect("the area, to be given up");
+    assert_eq!(reserved_and_areas(&stock), (0, 0));
+    assert!(stock.given_up(Some(area)).is_none());
+    let block = stock.take(OS_PAGE).unwrap();
+    assert_eq!(reserved_and_areas(&stock), (64 * MIB + OS_PAGE, 1));
+    release(&mut stock, block);
+    check_free(stock);
+}
+
+/// What is spare makes room where there are no addresses left.
+#[test]
+fn spare_memory_goes_back_before_a_request_is_refused() {
+    let mut stock = Stock::new();
+    let block = stock.take(64 * KIB).unwrap();
+    release(&mut stock, block);
+    assert_eq!(spare_and_returned(&stock), (64 * KIB, 0));
+    assert!(stock.take(1 << 47).is_none(), "more than there are addresses");
+    assert_eq!(spare_and_returned(&stock), (0, 64 * KIB as u64));
+    check_free(stock);
+}
+
+/// Pieces of one size fill a page before another one is divided, and again when some came back.
+#[test]
+fn pieces_share_pages() {
+    let mut stock = Stock::new();
+    let mut pieces = take(&mut stock, OS_PAGE / 64, 64);
+    assert_eq!(held_and_spare(&stock), (OS_PAGE, 0));
+    let back = pieces.split_off(OS_PAGE / 64 - 3);
+    give(&mut stock, back);
+    pieces.extend(take(&mut stock, 3, 64));
+    assert_eq!(held_and_spare(&stock), (OS_PAGE, 0));
+    pieces.extend(take(&mut stock, 1, 64));
+    assert_eq!(held_and_spare(&stock), (OS_PAGE + 64, OS_PAGE - 64));
+    give(&mut stock, pieces);
+    check_free(stock);
+}
+
+#[test]
+fn requests_are_counted_and_refused_as_a_test_asks() {
+    let mut stock = Stock::new();
+    stock.refuse(2..4);
+    let taken: Vec<Option<Block>> = (0..5).map(|_| stock.take(64)).collect();
+    assert_eq!(taken.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false, true, true]);
+    assert_eq!((stock.refuse(0..0), stock.refuse(0..0)), (5, 0));
+    give(&mut stock, taken.into_iter().flatten());
+    check_free(stock);
+}
