@@ -2,7 +2,7 @@
 
 use super::super::area::Area;
 use super::super::stock::{Stock, Surplus};
-use super::{Block, HUGE_PAGE, OS_PAGE, release};
+use super::{Block, OS_PAGE, release};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
