@@ -1,6 +1,6 @@
 //! What is asked of the operating system: ranges of addresses, their memory, and the time; and of the processor: lines of
 //! memory ahead of time, and sixteen bytes compared at once.
-#![allow(unsafe_code)] // mmap, munmap, madvise, pthread_atfork, clock_gettime, and intrinsics
+#![allow(unsafe_code)] // mmap and its like, pthread_atfork, clock_gettime, and intrinsics
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -135,7 +135,8 @@ fn map_aligned(bytes: usize, unit: usize) -> Option<NonNull<u8>> {
 }
 
 fn map(bytes: usize) -> Option<NonNull<u8>> {
-    if fills_new_mappings() { map_untouched(bytes) } else { map_with(bytes, READ_WRITE) }
+    let untouched = if fills_new_mappings() { map_untouched(bytes) } else { None };
+    untouched.or_else(|| map_with(bytes, READ_WRITE))
 }
 
 const READ_WRITE: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
@@ -147,16 +148,23 @@ fn map_with(bytes: usize, protection: libc::c_int) -> Option<NonNull<u8>> {
     if base == libc::MAP_FAILED { None } else { NonNull::new(base.cast()) }
 }
 
-/// Whether the kernel gives new mappings all their memory at once, as after `mlockall(MCL_FUTURE)`.
+/// Whether the kernel gives new mappings all their memory at once, as after `mlockall(MCL_FUTURE)`. Not where it says so of
+/// what can't be accessed too, as gVisor does of all pages.
 #[cfg(target_os = "linux")]
 fn fills_new_mappings() -> bool {
-    let Some(page) = map_with(OS_PAGE, READ_WRITE) else { return false };
+    is_filled(READ_WRITE) && !is_filled(libc::PROT_NONE)
+}
+
+/// Whether a new page is resident.
+#[cfg(target_os = "linux")]
+fn is_filled(protection: libc::c_int) -> bool {
+    let Some(page) = map_with(OS_PAGE, protection) else { return false };
     let mut resident = 0u8;
     // SAFETY: 1. A mapping of one page, which nobody else knows of. 2. A byte for the one page.
     unsafe {
-        let known = libc::mincore(page.as_ptr().cast(), OS_PAGE, &mut resident) == 0;
+        let is_known = libc::mincore(page.as_ptr().cast(), OS_PAGE, &mut resident) == 0;
         libc::munmap(page.as_ptr().cast(), OS_PAGE);
-        known && resident & 1 == 1
+        is_known && resident & 1 == 1
     }
 }
 
@@ -165,7 +173,8 @@ fn fills_new_mappings() -> bool {
     false
 }
 
-/// A mapping that is locked as the process wants it, but each page when it is first touched.
+/// A mapping that is locked as the process wants it, but each page when it is first touched. `None` where the system does not
+/// let it be.
 #[cfg(target_os = "linux")]
 fn map_untouched(bytes: usize) -> Option<NonNull<u8>> {
     let base = map_with(bytes, libc::PROT_NONE)?; // such pages are not filled
@@ -183,8 +192,8 @@ fn map_untouched(bytes: usize) -> Option<NonNull<u8>> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn map_untouched(bytes: usize) -> Option<NonNull<u8>> {
-    map_with(bytes, READ_WRITE)
+fn map_untouched(_bytes: usize) -> Option<NonNull<u8>> {
+    None
 }
 
 /// How memory is given back: the second does for memory that is locked, from Linux 5.18 on.

@@ -206,4 +206,6 @@ fn what_is_spare_and_what_is_empty_makes_room_at_a_limit_of_addresses() {
     let block = stock.take_after_all(HUGE_PAGE, Pages::Huge).unwrap();
     let after = stock.figures();
     assert_eq!((block.bytes(), after.spare, after.areas, after.reserved), (HUGE_PAGE, 0, 1, 32 << 20));
+    stock.put_uncounted(block);
+    stock.clear();
 }
