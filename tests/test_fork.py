@@ -57,7 +57,8 @@ def head(fork: str) -> str:
     """What the script of a test begins with.
 
     The child of a C fork that keeps the GIL hangs in CPython's ``drop_gil`` if another thread had asked for
-    the GIL. A thread asks once it has waited for the switch interval.
+    the GIL, which it does once it has waited for the switch interval. Where another thread had only waited,
+    the child may hang in the C library's ``pthread_cond_signal``: so nothing is to be swept before the fork.
     """
     return HEAD + ("    sys.setswitchinterval(60)\n" if "PyDLL" in fork else "")
 
@@ -68,9 +69,10 @@ def test_a_child_is_swept(fork: str, kinds: str) -> None:
     run_to_done(
         head(fork)
         + f"""
-    c = Cache(ttl=0.5, {kinds})
-    for i in range(50_000):
+    c = Cache(ttl=1, {kinds})
+    for i in range(10_000):
         c[i] = b"x" * 100
+    assert c.nbytes > 200_000
     def work():
         return wait_for(lambda: c.nbytes < 100_000) and c._check() is None
     child = in_child(lambda: {fork}, work)
