@@ -12,7 +12,6 @@ from process_helpers import (
     Line,
     assert_few_mappings,
     assert_within,
-    fails_today,
     linux,
     run,
     shown,
@@ -39,21 +38,7 @@ LOOKS = {
     "gone": ("left",),
     "again": ("refilling", "refilled", "dropped"),
 }
-PAGES = "a value of 33,000 bytes has nine pages of 4 KiB"
-HEADS = "the heads of a table's parts take kilobytes"
-KNOWN = {
-    **{(case, check): fails_today(HEADS) for case in CASES[:3] for check in ("filled", "again")},
-    ("small maps, drained", "gone"): fails_today(HEADS),
-    **{("middling maps", check): fails_today(HEADS) for check in ("filled", "again")},
-    **{(case, check): fails_today(HEADS) for case in CASES[5:7] for check in ("filled", "again")},
-    ("expired caches", "gone"): fails_today(HEADS),
-    ("tiny maps", "gone"): fails_today(HEADS),
-    ("tiny maps", "again"): fails_today(HEADS),
-    ("blobs", "filled"): fails_today(PAGES),
-    ("blobs", "gone"): fails_today(PAGES),
-    ("blobs", "again"): fails_today(PAGES),
-    ("one in 32 stays", "again"): fails_today(HEADS),
-}
+KNOWN: dict[tuple[str, str], list[pytest.MarkDecorator]] = {}
 
 
 def checks(*names: str) -> list[Any]:

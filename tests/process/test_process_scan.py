@@ -20,18 +20,15 @@ BANDS: dict[str, tuple[int, int, float, int, int]] = {
 }
 LONG_ENTRIES = 10_000_000
 TABLES = ["dtype", "bytes", "cache", "keys"]
-PAGE = "an entry of 32 KiB and more takes whole pages of 4 KiB"
 DENSE = "the index is sparse where entries of about 100 bytes vary in length, or have links"
 KNOWN = {
     ("dtype", "dense"): fails_today("a table of 64 B x 885,765 is 2,768 bytes over", short=False),
     ("bytes", "dense"): fails_today(DENSE, short=False),
-    ("bytes", "large"): fails_today(PAGE),
     ("cache", "small"): fails_today("an entry costs half a byte more than it may", short=False),
     ("cache", "dense"): fails_today(DENSE),
     ("cache", "middle"): fails_today(DENSE, short=False),
     ("keys", "dense"): fails_today(DENSE),
     ("keys", "middle"): fails_today(DENSE, short=False),
-    ("keys", "large"): fails_today(PAGE),
 }
 SCANS = [pytest.param(*both, marks=KNOWN.get(both, [])) for both in product(TABLES, BANDS)]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from process_helpers import Line, fails_today, linux, run
 
 pytestmark = linux
 MOST = {"10 ints": 700, "cache of one": 2048, "cache of one int": 2048, "60 blobs": 1.35 * 60 * 108}
 """Bytes that a table of each kind may take."""
-REASON = "the heads of a table's parts take kilobytes"
+ALLOCATOR = "what slabs and pages of the pool leave free is 3 % here"
 
 
 def found(name: str) -> Line:
@@ -16,8 +18,14 @@ def found(name: str) -> Line:
     return line
 
 
-@pytest.mark.parametrize("measure", ["resident", "nbytes", "getsizeof"])
-@pytest.mark.parametrize("name", [pytest.param(name, marks=fails_today(REASON)) for name in MOST])
+KNOWN = {("60 blobs", "resident"): fails_today(ALLOCATOR)}
+LOOKS = [
+    pytest.param(*both, marks=KNOWN.get(both, []))
+    for both in product(MOST, ["resident", "nbytes", "getsizeof"])
+]
+
+
+@pytest.mark.parametrize(("name", "measure"), LOOKS)
 def test_a_small_table_is_small(name: str, measure: str) -> None:
     assert found(name)[measure] <= MOST[name]
 

@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn lists_keep_their_order_while_slots_move() {
         let mut heap = Heap::new();
-        let stack = heap.new_stack(12, Growth::Entries, 0).unwrap();
+        let stack = heap.new_stack(12, Growth::Alone, 0).unwrap();
         let mut lists = Lists::new([Ends::EMPTY; 3], 4);
         let mut model: [VecDeque<u32>; 3] = Default::default();
         let mut where_is = std::collections::HashMap::new();

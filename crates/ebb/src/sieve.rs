@@ -290,7 +290,7 @@ mod tests {
     impl Queue {
         fn new() -> Self {
             let mut heap = Heap::new();
-            let stack = heap.new_stack(NUMBER + 4, Growth::Entries, 0).unwrap();
+            let stack = heap.new_stack(NUMBER + 4, Growth::Alone, 0).unwrap();
             let sieve = Sieve::new(0);
             Queue { heap, sieve, stack, places: Vec::new() }
         }

@@ -177,8 +177,9 @@ impl<O: TableOrder> Stacked<O> {
 
     #[cold]
     fn new_stack(&mut self, number: usize, slot_bytes: usize, trailer: usize) -> Result<StackId, OutOfMemory> {
+        let growth = if self.size == EntrySize::Variable { Growth::OneOfMany } else { Growth::Alone };
         self.stacks.reserve(&mut self.heap.memory)?;
-        let stack = self.heap.new_stack(slot_bytes, Growth::Entries, trailer as u8)?;
+        let stack = self.heap.new_stack(slot_bytes, growth, trailer as u8)?;
         self.stacks.add(number, stack);
         Ok(stack)
     }

@@ -17,8 +17,8 @@ const HUGE_TILES_FROM: usize = 512 << 20;
 /// milliseconds where the hypervisor has to find the memory.
 pub(crate) const HUGE_FROM: usize = 64 << 20;
 
-/// The first pages of a stack are of about so many bytes: smaller ones would take longer than they save.
-const LEAST_WANTED: usize = 512;
+/// The first pages of the only stack of entries.
+const FIRST_PAGE: usize = 512;
 /// Which sizes of page are compared: so many of pieces, and so many quarters of the least in pages of the system.
 const PIECES_TRIED: usize = 4;
 const QUARTERS_TRIED: [usize; 8] = [4, 5, 6, 7, 8, 12, 16, 32];
@@ -29,8 +29,10 @@ const COST_OF_PAGE: usize = 4 * PAGE_BYTES;
 /// How large the next page of a stack is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Growth {
-    /// A stack of entries: a page is at most 1/512 of it, but for small ones.
-    Entries,
+    /// The only stack of entries: a page is at most 1/512 of it, but for a small one.
+    Alone,
+    /// One of many stacks of entries: as before, but the first pages are smaller.
+    OneOfMany,
     /// A dozen stacks that share the index between them: a page is at most 1/8192 of all the heap, but for small ones.
     Lines,
     /// A dozen stacks that share all entries between them, in blocks of some kilobytes: see [`TILE`].
@@ -58,11 +60,37 @@ impl Wanting {
             Growth::Blocks if held >= TILES_FROM => TILE,
             Growth::Blocks if held / 32 < 2 * slot => Memory::block_bytes(slot),
             Growth::Blocks => page_bytes(slot, self.at_most(held / 32)),
-            Growth::Entries | Growth::Lines => match self.large_page() {
-                want if want < SMALL_PAGE => small_page_bytes(slot, self.bytes, self.at_most(SMALL_PAGE.max(8 * slot))),
+            Growth::Alone | Growth::OneOfMany | Growth::Lines => match self.large_page() {
+                want if want < SMALL_PAGE => self.small_page_bytes(),
                 want => page_bytes(slot, self.at_most(want)),
             },
         }
+    }
+
+    /// Bytes of the next page of a small stack: of those of about the best size, or the least that has room for a slot, the
+    /// page that costs least.
+    fn small_page_bytes(self) -> usize {
+        let (slot, bytes, most) = (self.slot_bytes, self.bytes, self.at_most(SMALL_PAGE.max(8 * self.slot_bytes)));
+        // Slots that fill a page: half of one is empty, and each takes so much, which together is least at this size.
+        let want = (2 * COST_OF_PAGE * bytes).isqrt().max(self.least_wanted());
+        let least = (want / 2).max(slot);
+        let pieces = PIECES.into_iter().skip(PIECES.partition_point(|&piece| piece < least)).take(PIECES_TRIED);
+        let unit = slot.max(OS_PAGE);
+        let pages =
+            QUARTERS_TRIED.map(|quarters| (least.div_ceil(unit) * quarters / 4 * unit).next_multiple_of(OS_PAGE));
+        let fits = |&page: &usize| slot <= page && page <= most;
+        let cost = |&page: &usize| cost(slot, bytes, page);
+        let best = match pieces.filter(fits).min_by_key(cost) {
+            Some(piece) if least <= OS_PAGE / 4 => Some(piece), // pages of the system are too large
+            piece => piece.into_iter().chain(pages.into_iter().filter(fits)).min_by_key(cost),
+        };
+        best.unwrap_or_else(|| Memory::block_bytes(slot))
+    }
+
+    /// About how large the first pages of a stack should be: smaller ones would take longer than they save, where they are
+    /// not one of many.
+    fn least_wanted(self) -> usize {
+        if self.growth == Growth::Alone { FIRST_PAGE } else { (self.held / 32).min(FIRST_PAGE) }
     }
 
     /// About how large the next page of a large stack should be.
@@ -70,7 +98,7 @@ impl Wanting {
         let Wanting { growth, bytes, slot_bytes, held, .. } = self;
         let (want, huge) = match growth {
             Growth::Lines => (held / 8192, bytes >= 32 * HUGE_PAGE),
-            Growth::Entries | Growth::Blocks => (bytes / 512, huge_pages_fit(bytes, slot_bytes)),
+            Growth::Alone | Growth::OneOfMany | Growth::Blocks => (bytes / 512, huge_pages_fit(bytes, slot_bytes)),
         };
         if huge { want.max(HUGE_PAGE) } else { want }
     }
@@ -79,24 +107,6 @@ impl Wanting {
     fn at_most(self, want: usize) -> usize {
         want.min((self.limit / 256).max(OS_PAGE))
     }
-}
-
-/// The bytes of the next page of a stack of `bytes`, whose slots have `slot`: of those of about the best size that are not
-/// beyond `most`, or the least that has room for a slot, the page that costs least.
-fn small_page_bytes(slot: usize, bytes: usize, most: usize) -> usize {
-    // Slots that fill a page: half of one is empty, and each takes so much, which together is least at this size.
-    let want = (2 * COST_OF_PAGE * bytes).isqrt().max(LEAST_WANTED);
-    let least = (want / 2).max(slot);
-    let pieces = PIECES.into_iter().skip(PIECES.partition_point(|&piece| piece < least)).take(PIECES_TRIED);
-    let unit = slot.max(OS_PAGE);
-    let pages = QUARTERS_TRIED.map(|quarters| (least.div_ceil(unit) * quarters / 4 * unit).next_multiple_of(OS_PAGE));
-    let fits = |&page: &usize| slot <= page && page <= most;
-    let cost = |&page: &usize| cost(slot, bytes, page);
-    let best = match pieces.filter(fits).min_by_key(cost) {
-        Some(piece) if least <= OS_PAGE / 4 => Some(piece), // pages of the system are too large
-        piece => piece.into_iter().chain(pages.into_iter().filter(fits)).min_by_key(cost),
-    };
-    best.unwrap_or_else(|| Memory::block_bytes(slot))
 }
 
 /// What it costs a stack of `bytes` to have pages of `page` bytes: half a page that is empty, on average, and for each page

@@ -46,7 +46,7 @@ struct Stack {
 
 impl Plain for Stack {
     const EMPTY: Stack =
-        Stack { bytes: 0, rest: 0, slot_bytes: 0, top: NONE, used: 0, room: 0, growth: Growth::Entries, tag: 0 };
+        Stack { bytes: 0, rest: 0, slot_bytes: 0, top: NONE, used: 0, room: 0, growth: Growth::Alone, tag: 0 };
 }
 
 /// All stacks of one table. Invariant: every page in use is in a stack, or lone.

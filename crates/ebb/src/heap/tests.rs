@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[test]
 fn a_stack_is_dense_through_pushes_and_removals() {
     let mut heap = Heap::new();
-    let stack = heap.new_stack(136, Growth::Entries, 0).unwrap();
+    let stack = heap.new_stack(136, Growth::Alone, 0).unwrap();
     let mut handles: Vec<Handle> = Vec::new();
     let mut values: Vec<u8> = Vec::new();
     for i in 0..20_000u32 {
@@ -42,7 +42,7 @@ fn a_stack_is_dense_through_pushes_and_removals() {
 #[test]
 fn slots_of_any_size_are_dense_and_apart() {
     for slot in sizes_around_thresholds().filter(|&slot| slot >= OS_PAGE / 2) {
-        for growth in [Growth::Entries, Growth::Lines] {
+        for growth in [Growth::Alone, Growth::OneOfMany, Growth::Lines] {
             let mut heap = Heap::new();
             let stack = heap.new_stack(slot, growth, 0).unwrap();
             // As far as the pages of a stack of `HUGE_FROM` and more, of which only the ends are touched.
@@ -70,7 +70,7 @@ fn slots_of_any_size_are_dense_and_apart() {
 #[test]
 fn slots_beyond_what_a_page_can_tell_are_refused() {
     let mut heap = Heap::new();
-    assert!(heap.new_stack(1 << 32, Growth::Entries, 0).is_err());
+    assert!(heap.new_stack(1 << 32, Growth::Alone, 0).is_err());
     heap.check(0);
 }
 
@@ -98,7 +98,7 @@ fn page_numbers_are_given_back_around_those_in_use() {
 #[test]
 fn one_block_serves_several_pages() {
     let mut heap = Heap::new();
-    let stack = heap.new_stack(16, Growth::Entries, 0).unwrap();
+    let stack = heap.new_stack(16, Growth::Alone, 0).unwrap();
     let mut handles = Vec::new();
     for i in 0..2_000_000u32 {
         let handle = heap.push(stack).unwrap();
@@ -141,7 +141,7 @@ fn a_handle_that_is_out_of_date_is_a_panic() {
     let is_there = |heap: &Heap, handle| catch_unwind(AssertUnwindSafe(|| heap.slot(handle)[0])).is_ok();
     let mut heap = Heap::new();
     assert!(!is_there(&heap, 0) && !is_there(&heap, u32::MAX));
-    let stack = heap.new_stack(100, Growth::Entries, 0).unwrap();
+    let stack = heap.new_stack(100, Growth::Alone, 0).unwrap();
     let handles: Vec<Handle> = (0..1000).map(|_| heap.push(stack).unwrap()).collect();
     let lone = heap.push_lone(100_000).unwrap();
     assert!(is_there(&heap, lone) && !is_there(&heap, lone + 1));
@@ -157,7 +157,7 @@ fn a_handle_that_is_out_of_date_is_a_panic() {
 #[test]
 fn a_slot_is_not_read_while_it_is_written() {
     let mut heap = Heap::new();
-    let stack = heap.new_stack(8, Growth::Entries, 0).unwrap();
+    let stack = heap.new_stack(8, Growth::Alone, 0).unwrap();
     let (a, b) = (heap.push(stack).unwrap(), heap.push(stack).unwrap());
     let (slot, others) = heap.apart(a);
     slot.copy_from_slice(others.get(b));
@@ -168,7 +168,7 @@ fn a_slot_is_not_read_while_it_is_written() {
 #[test]
 fn a_block_is_not_given_up_before_its_parts() {
     let mut heap = Heap::new();
-    let stack = heap.new_stack(8, Growth::Entries, 0).unwrap();
+    let stack = heap.new_stack(8, Growth::Alone, 0).unwrap();
     while heap.stacks.get(0).rest < 2 * MAX_SLOTS as u32 * 8 {
         heap.push(stack).unwrap();
     }
@@ -208,7 +208,7 @@ fn a_part_with_more_room_than_there_is_is_a_panic() {
 /// A heap of several pages, and a memory that has counted as much as one of them.
 fn a_heap_and_another_memory() -> (Heap, Memory) {
     let (mut heap, mut other) = (Heap::new(), Memory::new());
-    let stack = heap.new_stack(1024, Growth::Entries, 0).unwrap();
+    let stack = heap.new_stack(1024, Growth::Alone, 0).unwrap();
     (0..64).for_each(|_| assert!(heap.push(stack).is_ok()));
     assert!(heap.pages.in_use().count() > 1);
     crate::pool::release(other.allocate(heap.pages.get(0).bytes()).unwrap());
