@@ -148,11 +148,15 @@ impl Stock {
         }
     }
 
-    /// Note a block as spare; `Err` where that can't be done.
+    /// Note a block as spare. `Err` where that can't be done, or where its area is too large to be shared: a slab could be
+    /// made of it, and its page may have no number.
     fn spare(&mut self, block: Block) -> Result<(), Block> {
         let (number, bytes) = (self.area_of(&block), block.bytes());
         let area = self.area(number);
         let (pages, of) = (area.pages, area.bytes());
+        if of > LARGEST {
+            return Err(block);
+        }
         self.spares(pages).keep(block, of)?;
         self.area(number).out -= bytes;
         Ok(())

@@ -6,6 +6,7 @@ use super::{Block, OS_PAGE, release};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
 
 fn take(stock: &mut Stock, count: usize, bytes: usize) -> Vec<Block> {
     (0..count).map(|_| stock.take(bytes).unwrap()).collect()
@@ -27,25 +28,36 @@ fn spare_and_returned(stock: &Stock) -> (usize, u64) {
     (stock.figures().spare, stock.figures().returned)
 }
 
-/// A block to return, as if the system had taken its memory.
+/// Give a block up, and let the system take its memory. The area that is to be given up then.
 fn put_returned(stock: &mut Stock, block: Block) -> Option<Area> {
     let Some(Surplus::Memory(block)) = stock.put(block) else { panic!("a block to return") };
     assert!(stock.is_returning());
-    let emptied = match stock.put_returned(block, true) {
-        Some(Surplus::Area(area)) => Some(area),
-        Some(Surplus::Memory(block)) => panic!("{block:?} is spare"),
-        None => None,
-    };
-    assert_eq!(stock.is_returning(), emptied.is_some());
-    emptied
+    let next = stock.put_returned(block, true);
+    idle_area(stock, next)
 }
 
-/// A block that the system does not take the memory of.
-fn put_locked(stock: &mut Stock, block: Block) {
-    if let Some(Surplus::Memory(block)) = stock.put(block) {
-        assert!(stock.put_returned(block, false).is_none());
+/// Give a block up, and don't let the system take its memory. The area that is to be given up then.
+fn put_locked(stock: &mut Stock, block: Block) -> Option<Area> {
+    let next = match stock.put(block) {
+        Some(Surplus::Memory(block)) => stock.put_returned(block, false),
+        next => next,
+    };
+    idle_area(stock, next)
+}
+
+/// What is to be given back next is an area, or nothing.
+fn idle_area(stock: &Stock, next: Option<Surplus>) -> Option<Area> {
+    assert_eq!(stock.is_returning(), next.is_some());
+    match next? {
+        Surplus::Area(area) => Some(area),
+        Surplus::Memory(block) => panic!("{block:?} is spare"),
     }
-    assert!(!stock.is_returning());
+}
+
+/// Let the system take an area. Nothing else is to be given back.
+fn give_up(stock: &mut Stock, area: Area) {
+    area.release().unwrap();
+    assert!(stock.given_up(None).is_none() && !stock.is_returning());
 }
 
 /// All is free: nothing is held, and no addresses but those of the areas that are kept.
@@ -89,7 +101,7 @@ fn a_block_of_more_than_may_be_spare_goes_back_at_once() {
 fn memory_that_the_system_does_not_take_is_used_again() {
     let mut stock = Stock::new();
     let blocks = take(&mut stock, 300, OS_PAGE);
-    blocks.into_iter().for_each(|block| put_locked(&mut stock, block));
+    blocks.into_iter().for_each(|block| assert!(put_locked(&mut stock, block).is_none()));
     assert_eq!(spare_and_returned(&stock), (256 * OS_PAGE, 0));
     let before = stock.figures();
     let blocks = take(&mut stock, 300, OS_PAGE);
@@ -108,7 +120,7 @@ fn a_large_block_leaves_no_addresses() {
     assert_eq!(reserved_and_areas(&stock), (4 * MIB + 64 * MIB + OS_PAGE, 2));
     let area = put_returned(&mut stock, large).expect("the area, to be given up");
     assert_eq!(reserved_and_areas(&stock), (4 * MIB, 1));
-    area.release().unwrap();
+    give_up(&mut stock, area);
     release(&mut stock, small);
     check_free(stock);
 }
@@ -124,6 +136,21 @@ fn an_area_that_the_system_does_not_take_stays() {
     let block = stock.take(OS_PAGE).unwrap();
     assert_eq!(reserved_and_areas(&stock), (64 * MIB + OS_PAGE, 1));
     release(&mut stock, block);
+    check_free(stock);
+}
+
+/// Slabs have numbers for the pages of areas of up to 1 GiB: no piece may be of a page behind that.
+#[test]
+fn nothing_of_an_area_beyond_the_largest_is_spare() {
+    let mut stock = Stock::new();
+    let half = stock.take(GIB + OS_PAGE).unwrap();
+    let large = stock.take(2 * GIB + OS_PAGE).unwrap();
+    let area = put_locked(&mut stock, large).expect("the area, to be given up");
+    assert_eq!(stock.figures().spare, 0);
+    give_up(&mut stock, area);
+    let blocks = [GIB + OS_PAGE, 64].map(|bytes| stock.take(bytes).unwrap());
+    give(&mut stock, blocks);
+    release(&mut stock, half);
     check_free(stock);
 }
 
