@@ -171,10 +171,10 @@ def test_a_child_ends_with_the_thread_that_forked(fork: str, end: str, on_remove
         + IN_THREAD
         + f"""
     c = Cache(ttl=0.05, on_remove={on_remove})
-    c[1] = object()
-    c.set(2, object(), ttl=60)
     children = []
     def work():
+        c[1] = object()
+        c.set(2, object(), ttl=60)
         child = {fork}
         if child == 0:
             signal.alarm(20)

@@ -231,6 +231,14 @@ def test_elements_of_an_object_array_are_looked_at_one_by_one() -> None:
             AnyMap(int, "S4").set_many(keys, objects)
 
 
+@pytest.mark.parametrize("dtype", ["i4", "f8", "S9", "M8[s]", np.dtype([("a", "i4"), ("b", "i4")])])
+def test_lists_of_different_lengths_are_no_value(dtype: Any) -> None:
+    m: Any = Map(int, dtype)
+    with pytest.raises((TypeError, ValueError), match=r"value must .*, not list"):
+        m[1] = [[1, 2], [3]]
+    assert len(m) == 0
+
+
 def test_nuls_at_the_end_are_kept_by_raw_bytes() -> None:
     digest = b"12\0\0"
     for dtype in ("V4", np.dtype([("digest", "V4")])):

@@ -59,6 +59,20 @@ class WithOwnState(Map[Any, Any]):
         return {"dropped": True}
 
 
+class WithSetState(WithOwnState):
+    restored: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.restored = state
+
+
+@pytest.mark.parametrize("copied", [*COPIES, lambda m: m | {}], ids=[*IDS, "|"])
+def test_own_state_is_set_as_the_class_does(copied: Any) -> None:
+    again = copied(WithSetState({1: 2}))
+    assert again == {1: 2} and again.restored == {"dropped": True}
+    assert vars(again) == {"restored": {"dropped": True}}
+
+
 @pytest.mark.parametrize("copied", COPIES, ids=IDS)
 @pytest.mark.parametrize("kinds", KINDS, ids=named)
 def test_every_combination_of_kinds(copied: Any, kinds: tuple[type, type]) -> None:

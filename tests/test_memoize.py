@@ -254,12 +254,20 @@ def test_a_bad_duration_is_refused_at_once(options: dict[str, Any]) -> None:
         Cache().memoize(**options)
 
 
+def test_repr_names_the_function() -> None:
+    assert repr(Cache().memoize(len)) == "<memoized len>"
+    assert repr(Cache().memoize(Counted())) == "<memoized Counted>"
+
+
 def test_what_is_no_function_is_refused() -> None:
     with pytest.raises(TypeError, match="memoize takes a function, not int"):
         Cache().memoize(5)  # type: ignore[call-overload]  # what is tested
 
     with pytest.raises(TypeError, match=r"^key must be callable, not int$"):
         Cache().memoize(key=3)  # type: ignore[call-overload]  # what is tested
+
+    with pytest.raises(TypeError, match=r"^on_error must be callable, not int$"):
+        Cache().memoize(on_error=3)  # type: ignore[call-overload]  # what is tested
 
     def generator(n: int) -> Iterator[int]:
         yield n

@@ -399,6 +399,29 @@ def test_a_background_renewal_that_waits_for_itself_is_reported() -> None:
     assert isinstance(reported[0], RuntimeError)
 
 
+def test_a_renewal_that_gets_no_task_leaves_the_next_one_free() -> None:
+    clock, gate = Clock(), AsyncGate("old", "new")
+    gate.open.set()
+    load = Cache(timer=clock).memoize(ttl=60, stale=30)(gate)
+
+    def refuse(loop: Any, coroutine: Any, **kwargs: Any) -> Any:
+        coroutine.close()
+        raise ZeroDivisionError
+
+    async def run() -> None:
+        assert await load(1) == "old"
+        clock.now += 60
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(refuse)
+        with pytest.raises(ZeroDivisionError):
+            await load(1)
+        loop.set_task_factory(None)
+        assert await load(1) == "old"
+        await soon(lambda: load.cache[1] == "new")
+
+    asyncio.run(run())
+
+
 def test_a_background_renewal_that_fails_is_reported_and_the_old_result_lasts(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

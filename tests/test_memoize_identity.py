@@ -242,6 +242,17 @@ def test_wrappers_of_one_function_are_different_functions() -> None:
     assert (one(1), two(1), one(1)) == ("f1!", "f1?", "f1!")
 
 
+def test_a_function_that_wraps_itself_is_one(notebook: dict[str, Any]) -> None:
+    cache = notebook["cache"] = Cache()
+    for version in (1, 2):
+        exec(
+            f"def load(n): return {version}\nload.__wrapped__ = load\nmemoized = cache.memoize(load)",
+            notebook,
+        )
+        assert notebook["memoized"](7) == version
+        assert len(cache) == 1
+
+
 def test_functions_without_a_name_that_finds_them_are_different_functions() -> None:
     cache = Cache()
     a, b = cache.memoize("abc".index), cache.memoize("cba".index)

@@ -53,6 +53,10 @@ def test_a_method_of_a_class_is_pickled_and_copied_by_its_name(name: str) -> Non
     )
 
 
+def test_a_class_method_is_bound_to_the_class_of_an_instance_alone() -> None:
+    assert vars(Shop)["of"].__get__(Shop()) == AnyShop.of
+
+
 def test_a_class_method_is_pickled_and_copied_with_its_class() -> None:
     assert pickle.loads(pickle.dumps(AnyShop.of)) == copy.copy(AnyShop.of) == AnyShop.of
     assert copy.deepcopy(AnyShop.of).cache is CACHE
