@@ -60,7 +60,7 @@ def test_one_entry_takes_little_all_its_life(config: dict[str, Any]) -> None:
     for _ in range(3):
         c[1] = None
         for _ in range(590):
-            assert len(c) == 1 and c.nbytes <= 3 << 10
+            assert len(c) == 1 and c.nbytes <= 2 << 10
             clock.advance(0.1)
     adds_up(c)
 

@@ -78,10 +78,11 @@ class Run:
         self.blob = b"v" * case.value
         self.meter = Meter()
 
-    def contents(self, entries: int, tables: int) -> Contents:
-        """Of so many entries in so many tables."""
+    def contents(self, entries: int) -> Contents:
+        """Of so many entries in the tables there are; those that are still empty count as tables too."""
         size = 8 + self.case.value
         cached = entries if self.case.caches else 0
+        tables = sum(table is not None for table in self.tables)
         return Contents(entries * size, tables, entries if size < SMALL_BELOW else 0, cached)
 
     def fill(self) -> list[dict[str, int]]:
@@ -94,7 +95,7 @@ class Run:
                 self.tables[t] = self.case.make(self.ttl)
             self._set(self.tables[t])
             if (t + 1) * LOOKS % len(self.tables) < LOOKS:
-                looks.append(self.meter.look(self.contents(self._entries(t + 1), t + 1)))
+                looks.append(self.meter.look(self.contents(self._entries(t + 1))))
         return looks
 
     def _entries(self, tables: int) -> int:
@@ -110,7 +111,7 @@ class Run:
         for look in range(LOOKS):
             for key in self.keys[look * len(self.keys) // LOOKS : (look + 1) * len(self.keys) // LOOKS]:
                 table[key] = self.blob
-            looks.append(self.meter.look(self.contents(len(table), 1)))
+            looks.append(self.meter.look(self.contents(len(table))))
         return looks
 
     def _set(self, table: Any) -> None:
@@ -156,7 +157,7 @@ class Run:
         """Remove every other entry of the one table."""
         for key in self.keys[::2]:
             del self.tables[0][key]
-        return self.contents(len(self.keys) // 2, 1)
+        return self.contents(len(self.keys) // 2)
 
     def _decimate(self) -> Contents:
         """Drop all tables but every 32nd."""
@@ -164,7 +165,7 @@ class Run:
             if t % 32:
                 self.tables[t] = None
         left = -(-len(self.tables) // 32)
-        return self.contents(left * len(self.keys), left)
+        return self.contents(left * len(self.keys))
 
 
 def start_threads() -> None:

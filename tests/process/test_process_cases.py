@@ -12,6 +12,7 @@ from process_helpers import (
     Line,
     assert_few_mappings,
     assert_within,
+    fails_today,
     linux,
     run,
     shown,
@@ -38,7 +39,13 @@ LOOKS = {
     "gone": ("left",),
     "again": ("refilling", "refilled", "dropped"),
 }
-KNOWN: dict[tuple[str, str], list[pytest.MarkDecorator]] = {}
+MALLOC = "malloc keeps 2 to 8 MiB of what the pool knew of its pages"
+KNOWN = {
+    ("small maps", "gone"): fails_today(MALLOC, short=False),
+    **{(case, "again"): fails_today(MALLOC, short=False) for case in CASES[:3]},
+    **{("middling maps", check): fails_today(MALLOC, short=False) for check in ("gone", "again")},
+    **{("maps of ints", check): fails_today(MALLOC, short=False) for check in ("gone", "again")},
+}
 
 
 def checks(*names: str) -> list[Any]:
