@@ -154,6 +154,21 @@ fn nothing_of_an_area_beyond_the_largest_is_spare() {
     check_free(stock);
 }
 
+/// The system may not take an area that was a large block's: other blocks have areas as if it were not there.
+#[test]
+fn an_area_beyond_the_largest_serves_no_others() {
+    let mut stock = Stock::new();
+    let large = stock.take(GIB + OS_PAGE).unwrap();
+    let area = put_returned(&mut stock, large).expect("the area, to be given up");
+    assert!(stock.given_up(Some(area)).is_none());
+    let page = stock.take(OS_PAGE).unwrap();
+    let piece = stock.take(64).unwrap();
+    assert_eq!(reserved_and_areas(&stock), (GIB + OS_PAGE + 4 * MIB, 2));
+    give(&mut stock, [page, piece]);
+    assert_eq!(reserved_and_areas(&stock), (4 * MIB, 1), "the large one was tried again");
+    check_free(stock);
+}
+
 /// What is spare makes room where there are no addresses left.
 #[test]
 fn spare_memory_goes_back_before_a_request_is_refused() {
