@@ -2,7 +2,7 @@
 
 use super::super::area::Area;
 use super::super::stock::{Stock, Surplus};
-use super::{Block, OS_PAGE, release};
+use super::{Block, HUGE_PAGE, OS_PAGE, release};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -108,6 +108,36 @@ fn memory_that_the_system_does_not_take_is_used_again() {
     assert_eq!((stock.figures().spare, stock.figures().reserved), (0, before.reserved));
     give(&mut stock, blocks);
     assert_eq!(stock.figures().spare, 16 * OS_PAGE);
+    check_free(stock);
+}
+
+#[test]
+fn spare_memory_of_huge_pages_counts() {
+    let mut stock = Stock::new();
+    let (page, used) = (stock.take(OS_PAGE).unwrap(), stock.take(HUGE_PAGE).unwrap());
+    let block = stock.take(HUGE_PAGE).unwrap();
+    assert!(put_locked(&mut stock, block).is_none(), "the area is in use");
+    assert_eq!(spare_and_returned(&stock), (HUGE_PAGE, 0));
+    let block = stock.take(HUGE_PAGE).unwrap();
+    assert_eq!(spare_and_returned(&stock), (0, 0));
+    assert!(put_locked(&mut stock, block).is_none(), "the area is in use");
+    release(&mut stock, page);
+    assert_eq!(spare_and_returned(&stock), (OS_PAGE, HUGE_PAGE as u64), "more than may be spare");
+    release(&mut stock, used);
+    check_free(stock);
+}
+
+/// An area that no table has anything of is given up with the memory that the system did not take.
+#[test]
+fn an_area_goes_with_what_is_spare_of_it() {
+    let mut stock = Stock::new();
+    let [small, block, last] = [OS_PAGE, HUGE_PAGE, HUGE_PAGE].map(|bytes| stock.take(bytes).unwrap());
+    assert!(put_locked(&mut stock, block).is_none(), "the area is in use");
+    let area = put_locked(&mut stock, last).expect("the area, to be given up");
+    assert_eq!(reserved_and_areas(&stock), (4 * MIB, 1));
+    assert_eq!(spare_and_returned(&stock), (0, 2 * HUGE_PAGE as u64));
+    give_up(&mut stock, area);
+    release(&mut stock, small);
     check_free(stock);
 }
 
