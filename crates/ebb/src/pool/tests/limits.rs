@@ -141,6 +141,31 @@ fn an_area_goes_with_what_is_spare_of_it() {
     check_free(stock);
 }
 
+/// Areas begin small, and have half of what is held, up to 1 GiB; an area of huge pages has at least 32 MiB.
+#[test]
+fn areas_grow_with_what_is_held() {
+    let mut stock = Stock::new();
+    let steps = [
+        (OS_PAGE, 4 * MIB),
+        (HUGE_PAGE, 32 * MIB),
+        (4 * MIB - OS_PAGE, 0),
+        (OS_PAGE, 4 * MIB),
+        (24 * MIB, 0),
+        (4 * MIB - OS_PAGE, 0),
+        (OS_PAGE, 18 * MIB), // of 34 MiB
+        (4 * GIB, 4 * GIB),  // its own
+        (60 * MIB, GIB),
+    ];
+    let mut blocks = Vec::new();
+    for (bytes, more) in steps {
+        let before = stock.figures().reserved;
+        blocks.push(stock.take(bytes).unwrap());
+        assert_eq!(stock.figures().reserved - before, more, "{bytes} bytes, of {} areas", stock.figures().areas);
+    }
+    give(&mut stock, blocks);
+    check_free(stock);
+}
+
 /// A block of 64 MiB and more has an area of its own, which goes with it if it is larger.
 #[test]
 fn a_large_block_leaves_no_addresses() {
