@@ -166,6 +166,42 @@ fn areas_grow_with_what_is_held() {
     check_free(stock);
 }
 
+/// The addresses of one empty area of each kind are kept, the smallest; of 4 MiB at most, when nothing is held.
+#[test]
+fn one_empty_area_of_each_kind_is_kept() {
+    let mut stock = Stock::new();
+    let small = take(&mut stock, 3, 4 * MIB - OS_PAGE);
+    let mut huge = take(&mut stock, 4, 32 * MIB);
+    let used = huge.remove(0);
+    assert_eq!(stock.figures().areas, 7);
+    for mut blocks in [huge, small] {
+        assert!(put_returned(&mut stock, blocks.pop().unwrap()).is_none(), "the first that is empty");
+        for block in blocks {
+            let area = put_returned(&mut stock, block).expect("one more that is empty");
+            give_up(&mut stock, area);
+        }
+    }
+    assert_eq!(reserved_and_areas(&stock), ((4 + 32 + 32) * MIB, 3));
+    release(&mut stock, used);
+    assert_eq!(reserved_and_areas(&stock), (4 * MIB, 1));
+    check_free(stock);
+}
+
+/// An empty area of up to 64 MiB is kept while tables hold half as much.
+#[test]
+fn a_large_empty_area_is_not_kept() {
+    for (held, bytes, is_kept) in [(32, 64, true), (30, 64, false), (64, 66, false)] {
+        let mut stock = Stock::new();
+        let [used, large] = [held, bytes].map(|mib| stock.take(mib * MIB).unwrap());
+        let before = stock.figures().reserved;
+        release(&mut stock, large);
+        assert_eq!(stock.figures().reserved == before, is_kept, "{bytes} MiB, while {held} MiB are held");
+        release(&mut stock, used);
+        assert_eq!(stock.figures().reserved, 0);
+        check_free(stock);
+    }
+}
+
 /// A block of 64 MiB and more has an area of its own, which goes with it if it is larger.
 #[test]
 fn a_large_block_leaves_no_addresses() {
