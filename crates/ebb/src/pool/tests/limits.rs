@@ -2,7 +2,7 @@
 
 use super::super::area::Area;
 use super::super::stock::{Stock, Surplus};
-use super::{Block, OS_PAGE, release};
+use super::{Block, HUGE_PAGE, OS_PAGE, release};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -111,6 +111,97 @@ fn memory_that_the_system_does_not_take_is_used_again() {
     check_free(stock);
 }
 
+#[test]
+fn spare_memory_of_huge_pages_counts() {
+    let mut stock = Stock::new();
+    let (page, used) = (stock.take(OS_PAGE).unwrap(), stock.take(HUGE_PAGE).unwrap());
+    let block = stock.take(HUGE_PAGE).unwrap();
+    assert!(put_locked(&mut stock, block).is_none(), "the area is in use");
+    assert_eq!(spare_and_returned(&stock), (HUGE_PAGE, 0));
+    let block = stock.take(HUGE_PAGE).unwrap();
+    assert_eq!(spare_and_returned(&stock), (0, 0));
+    assert!(put_locked(&mut stock, block).is_none(), "the area is in use");
+    release(&mut stock, page);
+    assert_eq!(spare_and_returned(&stock), (OS_PAGE, HUGE_PAGE as u64), "more than may be spare");
+    release(&mut stock, used);
+    check_free(stock);
+}
+
+/// An area that no table has anything of is given up with the memory that the system did not take.
+#[test]
+fn an_area_goes_with_what_is_spare_of_it() {
+    let mut stock = Stock::new();
+    let [small, block, last] = [OS_PAGE, HUGE_PAGE, HUGE_PAGE].map(|bytes| stock.take(bytes).unwrap());
+    assert!(put_locked(&mut stock, block).is_none(), "the area is in use");
+    let area = put_locked(&mut stock, last).expect("the area, to be given up");
+    assert_eq!(reserved_and_areas(&stock), (4 * MIB, 1));
+    assert_eq!(spare_and_returned(&stock), (0, 2 * HUGE_PAGE as u64));
+    give_up(&mut stock, area);
+    release(&mut stock, small);
+    check_free(stock);
+}
+
+/// Areas begin small, and have half of what is held, up to 1 GiB; an area of huge pages has at least 32 MiB.
+#[test]
+fn areas_grow_with_what_is_held() {
+    let mut stock = Stock::new();
+    let steps = [
+        (OS_PAGE, 4 * MIB),
+        (HUGE_PAGE, 32 * MIB),
+        (4 * MIB - OS_PAGE, 0),
+        (OS_PAGE, 4 * MIB),
+        (24 * MIB, 0),
+        (4 * MIB - OS_PAGE, 0),
+        (OS_PAGE, 18 * MIB), // of 34 MiB
+        (4 * GIB, 4 * GIB),  // its own
+        (60 * MIB, GIB),
+    ];
+    let mut blocks = Vec::new();
+    for (bytes, more) in steps {
+        let before = stock.figures().reserved;
+        blocks.push(stock.take(bytes).unwrap());
+        assert_eq!(stock.figures().reserved - before, more, "{bytes} bytes, of {} areas", stock.figures().areas);
+    }
+    give(&mut stock, blocks);
+    check_free(stock);
+}
+
+/// The addresses of one empty area of each kind are kept, the smallest; of 4 MiB at most, when nothing is held.
+#[test]
+fn one_empty_area_of_each_kind_is_kept() {
+    let mut stock = Stock::new();
+    let small = take(&mut stock, 3, 4 * MIB - OS_PAGE);
+    let mut huge = take(&mut stock, 4, 32 * MIB);
+    let used = huge.remove(0);
+    assert_eq!(stock.figures().areas, 7);
+    for mut blocks in [huge, small] {
+        assert!(put_returned(&mut stock, blocks.pop().unwrap()).is_none(), "the first that is empty");
+        for block in blocks {
+            let area = put_returned(&mut stock, block).expect("one more that is empty");
+            give_up(&mut stock, area);
+        }
+    }
+    assert_eq!(reserved_and_areas(&stock), ((4 + 32 + 32) * MIB, 3));
+    release(&mut stock, used);
+    assert_eq!(reserved_and_areas(&stock), (4 * MIB, 1));
+    check_free(stock);
+}
+
+/// An empty area of up to 64 MiB is kept while tables hold half as much.
+#[test]
+fn a_large_empty_area_is_not_kept() {
+    for (held, bytes, is_kept) in [(32, 64, true), (30, 64, false), (64, 66, false)] {
+        let mut stock = Stock::new();
+        let [used, large] = [held, bytes].map(|mib| stock.take(mib * MIB).unwrap());
+        let before = stock.figures().reserved;
+        release(&mut stock, large);
+        assert_eq!(stock.figures().reserved == before, is_kept, "{bytes} MiB, while {held} MiB are held");
+        release(&mut stock, used);
+        assert_eq!(stock.figures().reserved, 0);
+        check_free(stock);
+    }
+}
+
 /// A block of 64 MiB and more has an area of its own, which goes with it if it is larger.
 #[test]
 fn a_large_block_leaves_no_addresses() {
@@ -151,6 +242,21 @@ fn nothing_of_an_area_beyond_the_largest_is_spare() {
     let blocks = [GIB + OS_PAGE, 64].map(|bytes| stock.take(bytes).unwrap());
     give(&mut stock, blocks);
     release(&mut stock, half);
+    check_free(stock);
+}
+
+/// The system may not take an area that was a large block's: other blocks have areas as if it were not there.
+#[test]
+fn an_area_beyond_the_largest_serves_no_others() {
+    let mut stock = Stock::new();
+    let large = stock.take(GIB + OS_PAGE).unwrap();
+    let area = put_returned(&mut stock, large).expect("the area, to be given up");
+    assert!(stock.given_up(Some(area)).is_none());
+    let page = stock.take(OS_PAGE).unwrap();
+    let piece = stock.take(64).unwrap();
+    assert_eq!(reserved_and_areas(&stock), (GIB + OS_PAGE + 4 * MIB, 2));
+    give(&mut stock, [page, piece]);
+    assert_eq!(reserved_and_areas(&stock), (4 * MIB, 1), "the large one was tried again");
     check_free(stock);
 }
 
