@@ -9,9 +9,10 @@ use crate::segment::{MAX_LINES, slots};
 /// Below so many entries, blocks are made with room for more: a half, a quarter or an eighth. It is within what the promise
 /// leaves each table.
 const ROOM_TO_SPARE: [(usize, usize); 3] = [(64, 2), (1 << 10, 4), (8 << 10, 8)];
-/// Below so many entries, blocks get smaller when they are less than half full.
+/// Below so many entries, blocks get smaller when less than two fifths are in use: so that a table may halve and double
+/// without that any of them is rebuilt.
 const SMALL_TABLE: usize = ROOM_TO_SPARE[1].0;
-/// The same for blocks that hold the entries.
+/// The same for blocks that hold the entries, and less than a third.
 const SMALL_TILES: usize = 2 << 10;
 /// Below so many entries, blocks that don't hold them get smaller when a fifth is empty.
 const MIDDLING_TABLE: usize = ROOM_TO_SPARE[2].0;
@@ -98,9 +99,13 @@ impl Fill {
     }
 
     /// The number of entries below which there should be one segment fewer than `count`: well below that at which there
-    /// came to be so many.
+    /// came to be so many, and further in a small table, where segments that are too many cost little.
     pub(crate) fn merge_below(self, count: usize) -> usize {
-        if count == 1 { 0 } else { self.split_at(count - 1) * 17 / 20 }
+        match count {
+            1 => 0,
+            _ if self.split_at(count) < MIDDLING_TABLE => self.split_at(count - 1) / 2,
+            _ => self.split_at(count - 1) * 17 / 20,
+        }
     }
 
     /// How blocks get their pages.
@@ -138,8 +143,8 @@ impl Fill {
     #[inline]
     pub(crate) fn is_too_large(self, lines: usize, entries: usize, all: usize) -> bool {
         match self.steps {
-            Steps::Of(_) if all < SMALL_TABLE => 2 * entries + 6 <= self.capacity_of_fewer(lines),
-            Steps::Tiles(_) if all < SMALL_TILES => 2 * entries + 6 <= self.capacity_of_fewer(lines),
+            Steps::Of(_) if all < SMALL_TABLE => 5 * entries + 12 <= 2 * self.capacity_of_fewer(lines),
+            Steps::Tiles(_) if all < SMALL_TILES => 3 * entries + 6 <= self.capacity_of_fewer(lines),
             Steps::Of(_) if all < MIDDLING_TABLE => 5 * entries + 12 <= 4 * self.capacity_of_fewer(lines),
             Steps::Of(_) => entries + 3 <= self.capacity_of_fewer(lines) && self.lines_to_shrink(entries, all) < lines,
             Steps::Tiles(Tiles { loose, .. }) => {
@@ -225,8 +230,9 @@ mod tests {
         for fill in fills() {
             assert_eq!(fill.merge_below(1), 0);
             for count in 2..3000 {
+                let most = if fill.split_at(count) < MIDDLING_TABLE { 0.5 } else { 0.85 };
                 let share = fill.merge_below(count) as f64 / fill.split_at(count - 1) as f64;
-                assert!(share <= 0.85 && share > 0.84, "{share} of the entries, {count} segments");
+                assert!(share <= most && share > most - 0.01, "{share} of the entries, {count} segments");
             }
         }
     }
@@ -287,7 +293,8 @@ mod tests {
                         let used = entries as f64 / slots(lines) as f64;
                         saves(entries) && used <= if tiles.line_bytes <= 16 + 12 * 16 { 0.66 } else { 0.72 }
                     }
-                    _ => 2 * (entries + 3) <= fits,
+                    Steps::Tiles(_) => 3 * (entries + 2) <= fits,
+                    Steps::Of(_) => 5 * entries + 12 <= 2 * fits,
                 };
                 for entries in 1..=slots(lines) {
                     let found = fill.is_too_large(lines, entries, all);
