@@ -54,7 +54,7 @@ def test_import_leaves_the_command_line_out() -> None:
         modules = {name: module for name, module in sys.modules.items() if name.startswith("ebbmap")}
         print(*sorted(name for name, module in modules.items() if module.__spec__))
     """)
-    inner = "", ".absent", ".bulk", ".cache", ".former", ".map", ".memory", ".owners", ".views"
+    inner = "", ".absent", ".bulk", ".cache", ".former", ".map", ".memory", ".owners", ".recursion", ".views"
     expected = [
         "ebbmap",
         "ebbmap._convert",

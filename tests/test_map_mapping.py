@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable, Iterator, MutableMapping
+from threading import get_ident
 from types import MappingProxyType
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
 
 from cpython_tests import PROTOCOL_TESTS, passes, subclasses
 from ebbmap import ItemsView, KeysView, Map, ValuesView
+from ebbmap._internal.recursion import _UNDER_WAY
 
 Plain, *OTHERS = subclasses(Map)
 CLASSES = [Map, Plain, *OTHERS]
@@ -334,3 +337,13 @@ def test_kinds_are_told_and_stay() -> None:
 def test_sizeof_is_nbytes() -> None:
     m = Map(int, int, {i: i for i in range(1000)})
     assert m.__sizeof__() == m.nbytes == m.stats()["nbytes"]
+
+
+def test_an_object_at_the_address_of_one_whose_repr_was_interrupted_is_shown() -> None:
+    """The interrupt came before what it had noted was to be taken back."""
+    table = Map({1: 2})
+    gone = Map()
+    _UNDER_WAY[id(table), get_ident()] = ref(gone)
+    del gone
+    assert repr(table) == "{1: 2}"
+    assert not _UNDER_WAY

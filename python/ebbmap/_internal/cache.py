@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable, Iterable, MutableMapping
-from reprlib import recursive_repr
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -23,6 +22,7 @@ from ebbmap._convert.imports import load
 from ebbmap._convert.units import Duration, byte_count, item_count, seconds
 from ebbmap._internal import bulk
 from ebbmap._internal.owners import first_owner, set_first_owner
+from ebbmap._internal.recursion import shown_once
 from ebbmap._internal.views import K, KindName, Shared, V, contents_repr, kind_name, set_state
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class Cache(Shared[K, V], _core.Cache[K, V]):
 
     _repr_pretty_ = Shared._repr_pretty_  # IPython looks for it in the class that has `__repr__`
 
-    @recursive_repr("{...}")
+    @shown_once
     def __repr__(self) -> str:
         settings = self._settings()
         shown = [

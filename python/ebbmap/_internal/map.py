@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, MutableMapping
-from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ebbmap import _core
 from ebbmap._internal import bulk
+from ebbmap._internal.recursion import shown_once
 from ebbmap._internal.views import K, KindName, Shared, V, contents_repr, kind_name, merge, set_state
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Map(Shared[K, V], _core.Map[K, V]):
 
     _repr_pretty_ = Shared._repr_pretty_  # IPython looks for it in the class that has `__repr__`
 
-    @recursive_repr("{...}")
+    @shown_once
     def __repr__(self) -> str:
         contents = contents_repr(self._snapshot())
         key, value = self.kinds
